@@ -1,0 +1,193 @@
+/** The command line: arguments, streams, signals and exit codes of its own process. One file a command. */
+
+import { realHost } from 'cardume/host/real';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
+import { FAILED, Failure, WRONG_USE } from './failure.ts';
+import type { StopSignal } from './shell.ts';
+import { supervision } from './supervisor/child.ts';
+
+const shell: ImportShell = {
+  host: realHost(),
+  folder: process.cwd(),
+  colour: process.stdout.isTTY === true && !process.env['NO_COLOR'],
+  print: (text) => void process.stdout.write(`${text}\n`),
+  complain: (text) => void process.stderr.write(`${text}\n`),
+  onSignal(listener) {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const satisfies StopSignal[]) {
+      process.on(signal, () => listener(signal));
+    }
+  },
+  exit: (code) => process.exit(code),
+  supervision: supervision(process),
+  screen: process.stderr,
+};
+
+// A reader that goes away (`| head`) must not end a server: its lines are lost, the work goes on.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
+let exitCode = 0;
+
+/** Runs a command's function and keeps its exit code. */
+function run<Options>(load: () => Promise<(shell: ImportShell, options: Options) => Promise<number>>) {
+  return async (options: Options): Promise<void> => {
+    exitCode = await (await load())(shell, options);
+  };
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('expected a port from 1 to 65535.');
+  return port;
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('expected a whole number of at least 1.');
+  return Number(text);
+}
+
+const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
+
+const configOption = (): Option => new Option('--config <file>', 'the topology (default: cardume.config.ts)');
+const dataOption = (): Option =>
+  new Option('--data <folder>', "folder of the data (default: the topology's)");
+const portOption = (): Option =>
+  new Option('--port <port>', "port of the edge; the regions' ports move along").argParser(parsePort);
+const jsonOption = (what: string): Option => new Option('--json', what);
+
+const program = new Command('cardume')
+  .description('An architecture for millions of users, on this machine.')
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .showSuggestionAfterError()
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 failed, 2 wrong use or configuration, 130 ended by a second Ctrl-C.',
+  );
+
+program
+  .command('start')
+  .description('Start the regions and the edge, and say what to try next.')
+  .addOption(portOption())
+  .addOption(dataOption())
+  .addOption(configOption())
+  .addOption(
+    new Option('--regions <names>', 'run only these here, separated by commas').argParser(parseNames),
+  )
+  .addOption(new Option('--no-demo', 'leave the demonstration catalogue out'))
+  .addOption(jsonOption('log lines as JSON'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npm start                                       three regions, edge on http://127.0.0.1:8080
+  npm start -- --port 18080 --data /tmp/trial     a second one beside it
+  npm start -- --regions us-east,eu-west          without us-west: what does the shop do?
+  npm start -- --json | jq 'select(.level == "error")'`,
+  )
+  .action(run(async () => (await import('./commands/start.ts')).start));
+
+program
+  .command('instance')
+  .description('Run one region in this process (the supervisor and containers use it).')
+  .requiredOption('--region <name>', 'the region')
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addHelpText('after', '\nExample:\n  npx cardume instance --region us-east')
+  .action(run(async () => (await import('./commands/instance.ts')).instance));
+
+program
+  .command('token')
+  .description('Print an access token made with the secrets on this machine.')
+  .addOption(new Option('--role <role>', 'whose rights').choices(['staff', 'customer']).makeOptionMandatory())
+  .addOption(new Option('--account <id>', 'account id; needed for a customer'))
+  .addOption(dataOption())
+  .addOption(configOption())
+  .addOption(jsonOption('with its life time'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  TOKEN=$(npx cardume token --role staff)
+  npx cardume token --role customer --account acc_100_01k… --json`,
+  )
+  .action(run(async () => (await import('./commands/token.ts')).token));
+
+program
+  .command('check-config')
+  .description('Check the topology and name every fault.')
+  .addOption(configOption())
+  .addOption(portOption())
+  .addOption(dataOption())
+  .addOption(jsonOption('what it has, as JSON'))
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npx cardume check-config\n  npx cardume check-config --config other.config.ts --json',
+  )
+  .action(run(async () => (await import('./commands/check-config.ts')).checkConfig));
+
+program
+  .command('import')
+  .description('Bring orders of elsewhere in.')
+  .addHelpText('after', '\nExample:\n  npx cardume import retail orders.csv.gz')
+  .command('retail')
+  .description("Place a retailer's orders (CSV, plain or gzip) through the API; again places nothing twice.")
+  .argument(
+    '<file>',
+    'InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country',
+  )
+  .addOption(new Option('--api <url>', "address of the API (default: the topology's edge)"))
+  .addOption(
+    new Option('--token <token>', 'of a staff account (default: CARDUME_TOKEN, or made on this machine)'),
+  )
+  .addOption(
+    new Option('--concurrency <count>', 'requests under way at once (default: 32)').argParser(parseCount),
+  )
+  .addOption(new Option('--limit <count>', 'only the first invoices').argParser(parseCount))
+  .addOption(new Option('--report <file>', 'what was not imported, as CSV or JSON'))
+  .addOption(new Option('--journal <file>', 'where the progress is kept (default: in the data folder)'))
+  .addOption(new Option('--no-journal', 'keep none'))
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('the summary as JSON'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx cardume import retail ../shared/data/online-retail-dev.csv.gz
+  npx cardume import retail orders.csv --api https://shop.example --token "$TOKEN" --report rejected.csv`,
+  )
+  .action(
+    async (
+      file: string,
+      options: Omit<ImportRetailOptions, 'file' | 'journal'> & { journal: string | boolean },
+    ) => {
+      const { importRetailCommand } = await import('./commands/import-retail.ts');
+      // commander: true without either option, false for --no-journal
+      const journal = options.journal === true ? undefined : options.journal;
+      exitCode = await importRetailCommand(shell, { ...options, journal, file });
+    },
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    exitCode = error.exitCode === 0 ? 0 : WRONG_USE; // it has said what is wrong
+  } else if (error instanceof Failure) {
+    shell.complain(`${error.message}${error.next === '' ? '' : `\n${error.next}`}`);
+    exitCode = error.exitCode;
+  } else {
+    shell.complain((error as Error).stack ?? String(error));
+    exitCode = FAILED;
+  }
+}
+// Timers, threads and the supervisor's channel would keep the process: the command has said that it is done.
+process.exit(exitCode);

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { realHost } from 'cardume/host/real';
+import type { Topology } from 'cardume/topology';
+import { Failure } from '../failure.ts';
+import { checkPorts, claimFolder } from './claims.ts';
+
+const host = realHost();
+
+test('a port that another program has is named, with what to do', async () => {
+  const taken = await host.network.listen({ host: '127.0.0.1', port: 0 }, () => {});
+  const { port } = taken.address;
+  const free = await host.network.listen({ host: '127.0.0.1', port: 0 }, () => {});
+  await free.close();
+  const topology = {
+    edge: { host: '127.0.0.1', port: free.address.port },
+    regions: { a: { host: '127.0.0.1', port, peerPort: port } },
+  } as unknown as Topology;
+  await assert.rejects(checkPorts(host, topology, ['a']), (error) => {
+    assert.ok(error instanceof Failure);
+    assert.equal(
+      error.message,
+      `Port ${port} for region a cannot be used: another program listens on 127.0.0.1:${port}.`,
+    );
+    assert.match(error.next, /--port 18080/);
+    return true;
+  });
+  await checkPorts(host, topology, []);
+  await taken.close();
+});
+
+test('a folder belongs to one supervisor at a time', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'cardume-claims-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const release = await claimFolder(host, folder);
+  await assert.rejects(claimFolder(host, folder), (error) => {
+    assert.ok(error instanceof Failure);
+    assert.match(error.message, /^Another Cardume uses the folder /);
+    assert.match(error.next, /--data FOLDER/);
+    return true;
+  });
+  release();
+  (await claimFolder(host, folder))();
+});

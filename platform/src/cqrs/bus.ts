@@ -1,0 +1,88 @@
+/**
+ * What services say to each other and to themselves, wherever the partition is hosted: commands, reads of one
+ * aggregate, queries over read models, and live entries. Answers wait for the commit of the state that they read.
+ */
+import type { Place } from '../base/id.ts';
+import type { Json } from '../base/json.ts';
+import type { Query, QueryResult } from '../sharding/query.ts';
+import type { Row } from '../sharding/table.ts';
+import type { Aggregate, Typed } from './aggregate.ts';
+
+export interface Bus {
+  /**
+   * Decides a command on the host of the aggregate's partition.
+   * @throws CardumeError the decider's rejection, or `precondition-failed`, `idempotency-key-reused`,
+   *   `partition-unavailable`, `overloaded`, `storage-failed`, …
+   */
+  send<C extends Typed>(to: AggregateRef<C>, id: string, command: C, options?: SendOptions): Promise<Answer>;
+  /** State of one aggregate after all that was decided before. `version` 0: it does not exist. */
+  load<State>(of: AggregateOf<State>, id: string): Promise<Loaded<State>>;
+  /** Rows of a read model with a bounded query; scans run in reader threads. */
+  query(query: Query): Promise<QueryResult>;
+  /** One row by its key, on the host of the place. Reads this partition's writes. */
+  row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
+  /** The remembered answer of an idempotency key in a partition. */
+  answered(service: string, place: Place, key: IdempotencyKey): Promise<Answer | null>;
+  /** Events of one aggregate: those after the version, then live ones, until the signal. */
+  follow(of: AggregateOf<unknown>, id: string, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
+}
+
+/** Enough to address a command: the full definition lives in the service, this part in its contract. */
+export interface AggregateRef<Command extends Typed> {
+  readonly service: string;
+  readonly aggregate: string;
+  /** Phantom: the commands it takes. */
+  readonly command?: Command;
+}
+
+export interface AggregateOf<State> {
+  readonly service: string;
+  readonly aggregate: string;
+  readonly state?: State;
+}
+
+/** The address of an aggregate as both senders and readers use it. */
+export function refer<State, Command extends Typed, Event extends Typed>(
+  service: string,
+  definition: Pick<Aggregate<State, Command, Event>, 'name'> & { decide?: Aggregate<State, Command, Event>['decide'] },
+): AggregateRef<Command> & AggregateOf<State> {
+  return { service, aggregate: definition.name };
+}
+
+export interface IdempotencyKey {
+  /** Scope and key in one text, at most 200 bytes: principal, route, key. */
+  readonly text: string;
+  /** Digest of what was asked: the same key with another fingerprint is refused. */
+  readonly fingerprint: string;
+}
+
+export interface SendOptions {
+  readonly key?: IdempotencyKey | undefined;
+  /** Only if the aggregate stands at this version (If-Match). */
+  readonly ifVersion?: number | undefined;
+  /** W3C traceparent of the caller. */
+  readonly trace?: string | undefined;
+}
+
+export interface Answer {
+  readonly id: string;
+  readonly version: number;
+  readonly result: Json;
+  /** Consistency token: reads that name it see this write. */
+  readonly token: string;
+  /** The answer was remembered: nothing happened this time. */
+  readonly replayed: boolean;
+}
+
+export interface Loaded<State> {
+  readonly state: State;
+  readonly version: number;
+  readonly token: string;
+}
+
+export interface StreamEvent {
+  readonly version: number;
+  readonly event: Typed & { readonly [field: string]: Json };
+  readonly atMs: number;
+  readonly token: string;
+}

@@ -1,0 +1,283 @@
+/**
+ * Runs the processes of one shard. The state of every open instance is a fold of the log, so a crash loses nothing:
+ * at the start it is folded again from the last checkpoint, `react` names the same effects under the same keys, and
+ * they are taken up again. What an effect did before the crash is found by its idempotency key.
+ *
+ * Effects run side by side up to a bound; one that fails with a retryable error is tried again with growing pauses
+ * until its instance no longer wants it. An effect that throws anything else is a bug: it is logged and tried again
+ * at the longest pause, since an order must end.
+ */
+import { deserialize, serialize } from 'node:v8';
+import { CardumeError, errors } from '../base/errors.ts';
+import type { Entry, Log } from '../events/log.ts';
+import type { Host, Timer } from '../host/host.ts';
+import type { Typed } from './aggregate.ts';
+import type { Bus } from './bus.ts';
+import type { ProcessCheckpoint } from './memory.ts';
+import type { Effect, Process } from './process.ts';
+
+export interface ProcessRunner {
+  /** Takes up what was open; call once, before commands are accepted. */
+  recover(): Promise<void>;
+  /** Entries as they are committed. */
+  committed(entries: readonly Entry[]): void;
+  /** @throws CardumeError `overloaded` when the aggregate's process has as many open instances as it may */
+  admit(aggregate: string): void;
+  /** Open instances of all processes. */
+  open(): number;
+  /** Stops effects and timers and saves checkpoints. */
+  close(): Promise<void>;
+}
+
+export interface ProcessRunnerOptions {
+  readonly host: Host;
+  readonly log: Log;
+  // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
+  readonly processes: readonly Process<any, any, any>[];
+  readonly bus: Bus;
+  readonly service: string;
+  readonly ports: Readonly<Record<string, unknown>>;
+  readonly openMax: number;
+  readonly findCheckpoint: (process: string, partition: number) => ProcessCheckpoint | null;
+  readonly saveCheckpoint: (checkpoint: ProcessCheckpoint) => Promise<void>;
+  /** A line for the operator: an effect that fails again and again. */
+  readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+const EFFECTS_MAX = 4_096;
+const PAUSE_MS_FIRST = 50;
+const PAUSE_MS_MAX = 10_000;
+const REPORT_AFTER_ATTEMPTS = 5;
+/** A start folds at most about this many entries again, per partition. */
+const CHECKPOINT_EVERY_ENTRIES = 5_000;
+const PAGE_ENTRIES = 2_000;
+const TIMER_MS_MAX = 2_000_000_000;
+
+interface Instance {
+  readonly id: string;
+  readonly partition: number;
+  readonly process: Process;
+  state: unknown;
+  /** Effects under way or done, by key. */
+  readonly effects: Map<string, Running>;
+}
+
+interface Running {
+  cancelled: boolean;
+  timer: Timer | null;
+}
+
+interface Checkpoint {
+  epoch: number;
+  position: number;
+  /** Entries folded since it was saved. */
+  behind: number;
+}
+
+export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner {
+  const { host, log, bus, processes } = options;
+  const instances = new Map<string, Instance>();
+  const processesOf = new Map<string, Process[]>();
+  for (const one of processes) processesOf.set(one.of.idType, [...(processesOf.get(one.of.idType) ?? []), one]);
+  const checkpoints = new Map<number, Checkpoint>();
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  let recovering = true;
+  let closed = false;
+
+  function nameOf(process: Process, id: string): string {
+    return `${process.name}/${id}`;
+  }
+
+  /** Folds one event into one process. @returns the instance when it is open afterwards */
+  function foldInto(process: Process, entry: Entry, event: Typed): void {
+    const name = nameOf(process, entry.stream);
+    let instance = instances.get(name);
+    if (instance === undefined) {
+      if (process.startsOn !== undefined && !process.startsOn.includes(event.type)) return;
+      instance = {
+        id: entry.stream,
+        partition: entry.partition,
+        process,
+        state: process.initial(entry.stream),
+        effects: new Map(),
+      };
+      instances.set(name, instance);
+    }
+    instance.state = process.evolve(instance.state, event, entry.atMs);
+    if (process.ended(instance.state)) {
+      instances.delete(name);
+      for (const effect of instance.effects.values()) cancel(effect);
+    } else if (!recovering) {
+      start(instance);
+    }
+  }
+
+  function fold(entry: Entry): void {
+    const checkpoint = checkpoints.get(entry.partition) ?? { epoch: 0, position: 0, behind: 0 };
+    if (entry.position <= checkpoint.position) return;
+    checkpoints.set(entry.partition, checkpoint);
+    checkpoint.epoch = entry.epoch;
+    checkpoint.position = entry.position;
+    checkpoint.behind += 1;
+    if (entry.version === null) return;
+    for (const process of processesOf.get(entry.stream.slice(0, 3)) ?? []) {
+      // An event that opens no instance is not even decoded.
+      const concerned =
+        process.startsOn === undefined ||
+        process.startsOn.includes(entry.type) ||
+        instances.has(nameOf(process, entry.stream));
+      if (!concerned) continue;
+      const event = JSON.parse(entry.data) as Typed & { type: string };
+      event.type = entry.type;
+      foldInto(process, entry, event);
+    }
+  }
+
+  /** Starts what the state wants and is not under way; cancels what it no longer wants. */
+  function start(instance: Instance): void {
+    const wanted = instance.process.react(instance.state, instance.id);
+    for (const [key, effect] of instance.effects) {
+      if (!wanted.some((one) => one.key === key)) {
+        cancel(effect);
+        instance.effects.delete(key);
+      }
+    }
+    for (const effect of wanted) {
+      if (instance.effects.has(effect.key)) continue;
+      const begun: Running = { cancelled: false, timer: null };
+      instance.effects.set(effect.key, begun);
+      if (effect.kind === 'timer') setTimer(instance, effect, begun);
+      else enqueue(() => attempt(instance, effect, begun, 1));
+    }
+  }
+
+  function cancel(effect: Running): void {
+    effect.cancelled = true;
+    effect.timer?.cancel();
+  }
+
+  function setTimer(instance: Instance, effect: Extract<Effect, { kind: 'timer' }>, begun: Running): void {
+    const delayMs = Math.max(0, effect.atMs - host.clock.nowMs());
+    begun.timer = host.clock.after(Math.min(delayMs, TIMER_MS_MAX), () => {
+      if (begun.cancelled || closed) return;
+      if (host.clock.nowMs() < effect.atMs) setTimer(instance, effect, begun);
+      else enqueue(() => attempt(instance, { key: effect.key, kind: 'work', run: async () => effect.command }, begun, 1));
+    });
+  }
+
+  function enqueue(work: () => Promise<void>): void {
+    const run = (): void => {
+      running += 1;
+      void work().finally(() => {
+        running -= 1;
+        waiting.shift()?.();
+      });
+    };
+    if (running < EFFECTS_MAX) run();
+    else waiting.push(run);
+  }
+
+  async function attempt(
+    instance: Instance,
+    effect: Extract<Effect, { kind: 'work' }>,
+    begun: Running,
+    count: number,
+  ): Promise<void> {
+    if (begun.cancelled || closed) return;
+    const { process, id } = instance;
+    const key = `${process.name}/${id}/${effect.key}`;
+    try {
+      const command = await effect.run({ bus, ports: options.ports, key, nowMs: host.clock.nowMs() });
+      if (command !== null) await bus.send({ service: options.service, aggregate: process.of.name }, id, command);
+    } catch (error) {
+      if (begun.cancelled || closed) return;
+      const retryable = error instanceof CardumeError && errors[error.code].retryable;
+      const pauseMs = retryable ? Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (count - 1)) : PAUSE_MS_MAX;
+      if (!retryable || count % REPORT_AFTER_ATTEMPTS === 0) {
+        options.report('an effect of a process failed and will be tried again', { effect: key, attempts: count, error });
+      }
+      begun.timer = host.clock.after(pauseMs * (0.5 + host.random.fraction()), () => {
+        enqueue(() => attempt(instance, effect, begun, count + 1));
+      });
+    }
+  }
+
+  function savedStates(partition: number, process: Process): Uint8Array {
+    const states = new Map<string, unknown>();
+    for (const instance of instances.values()) {
+      if (instance.partition === partition && instance.process === process) states.set(instance.id, instance.state);
+    }
+    return serialize(states);
+  }
+
+  function save(partition: number): Promise<void>[] {
+    const checkpoint = checkpoints.get(partition) as Checkpoint;
+    checkpoint.behind = 0;
+    return processes.map((process) =>
+      options.saveCheckpoint({
+        process: process.name,
+        partition,
+        epoch: checkpoint.epoch,
+        position: checkpoint.position,
+        open: savedStates(partition, process),
+      }),
+    );
+  }
+
+  async function recoverPartition(partition: number, position: number): Promise<void> {
+    const found = processes.map((process) => ({ process, saved: options.findCheckpoint(process.name, partition) }));
+    const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
+    const aligned = found.every(({ saved }) => saved !== null && saved.position === oldest);
+    if (aligned) {
+      for (const { process, saved } of found) {
+        const states = deserialize((saved as ProcessCheckpoint).open) as Map<string, unknown>;
+        for (const [id, state] of states) {
+          instances.set(nameOf(process, id), { id, partition, process, state, effects: new Map() });
+        }
+      }
+    }
+    // A process without a checkpoint is new: it sees the whole log, and so do its neighbours again.
+    const from = aligned ? oldest : 0;
+    checkpoints.set(partition, { epoch: 0, position: from, behind: 0 });
+    for (let after = from; after < position; ) {
+      const page = await log.readPartition(partition, after, PAGE_ENTRIES);
+      for (const entry of page) fold(entry);
+      after = page.at(-1)?.position ?? position;
+    }
+  }
+
+  return {
+    async recover() {
+      if (processes.length > 0) {
+        for (const head of log.heads()) await recoverPartition(head.partition, head.position);
+      }
+      recovering = false;
+      for (const instance of instances.values()) start(instance);
+    },
+    committed(entries) {
+      if (processes.length === 0) return;
+      for (const entry of entries) {
+        fold(entry);
+      }
+      for (const [partition, checkpoint] of checkpoints) {
+        if (checkpoint.behind < CHECKPOINT_EVERY_ENTRIES) continue;
+        for (const saving of save(partition)) {
+          saving.catch((error) => options.report('a checkpoint of a process was not saved', { partition, error }));
+        }
+      }
+    },
+    admit(aggregate) {
+      if (instances.size < options.openMax) return;
+      if (processes.some((process) => process.of.name === aggregate)) {
+        throw new CardumeError('overloaded', `${options.openMax} processes are under way`);
+      }
+    },
+    open: () => instances.size,
+    async close() {
+      closed = true;
+      for (const instance of instances.values()) for (const effect of instance.effects.values()) cancel(effect);
+      await Promise.all([...checkpoints.keys()].flatMap(save));
+    },
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * Folds committed entries into read models, on the shard's writer thread, before the commands are answered.
+ *
+ * Exactly once: rows and checkpoint commit in one transaction, and an entry at or below the checkpoint is passed
+ * over. The database runs with `synchronous = NORMAL`: a power loss may take its newest transactions, which are then
+ * folded again from the log. All healthy projections share one checkpoint per partition, so that a batch costs one
+ * row per partition; one that halts keeps its own from then on.
+ */
+import type { JsonObject } from '../base/json.ts';
+import type { Database, Disk, Statement } from '../host/disk.ts';
+import type { Entry } from '../events/log.ts';
+import type { TailSource } from '../events/tail.ts';
+import { createTable } from '../sharding/sql.ts';
+import type { Table } from '../sharding/table.ts';
+import type { Projection, RowsOf } from './projection.ts';
+import { type TableRows, tableRows } from './rows.ts';
+
+export interface Halt {
+  readonly projection: string;
+  readonly tables: readonly string[];
+  readonly reason: string;
+}
+
+export interface Projector {
+  /** Brings every projection up to the log's head. A halted one is tried again. */
+  catchUp(): void;
+  /** Projections that stand still now. */
+  halts(): readonly Halt[];
+  /** Entries in order of position within each partition. @returns the projections that halted on them */
+  fold(entries: readonly Entry[]): readonly Halt[];
+  close(): void;
+}
+
+/** Name of the checkpoint that the healthy projections share. */
+const SHARED = '';
+const CATCH_UP_ENTRIES = 2_000;
+
+type React = (event: never, about: { stream: string; version: number; atMs: number }, rows: RowsOf) => void;
+
+export function openProjector(
+  disk: Disk,
+  path: string,
+  projections: readonly Projection[],
+  source: TailSource,
+): Projector {
+  const database = openReadModels(disk, path, projections);
+  const rows = new Map<string, TableRows>();
+  for (const table of tablesOf(projections)) rows.set(table.name, tableRows(database, table));
+  const rowsOf: RowsOf = (table) => rows.get(table.name) as TableRows;
+  const checkpoints = openCheckpoints(database);
+  const halted = new Map<string, Halt>();
+  let interest = reactionsByType(projections);
+
+  function apply(projection: Projection, entry: Entry, event: JsonObject): void {
+    const react = projection.on[entry.type] as React;
+    for (const table of projection.tables) (rows.get(table.name) as TableRows).at(entry.partition);
+    react(event as never, { stream: entry.stream, version: entry.version as number, atMs: entry.atMs }, rowsOf);
+  }
+
+  /** One transaction; on failure nothing of it stays, and the culprit is named. */
+  function transact(entries: readonly Entry[]): { culprit: Projection; error: unknown } | null {
+    let culprit: Projection | null = null;
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      const moved = new Map<number, Entry>();
+      for (const entry of entries) {
+        if (entry.position <= checkpoints.position(SHARED, entry.partition)) continue;
+        moved.set(entry.partition, entry);
+        const concerned = entry.version === null ? undefined : interest.get(entry.type);
+        if (concerned === undefined) continue;
+        const event = eventOf(entry);
+        for (const projection of concerned) {
+          culprit = projection;
+          apply(projection, entry, event);
+          culprit = null;
+        }
+      }
+      for (const entry of moved.values()) checkpoints.save(SHARED, entry);
+      database.exec('COMMIT');
+      for (const entry of moved.values()) checkpoints.moved(SHARED, entry);
+      return null;
+    } catch (error) {
+      database.exec('ROLLBACK');
+      if (culprit === null) throw error; // not a projection's fault: the storage failed
+      return { culprit, error };
+    }
+  }
+
+  function halt(projection: Projection, error: unknown): Halt {
+    const reason = error instanceof Error ? error.message : String(error);
+    const entry = { projection: projection.name, tables: projection.tables.map((table) => table.name), reason };
+    checkpoints.fork(SHARED, projection.name);
+    halted.set(projection.name, entry);
+    interest = reactionsByType(projections.filter((one) => !halted.has(one.name)));
+    return entry;
+  }
+
+  /** Entries that an earlier fold missed, because the storage failed then, are read from the log first. */
+  function withMissing(entries: readonly Entry[]): readonly Entry[] {
+    const missing: Entry[] = [];
+    const seen = new Set<number>();
+    for (const entry of entries) {
+      if (seen.has(entry.partition)) continue;
+      seen.add(entry.partition);
+      let position = checkpoints.position(SHARED, entry.partition);
+      while (position < entry.position - 1) {
+        const page = source.read(entry.partition, position, Math.min(CATCH_UP_ENTRIES, entry.position - 1 - position));
+        missing.push(...page);
+        position = page.at(-1)?.position ?? entry.position;
+      }
+    }
+    return missing.length === 0 ? entries : [...missing, ...entries];
+  }
+
+  function fold(committed: readonly Entry[]): readonly Halt[] {
+    const entries = withMissing(committed);
+    const halts: Halt[] = [];
+    for (let failure = transact(entries); failure !== null; failure = transact(entries)) {
+      halts.push(halt(failure.culprit, failure.error));
+    }
+    return halts;
+  }
+
+  /** A projection that is new, or was halted, walks alone from its own checkpoint to the shared one. */
+  function catchUpAlone(projection: Projection): void {
+    for (const head of source.heads()) {
+      const target = checkpoints.position(SHARED, head.partition);
+      let position = checkpoints.position(projection.name, head.partition);
+      while (position < target) {
+        const entries = source.read(head.partition, position, Math.min(CATCH_UP_ENTRIES, target - position));
+        const last = entries.at(-1);
+        if (last === undefined) break;
+        database.exec('BEGIN IMMEDIATE');
+        try {
+          for (const entry of entries) {
+            if (entry.version !== null && projection.on[entry.type] !== undefined) apply(projection, entry, eventOf(entry));
+          }
+          checkpoints.save(projection.name, last);
+          database.exec('COMMIT');
+        } catch (error) {
+          database.exec('ROLLBACK');
+          halt(projection, error);
+          return;
+        }
+        checkpoints.moved(projection.name, last);
+        position = last.position;
+      }
+    }
+    checkpoints.join(projection.name);
+  }
+
+  return {
+    catchUp() {
+      const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
+      interest = reactionsByType(projections.filter((projection) => !apart.includes(projection)));
+      for (const head of source.heads()) {
+        for (;;) {
+          const position = checkpoints.position(SHARED, head.partition);
+          const entries = source.read(head.partition, position, CATCH_UP_ENTRIES);
+          if (entries.length === 0) break;
+          fold(entries);
+        }
+      }
+      for (const projection of apart) catchUpAlone(projection);
+      interest = reactionsByType(projections.filter((projection) => !halted.has(projection.name)));
+    },
+    halts: () => [...halted.values()],
+    fold,
+    close: () => database.close(),
+  };
+}
+
+function eventOf(entry: Entry): JsonObject {
+  const event = JSON.parse(entry.data) as { type?: string };
+  event.type = entry.type;
+  return event as JsonObject;
+}
+
+export function tablesOf(projections: readonly Projection[]): readonly Table[] {
+  return projections.flatMap((projection) => projection.tables);
+}
+
+function reactionsByType(projections: readonly Projection[]): Map<string, Projection[]> {
+  const byType = new Map<string, Projection[]>();
+  for (const projection of projections) {
+    for (const type of Object.keys(projection.on)) byType.set(type, [...(byType.get(type) ?? []), projection]);
+  }
+  return byType;
+}
+
+/** Opens or creates the shard's database of read models with all tables. */
+function openReadModels(disk: Disk, path: string, projections: readonly Projection[]): Database {
+  const database = disk.database(path);
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 4000;
+    PRAGMA cache_size = -16384;
+    CREATE TABLE IF NOT EXISTS _checkpoints (
+      projection TEXT NOT NULL,
+      partition INTEGER NOT NULL,
+      epoch INTEGER NOT NULL,
+      position INTEGER NOT NULL,
+      PRIMARY KEY (projection, partition)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS _projections (name TEXT PRIMARY KEY, apart INTEGER NOT NULL) WITHOUT ROWID`);
+  for (const statement of tablesOf(projections).flatMap(createTable)) database.exec(statement);
+  const isNew = database.prepare('SELECT count(*) AS n FROM _checkpoints').get()?.n === 0;
+  const register = database.prepare('INSERT INTO _projections VALUES (?, ?) ON CONFLICT DO NOTHING');
+  for (const projection of projections) register.run(projection.name, isNew ? 0 : 1);
+  return database;
+}
+
+interface Checkpoints {
+  position(projection: string, partition: number): number;
+  /** Inside the transaction. */
+  save(projection: string, entry: Entry): void;
+  /** After it has committed. */
+  moved(projection: string, entry: Entry): void;
+  isApart(projection: string): boolean;
+  /** The projection leaves the shared checkpoint and keeps its place. */
+  fork(shared: string, projection: string): void;
+  /** The projection has caught up with the shared checkpoint. */
+  join(projection: string): void;
+}
+
+function openCheckpoints(database: Database): Checkpoints {
+  const known = new Map<string, number>();
+  const name = (projection: string, partition: number): string => `${projection}/${partition}`;
+  for (const row of database.prepare('SELECT projection, partition, position FROM _checkpoints').all()) {
+    known.set(name(row.projection as string, row.partition as number), row.position as number);
+  }
+  const upsert: Statement = database.prepare(`INSERT INTO _checkpoints VALUES (?, ?, ?, ?)
+    ON CONFLICT (projection, partition) DO UPDATE SET epoch = excluded.epoch, position = excluded.position`);
+  const apart = database.prepare('SELECT apart FROM _projections WHERE name = ?');
+  const setApart = database.prepare('UPDATE _projections SET apart = ? WHERE name = ?');
+  const copy = database.prepare(`INSERT INTO _checkpoints
+    SELECT ?, partition, epoch, position FROM _checkpoints WHERE projection = ?
+    ON CONFLICT (projection, partition) DO NOTHING`);
+  const forget = database.prepare('DELETE FROM _checkpoints WHERE projection = ?');
+  return {
+    position: (projection, partition) => known.get(name(projection, partition)) ?? 0,
+    save: (projection, entry) => void upsert.run(projection, entry.partition, entry.epoch, entry.position),
+    moved: (projection, entry) => void known.set(name(projection, entry.partition), entry.position),
+    isApart: (projection) => apart.get(projection)?.apart === 1,
+    fork(shared, projection) {
+      database.exec('BEGIN IMMEDIATE');
+      const wasApart = apart.get(projection)?.apart === 1;
+      if (!wasApart) {
+        copy.run(projection, shared);
+        setApart.run(1, projection);
+        for (const [key, position] of [...known]) {
+          if (key.startsWith(`${shared}/`)) known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
+        }
+      }
+      database.exec('COMMIT');
+    },
+    join(projection) {
+      database.exec('BEGIN IMMEDIATE');
+      setApart.run(0, projection);
+      forget.run(projection);
+      database.exec('COMMIT');
+      for (const key of [...known.keys()]) if (key.startsWith(`${projection}/`)) known.delete(key);
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * Reader threads: scans and reports never hold the main thread. SQLite cannot be interrupted from outside, so a scan
+ * that outlives its deadline costs its thread: it is stopped, and a fresh one serves the next scan.
+ */
+import { CardumeError } from '../base/errors.ts';
+import type { Host, Timer } from '../host/host.ts';
+import type { Thread } from '../host/threads.ts';
+import type { Plan } from '../sharding/plan.ts';
+import type { Value } from '../sharding/table.ts';
+
+export interface Readers {
+  /**
+   * @param path the shard's database of read models
+   * @returns rows of `plan.columns`
+   * @throws CardumeError `overloaded`, `deadline-exceeded`
+   */
+  scan(path: string, plan: Plan): Promise<Value[][]>;
+  close(): Promise<void>;
+}
+
+export interface ReadersOptions {
+  readonly threadsMax: number;
+  readonly deadlineMs: number;
+}
+
+export interface ScanRequest {
+  readonly id: number;
+  readonly path: string;
+  readonly plan: Plan;
+}
+
+export type ScanReply =
+  | { readonly id: number; readonly rows: Value[][] }
+  | { readonly id: number; readonly error: { readonly code: string; readonly detail: string } };
+
+const QUEUE_SCANS_MAX = 1_000;
+
+interface Scan {
+  readonly request: ScanRequest;
+  readonly resolve: (rows: Value[][]) => void;
+  readonly reject: (error: Error) => void;
+  deadline: Timer | null;
+  worker: Worker | null;
+}
+
+interface Worker {
+  readonly thread: Thread;
+  scan: Scan | null;
+}
+
+export function openReaders(host: Host, options: ReadersOptions): Readers {
+  const workers = new Set<Worker>();
+  const queue: Scan[] = [];
+  let ids = 0;
+  let closed = false;
+
+  function idle(): Worker | null {
+    for (const worker of workers) if (worker.scan === null) return worker;
+    return workers.size < options.threadsMax ? spawn() : null;
+  }
+
+  function spawn(): Worker {
+    const thread = host.threads.spawn(new URL('./reader-thread.ts', import.meta.url), 'reader', {});
+    const worker: Worker = { thread, scan: null };
+    workers.add(worker);
+    thread.onMessage((reply: ScanReply) => {
+      const { scan } = worker;
+      worker.scan = null;
+      if (scan !== null && scan.request.id === reply.id) finish(scan, reply);
+      next();
+    });
+    thread.onExit((error) => {
+      workers.delete(worker);
+      if (worker.scan !== null && !closed) {
+        end(worker.scan).reject(new CardumeError('internal', 'the reader thread ended', { cause: error }));
+      }
+      if (!closed) next();
+    });
+    return worker;
+  }
+
+  function end(scan: Scan): Scan {
+    scan.deadline?.cancel();
+    return scan;
+  }
+
+  function finish(scan: Scan, reply: ScanReply): void {
+    if ('rows' in reply) end(scan).resolve(reply.rows);
+    else end(scan).reject(new CardumeError(reply.error.code as 'internal', reply.error.detail));
+  }
+
+  function next(): void {
+    while (queue.length > 0) {
+      const worker = idle();
+      if (worker === null) return;
+      const scan = queue.shift() as Scan;
+      worker.scan = scan;
+      scan.worker = worker;
+      worker.thread.post(scan.request);
+    }
+  }
+
+  function expired(scan: Scan): void {
+    const waiting = queue.indexOf(scan);
+    if (waiting >= 0) queue.splice(waiting, 1);
+    const { worker } = scan;
+    if (worker !== null && worker.scan === scan) {
+      worker.scan = null;
+      workers.delete(worker);
+      void worker.thread.stop();
+    }
+    scan.reject(new CardumeError('deadline-exceeded', `the scan took longer than ${options.deadlineMs} ms`));
+    next();
+  }
+
+  return {
+    scan(path, plan) {
+      if (queue.length >= QUEUE_SCANS_MAX) {
+        return Promise.reject(new CardumeError('overloaded', `${QUEUE_SCANS_MAX} scans wait for a reader`));
+      }
+      return new Promise((resolve, reject) => {
+        ids += 1;
+        const scan: Scan = { request: { id: ids, path, plan }, resolve, reject, deadline: null, worker: null };
+        scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
+        queue.push(scan);
+        next();
+      });
+    },
+    async close() {
+      closed = true;
+      for (const scan of [...queue.splice(0), ...[...workers].flatMap((worker) => worker.scan ?? [])]) {
+        end(scan).reject(new CardumeError('draining', 'the instance is shutting down'));
+      }
+      await Promise.all([...workers].map((worker) => worker.thread.stop()));
+    },
+  };
+}

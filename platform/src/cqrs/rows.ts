@@ -1,0 +1,91 @@
+/** A projection's rows of one partition in a shard's database of read models: prepared once, used for every event. */
+import type { Database, SqlValue, Statement } from '../host/disk.ts';
+import { PARTITION_COLUMN, quoted } from '../sharding/sql.ts';
+import type { Row, Table, Value } from '../sharding/table.ts';
+import type { Rows } from './projection.ts';
+
+/** Rows of `table` whose partition is told anew for each event. */
+export interface TableRows extends Rows {
+  at(partition: number): void;
+}
+
+export function tableRows(database: Database, table: Table): TableRows {
+  const columns = Object.keys(table.columns);
+  const keyNames = [PARTITION_COLUMN, ...table.key];
+  const values = columns.filter((column) => !table.key.includes(column));
+  const where = keyNames.map((column) => `${quoted(column)} = ?`).join(' AND ');
+  const named = quoted(table.name);
+  const prepared = new Map<string, Statement>();
+  const statement = (sql: string): Statement => {
+    let found = prepared.get(sql);
+    if (found === undefined) {
+      found = database.prepare(sql);
+      prepared.set(sql, found);
+    }
+    return found;
+  };
+  const insertHead = `INSERT INTO ${named} (${[PARTITION_COLUMN, ...columns].map(quoted).join(', ')})
+    VALUES (${['?', ...columns.map(() => '?')].join(', ')}) ON CONFLICT (${keyNames.map(quoted).join(', ')}) DO `;
+  const put = `${insertHead}${
+    values.length === 0
+      ? 'NOTHING'
+      : `UPDATE SET ${values.map((column) => `${quoted(column)} = excluded.${quoted(column)}`).join(', ')}`
+  }`;
+  let partition = 0;
+  const keyOf = (key: Row): SqlValue[] => [partition, ...table.key.map((column) => required(table, key, column))];
+  return {
+    at(of) {
+      partition = of;
+    },
+    put(row) {
+      refuseUnknown(table, row);
+      statement(put).run(
+        partition,
+        ...columns.map((column) => (table.key.includes(column) ? required(table, row, column) : (row[column] ?? null))),
+      );
+    },
+    patch(key, changes) {
+      refuseUnknown(table, changes);
+      const names = Object.keys(changes);
+      if (names.length === 0) return;
+      const sql = `UPDATE ${named} SET ${names.map((name) => `${quoted(name)} = ?`).join(', ')} WHERE ${where}`;
+      statement(sql).run(...names.map((name) => changes[name] ?? null), ...keyOf(key));
+    },
+    add(key, deltas) {
+      refuseUnknown(table, deltas);
+      const names = Object.keys(deltas);
+      const sql = `${insertHead}UPDATE SET ${names
+        .map((name) => `${quoted(name)} = coalesce(${named}.${quoted(name)}, 0) + excluded.${quoted(name)}`)
+        .join(', ')}`;
+      statement(sql).run(
+        partition,
+        ...columns.map((column) => (table.key.includes(column) ? required(table, key, column) : (deltas[column] ?? null))),
+      );
+    },
+    remove(key) {
+      statement(`DELETE FROM ${named} WHERE ${where}`).run(...keyOf(key));
+    },
+    get(key) {
+      return statement(rowByKey(table)).get(...keyOf(key)) as Row | undefined;
+    },
+  };
+}
+
+/** SQL of one row by partition and key. */
+export function rowByKey(table: Table): string {
+  const keyNames = [PARTITION_COLUMN, ...table.key];
+  return `SELECT ${Object.keys(table.columns).map(quoted).join(', ')} FROM ${quoted(table.name)}
+    WHERE ${keyNames.map((column) => `${quoted(column)} = ?`).join(' AND ')}`;
+}
+
+function required(table: Table, row: Row, column: string): Value {
+  const value = row[column];
+  if (value === undefined || value === null) throw new Error(`table '${table.name}': the key column '${column}' is missing`);
+  return value;
+}
+
+function refuseUnknown(table: Table, row: Readonly<Record<string, unknown>>): void {
+  for (const column in row) {
+    if (table.columns[column] === undefined) throw new Error(`table '${table.name}' has no column '${column}'`);
+  }
+}

@@ -1,0 +1,344 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { isCardumeError } from '../base/errors.ts';
+import { newId } from '../base/id.ts';
+import { openWriterPool } from '../events/events.ts';
+import { realHost } from '../host/real.ts';
+import { partitionKey } from '../topology/partition.ts';
+import type { Bounds } from '../topology/topology.ts';
+import { type AccountCommand, type AccountState, service } from './bank.fixture.ts';
+import type { Bus, SendOptions } from './bus.ts';
+import { openReaders } from './readers.ts';
+import { openShard, type Shard } from './shard.ts';
+import { planQuery } from '../sharding/plan.ts';
+import { balances } from './bank.fixture.ts';
+
+const host = realHost();
+const places = [0, 1, 2, 3].map((partition) => ({ scope: 1, partition }));
+const bounds = {
+  batchEntriesMax: 512,
+  queueEntriesMax: 20_000,
+  aggregatesCachedMax: 1_000,
+  snapshotEveryEvents: 50,
+  processesOpenMax: 1_000,
+} as Bounds;
+const masterKey = host.random.bytes(32);
+const folders: string[] = [];
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'cardume-shard-'));
+  folders.push(folder);
+  return folder;
+}
+
+interface Open {
+  readonly shard: Shard;
+  readonly reports: string[];
+  send(id: string, command: AccountCommand, options?: SendOptions): ReturnType<Shard['send']>;
+  state(id: string): Promise<AccountState>;
+  close(): Promise<void>;
+}
+
+async function open(folder: string, ports: Record<string, unknown> = {}, over: Partial<Bounds> = {}): Promise<Open> {
+  const pool = openWriterPool(host, { threadsMax: 1 });
+  const reports: string[] = [];
+  let shard: Shard | undefined;
+  const bus = {
+    send: (to: { aggregate: string }, id: string, command: AccountCommand, options?: SendOptions) =>
+      (shard as Shard).send(to.aggregate, id, command, options),
+  } as unknown as Bus;
+  shard = await openShard({
+    host,
+    service,
+    base: join(folder, 'bank-0'),
+    partitions: places.map(partitionKey),
+    pool,
+    bounds: { ...bounds, ...over },
+    masterKey,
+    bus,
+    ports,
+    report: (message) => void reports.push(message),
+  });
+  await shard.recover();
+  const opened = shard;
+  return {
+    shard: opened,
+    reports,
+    send: (id, command, options) => opened.send('account', id, command, options),
+    state: async (id) => (await opened.load('account', id)).state as AccountState,
+    async close() {
+      await opened.close();
+      await pool.close();
+    },
+  };
+}
+
+function accountId(n: number): string {
+  return newId('acc', places[n % places.length] as (typeof places)[number], host.clock.nowMs(), host.random.bytes(10));
+}
+
+async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within 10 s: ${what}`);
+    await host.clock.sleep(2);
+  }
+}
+
+async function rejectionOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    if (isCardumeError(error)) return error.code;
+    throw error;
+  }
+  return 'no rejection';
+}
+
+test('an answered command is durable, projected, and there after a restart', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const answer = await bank.send(id, { type: 'Deposit', amount: 7 });
+  assert.deepEqual({ version: answer.version, result: answer.result }, { version: 2, result: { balance: 7 } });
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  assert.deepEqual({ ...bank.shard.row('balances', partition, { id }) }, { id, balance: 7, deposits: 1 });
+  await bank.close();
+
+  bank = await open(folder);
+  assert.equal((await bank.state(id)).balance, 7);
+  assert.equal((await bank.state(id)).owner, 'Ana');
+  assert.deepEqual({ ...bank.shard.row('balances', partition, { id }) }, { id, balance: 7, deposits: 1 });
+  await bank.close();
+});
+
+test('a hot aggregate takes thousands of decisions at once, each on the state before it', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(1);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.send(id, { type: 'Deposit', amount: 500 });
+  const answers = await Promise.allSettled(
+    Array.from({ length: 3_000 }, () => bank.send(id, { type: 'Withdraw', amount: 1 })),
+  );
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 500);
+  assert.equal((await bank.state(id)).balance, 0);
+  await bank.close();
+
+});
+
+test('snapshots bound a cold load, also of a stream that never rests', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(2);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await Promise.all(Array.from({ length: 1_000 }, () => bank.send(id, { type: 'Deposit', amount: 1 })));
+  await bank.close();
+
+  bank = await open(folder);
+  const read: number[] = [];
+  const { readStream } = bank.shard.log;
+  Object.assign(bank.shard.log, {
+    readStream(...args: Parameters<typeof readStream>) {
+      read.push(args[2]);
+      return readStream(...args);
+    },
+  });
+  assert.equal((await bank.state(id)).balance, 1_000);
+  assert.deepEqual(read, [1_001], 'the last snapshot holds all but one event');
+  await bank.close();
+});
+
+test('a key has one effect and one answer: at once, later, after a restart; rejections too', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(3);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const key = { text: 'ana|deposit|1', fingerprint: 'f' };
+  const many = await Promise.all(
+    Array.from({ length: 50 }, () => bank.send(id, { type: 'Deposit', amount: 5 }, { key })),
+  );
+  assert.equal(many.filter(({ replayed }) => !replayed).length, 1);
+  assert.equal(new Set(many.map(({ token }) => token)).size, 1);
+  const refused = { text: 'ana|withdraw|1', fingerprint: 'f' };
+  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  await bank.send(id, { type: 'Deposit', amount: 5 });
+  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  await bank.close();
+
+  bank = await open(folder);
+  const replay = await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
+  assert.deepEqual(replay, { ...(many[0] as object), replayed: true });
+  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  const other = { ...key, fingerprint: 'another body' };
+  assert.equal(await rejectionOf(bank.send(id, { type: 'Deposit', amount: 1 }, { key: other })), 'idempotency-key-reused');
+  assert.equal((await bank.state(id)).balance, 10);
+  await bank.close();
+});
+
+test('If-Match: only the version that was read', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const both = await Promise.allSettled([
+    bank.send(id, { type: 'Deposit', amount: 1 }, { ifVersion: 1 }),
+    bank.send(id, { type: 'Deposit', amount: 1 }, { ifVersion: 1 }),
+  ]);
+  assert.deepEqual(both.map(({ status }) => status), ['fulfilled', 'rejected']);
+  await bank.close();
+});
+
+test('a failed append drops what was decided behind it, and all is decided again', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.send(id, { type: 'Deposit', amount: 100 });
+  // Somebody writes past the pipeline: the speculative state is wrong from now on, until the log says so.
+  const foreign = { stream: id, version: 3, type: 'Deposited', data: '{"amount":-100}', meta: null, key: null, atMs: 1 };
+  const written = bank.shard.log.append(partition, [foreign]);
+  const answers = await Promise.allSettled(
+    Array.from({ length: 20 }, () => bank.send(id, { type: 'Withdraw', amount: 10 })),
+  );
+  await written;
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 0, 'the balance was 0 before them');
+  assert.equal((await bank.state(id)).balance, 0);
+  await bank.close();
+});
+
+test('beyond the queue callers are told `overloaded`, and what was not appended is not in the state', async () => {
+  const bank = await open(await newFolder(), {}, { queueEntriesMax: 10 });
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const answers = await Promise.allSettled(
+    Array.from({ length: 200 }, () => bank.send(id, { type: 'Deposit', amount: 1 })),
+  );
+  const done = answers.filter(({ status }) => status === 'fulfilled').length;
+  const codes = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason.code] : []));
+  assert.ok(done >= 10 && done < 200, `${done} were accepted`);
+  assert.deepEqual([...new Set(codes)], ['overloaded']);
+  assert.equal((await bank.state(id)).balance, done);
+  await bank.close();
+});
+
+test('a projection that fails halts alone, says so after a restart too, and the rest goes on', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.send(id, { type: 'Break' });
+  await bank.send(id, { type: 'Deposit', amount: 3 });
+  for (const _ of [1, 2]) {
+    assert.throws(() => bank.shard.row('owners', partition, { id }), { code: 'read-model-halted' });
+    assert.equal(bank.shard.row('balances', partition, { id })?.balance, 3);
+    assert.deepEqual(bank.reports, ['a projection has halted']);
+    await bank.close();
+    bank = await open(folder);
+  }
+  await bank.close();
+});
+
+test('a process carries on after a crash, and what it did before is not done twice', async () => {
+  const folder = await newFolder();
+  let reached = 0;
+  const stuck = {
+    beforeDeposit: () => {
+      reached += 1;
+      return new Promise<void>(() => undefined);
+    },
+  };
+  let bank = await open(folder, stuck);
+  const [from, to] = [accountId(0), accountId(1)];
+  await bank.send(from, { type: 'Open', owner: 'Ana' });
+  await bank.send(to, { type: 'Open', owner: 'Bea' });
+  await bank.send(from, { type: 'Deposit', amount: 100 });
+  await Promise.all(Array.from({ length: 10 }, () => bank.send(from, { type: 'Transfer', to, amount: 1 })));
+  await until(() => reached === 10, 'all transfers are under way');
+  assert.equal((await bank.state(to)).balance, 0);
+  // The first five deposits are made as the process would have made them, and their outcome is lost with the crash.
+  for (let transfer = 1; transfer <= 5; transfer += 1) {
+    const key = { text: `transfers/${from}/transfer-${transfer}`, fingerprint: '' };
+    await bank.send(to, { type: 'Deposit', amount: 1 }, { key });
+  }
+  await bank.close();
+
+  bank = await open(folder);
+  await until(async () => (await bank.state(from)).open.size === 0, 'all transfers are done');
+  assert.equal((await bank.state(to)).balance, 10);
+  assert.equal((await bank.state(from)).balance, 90);
+  await until(() => bank.shard.processesOpen() === 0, 'no process is open');
+  await bank.close();
+});
+
+test('beyond the bound of open processes a new instance is refused, and no other command is', async () => {
+  const bank = await open(await newFolder(), { beforeDeposit: () => new Promise(() => undefined) }, { processesOpenMax: 1 });
+  const [from, to] = [accountId(0), accountId(1)];
+  await bank.send(from, { type: 'Open', owner: 'Ana' });
+  await bank.send(to, { type: 'Open', owner: 'Bea' });
+  await bank.send(from, { type: 'Deposit', amount: 100 });
+  await bank.send(from, { type: 'Transfer', to, amount: 1 });
+  await until(() => bank.shard.processesOpen() === 1, 'the transfer is under way');
+  assert.equal(await rejectionOf(bank.send(accountId(2), { type: 'Open', owner: 'Cleo' })), 'overloaded');
+  await bank.send(to, { type: 'Deposit', amount: 1 });
+  await bank.close();
+});
+
+test('personal fields stand nowhere on disk in plain text', async () => {
+  const folder = await newFolder();
+  const bank = await open(folder);
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Anastasia Unmistakable' });
+  await Promise.all(Array.from({ length: 120 }, () => bank.send(id, { type: 'Deposit', amount: 1 })));
+  await bank.close();
+  const names = await readdir(folder);
+  assert.ok(names.length >= 4, names.join(', '));
+  for (const name of names) {
+    const bytes = await readFile(join(folder, name));
+    assert.equal(bytes.includes('Unmistakable'), false, `${name} holds the name`);
+  }
+});
+
+test('an aggregate is followed from its history into live events, with no gap', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.send(id, { type: 'Deposit', amount: 1 });
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const { version, event } of bank.shard.follow('account', id, partition, 1, stop.signal)) {
+      seen.push(`${version} ${event.type}`);
+      if (version === 5) stop.abort();
+    }
+  })();
+  await bank.send(id, { type: 'Deposit', amount: 1 });
+  await bank.send(id, { type: 'Deposit', amount: 1 });
+  await bank.send(id, { type: 'Deposit', amount: 1 });
+  await following;
+  assert.deepEqual(seen, ['2 Deposited', '3 Deposited', '4 Deposited', '5 Deposited']);
+  await bank.close();
+});
+
+test('scans run in a reader thread and see what was answered', async () => {
+  const bank = await open(await newFolder());
+  const readers = openReaders(host, { threadsMax: 1, deadlineMs: 5_000 });
+  for (let i = 0; i < 5; i += 1) {
+    const id = accountId(i);
+    await bank.send(id, { type: 'Open', owner: 'Ana' });
+    await bank.send(id, { type: 'Deposit', amount: i * 10 });
+  }
+  const plan = planQuery(
+    { service: 'bank', table: 'balances', select: ['balance'], orderBy: [{ column: 'balance', direction: 'descending' }] },
+    balances,
+  );
+  const rows = await readers.scan(bank.shard.views, plan);
+  assert.deepEqual(rows.map((row) => row[0]), [40, 30, 20, 10, 0]);
+  await readers.close();
+  await bank.close();
+});

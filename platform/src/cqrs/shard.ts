@@ -1,0 +1,156 @@
+/**
+ * One shard of a service, hosted here: its log, its decisions, its read models, its processes. Everything that a
+ * command or a read touches on its way is in this file's three dozen lines of wiring.
+ */
+import { CardumeError } from '../base/errors.ts';
+import { openLog } from '../events/events.ts';
+import type { Entry, Log } from '../events/log.ts';
+import { encodeToken } from '../events/token.ts';
+import type { WriterPool } from '../events/writer-pool.ts';
+import type { Host } from '../host/host.ts';
+import { openKeyRing } from '../privacy/key-ring.ts';
+import { rowByKey } from './rows.ts';
+import type { Row, Table } from '../sharding/table.ts';
+import type { Bounds } from '../topology/topology.ts';
+import type { Json } from '../base/json.ts';
+import type { Typed } from './aggregate.ts';
+import type { Bus, StreamEvent } from './bus.ts';
+import { type Decisions, openDecisions } from './decisions.ts';
+import { openFollowers } from './followers.ts';
+import { openMemory } from './memory.ts';
+import { openProcessRunner } from './process-runner.ts';
+import { type Halt, tablesOf } from './projector.ts';
+import type { Service } from './service.ts';
+import { memoryPath, type ShardReport, type ShardRequest, type ShardThreadInit, viewsPath } from './shard-thread.ts';
+import { openSnapshots } from './snapshots.ts';
+
+export interface ShardOptions {
+  readonly host: Host;
+  readonly service: Service;
+  /** Path of its files without their endings. */
+  readonly base: string;
+  /** Partition keys that it holds. */
+  readonly partitions: readonly number[];
+  readonly pool: WriterPool;
+  readonly bounds: Bounds;
+  readonly masterKey: Uint8Array;
+  readonly bus: Bus;
+  readonly ports: Readonly<Record<string, unknown>>;
+  readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface Shard extends Decisions {
+  readonly log: Log;
+  /** Path of the database of read models, for reader threads. */
+  readonly views: string;
+  /** Takes up open processes. After all shards are open, since processes send to each other. */
+  recover(): Promise<void>;
+  row(table: string, partition: number, key: Row): Row | null;
+  /** @throws CardumeError `read-model-halted` */
+  refuseHalted(table: string): void;
+  follow(aggregate: string, id: string, partition: number, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  processesOpen(): number;
+  close(): Promise<void>;
+}
+
+const KEYS_CACHED_MAX = 20_000;
+
+export async function openShard(options: ShardOptions): Promise<Shard> {
+  const { host, service, base, bounds } = options;
+  const init: ShardThreadInit = { module: service.module, base };
+  const log = await openLog(host, {
+    path: `${base}.log.db`,
+    partitions: options.partitions,
+    pool: options.pool,
+    bounds,
+    tail: { module: new URL('./shard-thread.ts', import.meta.url), init },
+  });
+  const ask = <T>(request: ShardRequest): Promise<T> => log.askTail(request) as Promise<T>;
+  const halted = new Map<string, Halt>();
+  const halt = (halts: readonly Halt[]): void => {
+    for (const one of halts) {
+      options.report('a projection has halted', { ...one });
+      for (const table of one.tables) halted.set(table, one);
+    }
+  };
+  halt(await ask<readonly Halt[]>({ kind: 'halts' }));
+  log.onTail((report: unknown) => halt((report as ShardReport | null)?.halts ?? []));
+
+  const memory = openMemory(host.disk, memoryPath(base), { readOnly: true });
+  const keys = openKeyRing(
+    host,
+    options.masterKey,
+    {
+      ensure: (key) => ask<Uint8Array>({ kind: 'ensure-key', ...key }),
+      find: (partition, subject) => ask<Uint8Array | null>({ kind: 'find-key', partition, subject }),
+    },
+    KEYS_CACHED_MAX,
+  );
+  const runner = openProcessRunner({
+    host,
+    log,
+    processes: service.processes,
+    bus: options.bus,
+    service: service.name,
+    ports: options.ports,
+    openMax: bounds.processesOpenMax,
+    findCheckpoint: memory.findCheckpoint,
+    saveCheckpoint: (checkpoint) => ask({ kind: 'checkpoint', checkpoint }),
+    report: options.report,
+  });
+  const snapshots = openSnapshots(host.crypto, memory, (snapshot) => {
+    ask({ kind: 'snapshot', snapshot }).catch((error) => options.report('a snapshot was not saved', { error }));
+  });
+  const decisions = openDecisions({
+    host,
+    log,
+    aggregates: service.aggregates,
+    keys,
+    snapshots,
+    aggregatesCachedMax: bounds.aggregatesCachedMax,
+    snapshotEveryEvents: bounds.snapshotEveryEvents,
+    admit: runner.admit,
+  });
+  const followers = openFollowers(log);
+  log.onCommit((entries: readonly Entry[]) => {
+    runner.committed(entries);
+    followers.committed(entries);
+  });
+
+  const views = host.disk.database(viewsPath(base), { readOnly: true });
+  const tables = new Map<string, { readonly table: Table; readonly select: ReturnType<typeof views.prepare> }>();
+  for (const table of tablesOf(service.projections)) tables.set(table.name, { table, select: views.prepare(rowByKey(table)) });
+
+  function refuseHalted(table: string): void {
+    const one = halted.get(table);
+    if (one !== undefined) throw new CardumeError('read-model-halted', `'${one.projection}' has halted`);
+  }
+
+  return {
+    ...decisions,
+    log,
+    views: viewsPath(base),
+    recover: runner.recover,
+    refuseHalted,
+    row(name, partition, key) {
+      refuseHalted(name);
+      const found = tables.get(name);
+      if (found === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
+      const row = found.select.get(partition, ...found.table.key.map((column) => key[column] as string | number));
+      return (row as Row | undefined) ?? null;
+    },
+    async *follow(aggregate, id, partition, afterVersion, signal) {
+      for await (const entry of followers.follow(partition, id, afterVersion, signal)) {
+        const event = (await decisions.decode(aggregate, id, entry.type, entry.data)) as Typed & Record<string, Json>;
+        yield { version: entry.version as number, event, atMs: entry.atMs, token: encodeToken(entry) };
+      }
+    },
+    processesOpen: runner.open,
+    async close() {
+      await runner.close();
+      await log.close();
+      views.close();
+      memory.close();
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/**
+ * Snapshots bound how many events a cold load folds. A snapshot holds the state right after an event that was decided,
+ * and is stored only when that event is durable. States with personal data are sealed under the subject's key.
+ */
+import { deserialize, serialize } from 'node:v8';
+import type { Cryptography } from '../host/cryptography.ts';
+import type { Memory, Snapshot } from './memory.ts';
+
+export interface SnapshotStore {
+  /** @returns the state as bytes, now, before it changes further */
+  freeze(stream: string, state: unknown, key: Uint8Array | null): Uint8Array;
+  save(snapshot: Snapshot): void;
+  /** @returns null when there is none of this revision, or it does not open */
+  find(partition: number, stream: string, revision: number, key: Uint8Array | null): { state: unknown; version: number } | null;
+}
+
+export function openSnapshots(crypto: Cryptography, memory: Memory, save: (snapshot: Snapshot) => void): SnapshotStore {
+  const context = (stream: string): string => `snapshot/${stream}`;
+  return {
+    freeze(stream, state, key) {
+      const bytes = serialize(state);
+      return key === null ? bytes : crypto.seal(key, bytes, context(stream));
+    },
+    save,
+    find(partition, stream, revision, key) {
+      const found = memory.findSnapshot(partition, stream);
+      if (found === null || found.revision !== revision) return null;
+      const bytes = key === null ? found.state : crypto.open(key, found.state, context(stream));
+      return bytes === null ? null : { state: deserialize(bytes), version: found.version };
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** The face of the edge: one address for all regions. It sends each client to the nearest healthy region. */
+import type { Host } from '../host/host.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { RegionName, Topology } from '../topology/topology.ts';
+import { type HealthTable, watchHealth } from './health.ts';
+import { openProxy } from './proxy.ts';
+import { regionOrder, wishedRegion } from './routing.ts';
+
+export interface EdgeOptions {
+  readonly host: Pick<Host, 'clock' | 'random'>;
+  readonly topology: Topology;
+  readonly log: Log;
+  /** Default 500 ms. */
+  readonly probeIntervalMs?: number;
+}
+
+export interface Edge {
+  readonly address: { readonly host: string; readonly port: number };
+  health(): HealthTable;
+  /** Lets requests finish for at most `bounds.drainTimeoutMs`. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Listens on `topology.edge`. Until the first probe of a region has ended, requests get 503.
+ * @throws Error of Node, such as `EADDRINUSE`, when it cannot listen
+ */
+export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOptions): Promise<Edge> {
+  /** By the region wished for; made anew when health changes. */
+  let orders = new Map<RegionName | null, readonly RegionName[]>();
+  const proxy = await openProxy({
+    topology,
+    host,
+    log,
+    order(facts) {
+      const wished = wishedRegion(facts, topology.regions);
+      let order = orders.get(wished);
+      if (order === undefined) {
+        order = regionOrder(wished, health.table());
+        orders.set(wished, order);
+      }
+      return order;
+    },
+    onUndelivered: (region) => health.requestFailed(region),
+  });
+  const health = watchHealth({
+    clock: host.clock,
+    regions: Object.keys(topology.regions),
+    probe: proxy.probe,
+    ...(probeIntervalMs === undefined ? {} : { intervalMs: probeIntervalMs }),
+    onChange(region, after, before) {
+      orders = new Map();
+      if (after.state === before.state) return;
+      if (after.state === 'down' && before.state === 'up') log.warn('a region is down', { region });
+      else if (after.state === 'up' && before.state === 'down') log.info('a region is up again', { region });
+    },
+  });
+  return {
+    address: proxy.address,
+    health: health.table,
+    async drain() {
+      health.stop();
+      await proxy.drain(topology.bounds.drainTimeoutMs);
+    },
+  };
+}

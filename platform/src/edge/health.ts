@@ -1,0 +1,103 @@
+/**
+ * Which regions are up. Each is probed at a fixed pace; two failures in a row take it down, two successes bring it
+ * back, so that one lost packet moves no traffic. Failures of real requests count like failed probes. The distance to a
+ * region is the shortest round trip of the last probes: the minimum is hardly moved by a busy region or a pause of ours.
+ */
+import type { Clock, Timer } from '../host/host.ts';
+import type { RegionName } from '../topology/topology.ts';
+
+export interface RegionHealth {
+  /** `unknown` until the first probe has ended; its outcome decides alone. */
+  readonly state: 'unknown' | 'up' | 'down';
+  /** Outcomes in a row that speak against the state. */
+  readonly contrary: number;
+  /** Round trips of the last successful probes, milliseconds, the newest last. */
+  readonly roundTripsMs: readonly number[];
+  /** The shortest of them; 0 before the first. */
+  readonly roundTripMs: number;
+}
+
+export type HealthTable = Readonly<Record<RegionName, RegionHealth>>;
+
+/** What a probe or a request found: milliseconds of the round trip, or a failure. */
+export type Outcome = { readonly roundTripMs: number } | 'failed';
+
+export const PROBE_INTERVAL_MS = 500;
+export const PROBE_TIMEOUT_MS = 1_000;
+const CONTRARY_MAX = 2;
+const ROUND_TRIPS_MAX = 16;
+
+export const UNKNOWN: RegionHealth = { state: 'unknown', contrary: 0, roundTripsMs: [], roundTripMs: 0 };
+
+/** The health after one more outcome. Returns the same object when nothing changed. */
+export function observed(health: RegionHealth, outcome: Outcome): RegionHealth {
+  const speaks = outcome === 'failed' ? 'down' : 'up';
+  const roundTripsMs =
+    outcome === 'failed'
+      ? health.roundTripsMs
+      : [...health.roundTripsMs, outcome.roundTripMs].slice(-ROUND_TRIPS_MAX);
+  const roundTripMs = roundTripsMs.length === 0 ? 0 : Math.min(...roundTripsMs);
+  if (health.state === speaks) {
+    if (outcome === 'failed' && health.contrary === 0) return health;
+    return { state: health.state, contrary: 0, roundTripsMs, roundTripMs };
+  }
+  const contrary = health.contrary + 1;
+  const turns = health.state === 'unknown' || contrary >= CONTRARY_MAX;
+  return { state: turns ? speaks : health.state, contrary: turns ? 0 : contrary, roundTripsMs, roundTripMs };
+}
+
+export interface HealthOptions {
+  readonly clock: Clock;
+  readonly regions: readonly RegionName[];
+  /** Asks a region whether it is ready; false also when nobody answers in time. Never rejects. */
+  readonly probe: (region: RegionName, timeoutMs: number) => Promise<boolean>;
+  /** After a region's state or its distance has changed. */
+  readonly onChange?: (region: RegionName, health: RegionHealth, before: RegionHealth) => void;
+  readonly intervalMs?: number;
+  readonly timeoutMs?: number;
+}
+
+export interface Health {
+  table(): HealthTable;
+  /** A request could not be delivered. */
+  requestFailed(region: RegionName): void;
+  stop(): void;
+}
+
+/** Begins to probe at once. */
+export function watchHealth(options: HealthOptions): Health {
+  const { clock, probe, intervalMs = PROBE_INTERVAL_MS, timeoutMs = PROBE_TIMEOUT_MS } = options;
+  let table: HealthTable = Object.fromEntries(options.regions.map((region) => [region, UNKNOWN]));
+  const timers = new Map<RegionName, Timer>();
+  let stopped = false;
+
+  const note = (region: RegionName, outcome: Outcome): void => {
+    const before = table[region] ?? UNKNOWN;
+    const after = observed(before, outcome);
+    if (after === before) return;
+    table = { ...table, [region]: after };
+    options.onChange?.(region, after, before);
+  };
+
+  const probeOnce = async (region: RegionName): Promise<void> => {
+    const startMs = clock.monotonicMs();
+    const ready = await probe(region, timeoutMs);
+    if (stopped) return;
+    const tookMs = clock.monotonicMs() - startMs;
+    note(region, ready ? { roundTripMs: tookMs } : 'failed');
+    timers.set(
+      region,
+      clock.after(Math.max(0, intervalMs - tookMs), () => void probeOnce(region)),
+    );
+  };
+  for (const region of options.regions) void probeOnce(region);
+
+  return {
+    table: () => table,
+    requestFailed: (region) => note(region, 'failed'),
+    stop() {
+      stopped = true;
+      for (const timer of timers.values()) timer.cancel();
+    },
+  };
+}

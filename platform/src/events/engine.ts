@@ -1,0 +1,407 @@
+/**
+ * The SQLite engine of one shard; runs on a writer thread and is the only writer of its partitions while their
+ * epochs are its own.
+ *
+ * A batch is one transaction. Positions and checksums are computed before it begins. In it, first each touched head
+ * moves from the epoch and position that this engine believes in: no row means that another host has the partition
+ * (fenced). Then the entries go in; the indexes refuse a second entry of a stream's version or a second answer of a
+ * key. An append that is refused takes the later appends of its partition with it, since they may rest on it; the
+ * transaction is rolled back and done again without them. So of each partition a prefix of its appends stands, and
+ * the loop ends after as many rounds as there are partitions, plus one.
+ */
+import { assert } from '../base/assert.ts';
+import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
+import type { Host } from '../host/host.ts';
+import { type Batch, type Failure, type Outcome, unpack } from './batch.ts';
+import { checksumOf, joinChecksums } from './checksum.ts';
+import type { Entry, Head, PartitionKey } from './log.ts';
+import { openReader, type Reader } from './reader.ts';
+import { prepareSchema } from './schema.ts';
+
+export interface Engine {
+  readonly reader: Reader;
+  heads(): Head[];
+  /** @returns the outcome, and the entries that stand now */
+  commit(batch: Batch): { readonly outcome: Outcome; readonly entries: Entry[] };
+  /** @returns how many entries it looked at: fewer than `entriesMax` means that no older answer is left */
+  forgetAnswers(beforeMs: number, entriesMax: number): number;
+  close(): void;
+}
+
+/** What an opener that lost its writer thread knows of a partition. */
+export interface Lost {
+  readonly partition: PartitionKey;
+  readonly epoch: number;
+  /** Where the head stood before the batch whose outcome is unknown. */
+  readonly position: number;
+}
+
+export interface Recovery {
+  /** The last batch that was sent. */
+  readonly batch: number;
+  readonly lost: readonly Lost[];
+}
+
+/** What became of a lost partition. */
+export interface Recovered {
+  readonly partition: PartitionKey;
+  /** Entries of the batch that stand. */
+  readonly entries: number;
+  /** Another host has opened it meanwhile. */
+  readonly fenced: boolean;
+}
+
+interface Append {
+  readonly partition: PartitionKey;
+  readonly entries: Entry[];
+}
+
+class Refused extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure.detail);
+    this.failure = failure;
+  }
+}
+
+/** Opens the file and raises the epoch of the partitions. */
+export function openEngine(host: Host, path: string, partitions: readonly PartitionKey[]): Engine {
+  const database = host.disk.database(path);
+  try {
+    prepareSchema(path, database);
+    const raise = database.prepare(
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), 0, 0)
+       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1`,
+    );
+    transaction(database, () => {
+      for (const partition of partitions) raise.run(partition);
+    });
+    return engineOver(host, database, partitions);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens the file again after its writer thread ended in the middle of a batch: finds out what of the batch stands,
+ * and raises the epoch of those partitions that no other host has opened since.
+ */
+export function reopenEngine(
+  host: Host,
+  path: string,
+  recovery: Recovery,
+): { readonly engine: Engine; readonly recovered: Recovered[] } {
+  const database = host.disk.database(path);
+  try {
+    prepareSchema(path, database);
+    const headOf = database.prepare('SELECT epoch, position, batch FROM heads WHERE partition = ?');
+    const ours = database.prepare(
+      'SELECT count(*) AS entries FROM entries WHERE partition = ? AND position > ? AND epoch = ?',
+    );
+    const raise = database.prepare('UPDATE heads SET epoch = epoch + 1 WHERE partition = ?');
+    const recovered = transaction(database, () =>
+      recovery.lost.map(({ partition, epoch, position }): Recovered => {
+        const head = headOf.get(partition) as { epoch: number; position: number; batch: number };
+        if (head.epoch === epoch) {
+          raise.run(partition);
+          const entries = head.position - position;
+          assert(
+            entries === 0 || head.batch === recovery.batch,
+            'only the batch under way can have moved the head',
+          );
+          return { partition, entries, fenced: false };
+        }
+        // Another host may have overwritten the head's batch: the entries of our epoch tell.
+        const row = ours.get(partition, position, epoch) as { entries: number };
+        return { partition, entries: row.entries, fenced: true };
+      }),
+    );
+    const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);
+    return { engine: engineOver(host, database, hosted), recovered };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+type Database = ReturnType<Host['disk']['database']>;
+
+function transaction<T>(database: Database, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    rollBack(database);
+    throw error;
+  }
+}
+
+/** SQLite has rolled back by itself after some errors (a full disk); then there is nothing left to do. */
+function rollBack(database: Database): void {
+  try {
+    database.exec('ROLLBACK');
+  } catch (error) {
+    if (!(error as Error).message.includes('no transaction is active')) throw error;
+  }
+}
+
+function engineOver(host: Host, database: Database, partitions: readonly PartitionKey[]): Engine {
+  const reader = openReader(database);
+  const statements = {
+    advance: database.prepare(
+      'UPDATE heads SET position = ?, checksum = ?, batch = ? WHERE partition = ? AND epoch = ? AND position = ?',
+    ),
+    insert: database.prepare(
+      `INSERT INTO entries (partition, position, epoch, stream, version, type, data, meta, key, at_ms, checksum)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    remember: database.prepare('INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)'),
+    versionStands: database.prepare(
+      'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +partition = ?',
+    ),
+    forgotten: database.prepare('SELECT forgotten FROM heads WHERE partition = ?'),
+    forgetUpTo: database.prepare('UPDATE heads SET forgotten = ? WHERE partition = ?'),
+    forget: database.prepare('DELETE FROM answers WHERE partition = ? AND key = ? AND position = ?'),
+    old: database.prepare(
+      'SELECT position, key, at_ms FROM entries WHERE partition = ? AND position > ? ORDER BY position LIMIT ?',
+    ),
+    head: database.prepare('SELECT epoch, position, checksum FROM heads WHERE partition = ?'),
+  };
+  const heads = new Map<PartitionKey, Head>();
+  for (const partition of partitions) {
+    const row = statements.head.get(partition) as { epoch: number; position: number; checksum: Uint8Array };
+    heads.set(partition, { partition, lastEpoch: reader.epochAt(partition, row.position) ?? 0, ...row });
+  }
+
+  /** Gives every append its positions and checksums, as if all were accepted. */
+  function chain(batch: Batch): Append[] {
+    const ends = new Map<PartitionKey, { position: number; checksum: Uint8Array }>();
+    const appends: Append[] = [];
+    let index = 0;
+    for (let i = 0; i < batch.appends.length; i += 2) {
+      const partition = batch.appends[i] as number;
+      const count = batch.appends[i + 1] as number;
+      const head = heads.get(partition) as Head;
+      let { position, checksum } = ends.get(partition) ?? head;
+      const entries: Entry[] = [];
+      for (let n = 0; n < count; n += 1) {
+        position += 1;
+        const entry = { partition, position, epoch: head.epoch, ...unpack(batch, index) };
+        checksum = checksumOf(host.crypto, checksum, entry);
+        entries.push({ ...entry, checksum });
+        index += 1;
+      }
+      ends.set(partition, { position, checksum });
+      appends.push({ partition, entries });
+    }
+    return appends;
+  }
+
+  /** Moves the heads of the partitions to the last entry that the batch gives each. */
+  function moveHeads(
+    batch: Batch,
+    appends: readonly Append[],
+    failed: readonly (Failure | undefined)[],
+  ): Head[] {
+    const moved = new Map<PartitionKey, Head>();
+    const first = new Map<PartitionKey, number>();
+    appends.forEach(({ partition, entries }, i) => {
+      if (failed[i] !== undefined) return;
+      const last = entries.at(-1) as Entry;
+      if (!first.has(partition)) first.set(partition, i);
+      moved.set(partition, {
+        partition,
+        epoch: last.epoch,
+        lastEpoch: last.epoch,
+        position: last.position,
+        checksum: last.checksum,
+      });
+    });
+    for (const { partition, epoch, position, checksum } of moved.values()) {
+      const from = heads.get(partition) as Head;
+      const result = statements.advance.run(
+        position,
+        checksum,
+        batch.number,
+        partition,
+        epoch,
+        from.position,
+      );
+      if (result.changes !== 1) {
+        throw new Refused({
+          append: first.get(partition) as number,
+          code: 'fenced',
+          detail: `partition ${partition} was opened elsewhere after epoch ${epoch}`,
+        });
+      }
+    }
+    return [...moved.values()];
+  }
+
+  /** Versions of a stream stand without gaps: only a batch's first event of a stream must look for the one before. */
+  function insert(appends: readonly Append[], failed: readonly (Failure | undefined)[]): void {
+    const versions = new Map<string, number>();
+    for (let i = 0; i < appends.length; i += 1) {
+      if (failed[i] !== undefined) continue;
+      for (const entry of (appends[i] as Append).entries) {
+        const { partition, position, epoch, stream, version, type, data, meta, key, atMs, checksum } = entry;
+        if (version !== null) {
+          const before = versions.get(stream);
+          const follows =
+            before === undefined
+              ? version === 1 || statements.versionStands.get(stream, version - 1, partition) !== undefined
+              : version === before + 1;
+          if (!follows) throw refusedVersion(i, entry);
+          versions.set(stream, version);
+        }
+        try {
+          statements.insert.run(
+            partition,
+            position,
+            epoch,
+            stream,
+            version,
+            type,
+            data,
+            meta,
+            key,
+            atMs,
+            checksum,
+          );
+        } catch (error) {
+          throw isCardumeError(error, 'conflict') ? refusedVersion(i, entry) : error;
+        }
+        if (key === null) continue;
+        try {
+          statements.remember.run(partition, key, position);
+        } catch (error) {
+          if (!isCardumeError(error, 'conflict')) throw error;
+          throw new Refused({ append: i, code: 'already-exists', detail: `the key '${key}' has an answer` });
+        }
+      }
+    }
+  }
+
+  function refusedVersion(append: number, { stream, version }: Entry): Refused {
+    const detail = `version ${version} of '${stream}' exists already, or does not follow the last one`;
+    return new Refused({ append, code: 'conflict', detail });
+  }
+
+  /** Everything up to COMMIT; after a throw nothing of it stands. */
+  function attempt(
+    batch: Batch,
+    appends: readonly Append[],
+    failed: readonly (Failure | undefined)[],
+  ): Head[] {
+    let committing = false;
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      const moved = moveHeads(batch, appends, failed);
+      insert(appends, failed);
+      committing = true;
+      database.exec('COMMIT');
+      return moved;
+    } catch (error) {
+      rollBack(database);
+      throw committing ? afterFailedCommit(error) : error;
+    }
+  }
+
+  /**
+   * A commit that failed while it wrote may have left its frames in the WAL, where a crash would revive them.
+   * The next commit overwrites them: when it succeeds, the failed one is gone for good; when not, nobody knows.
+   */
+  function afterFailedCommit(error: unknown): unknown {
+    if (!isCardumeError(error, 'storage-failed')) return error;
+    try {
+      transaction(database, () => database.exec('UPDATE heads SET batch = batch'));
+      return error;
+    } catch {
+      return new CardumeError('unknown-outcome', `${error.message}; whether the batch stands is not known`, {
+        cause: error,
+      });
+    }
+  }
+
+  function fail(appends: readonly Append[], failed: (Failure | undefined)[], failure: Failure): void {
+    const { partition } = appends[failure.append] as Append;
+    for (let i = failure.append; i < appends.length; i += 1) {
+      if (failed[i] !== undefined || (appends[i] as Append).partition !== partition) continue;
+      const alike = i === failure.append || failure.code === 'fenced';
+      failed[i] = alike
+        ? { ...failure, append: i }
+        : { append: i, code: 'conflict', detail: 'an earlier append of the same batch failed' };
+    }
+  }
+
+  function failAll(
+    appends: readonly Append[],
+    failed: (Failure | undefined)[],
+    code: ErrorCode,
+    detail: string,
+  ): void {
+    for (let i = 0; i < appends.length; i += 1) failed[i] ??= { append: i, code, detail };
+  }
+
+  return {
+    reader,
+    heads: () => [...heads.values()],
+    commit(batch) {
+      const appends = chain(batch);
+      const failed: (Failure | undefined)[] = new Array(appends.length).fill(undefined);
+      let left = appends.length;
+      while (left > 0) {
+        try {
+          for (const head of attempt(batch, appends, failed)) heads.set(head.partition, head);
+          break;
+        } catch (error) {
+          if (error instanceof Refused) fail(appends, failed, error.failure);
+          else if (isCardumeError(error)) failAll(appends, failed, error.code, error.message);
+          else throw error;
+        }
+        left = failed.filter((failure) => failure === undefined).length;
+      }
+      const entries: Entry[] = [];
+      appends.forEach((append, i) => {
+        if (failed[i] === undefined) entries.push(...append.entries);
+      });
+      return {
+        outcome: {
+          batch: batch.number,
+          positions: appends.map((append, i) =>
+            failed[i] === undefined ? (append.entries[0] as Entry).position : 0,
+          ),
+          failures: failed.filter((failure) => failure !== undefined),
+          checksums: joinChecksums(entries),
+        },
+        entries,
+      };
+    },
+    forgetAnswers(beforeMs, entriesMax) {
+      let looked = 0;
+      transaction(database, () => {
+        for (const partition of heads.keys()) {
+          const { forgotten } = statements.forgotten.get(partition) as { forgotten: number };
+          let upTo = forgotten;
+          for (const row of statements.old.all(partition, forgotten, entriesMax - looked)) {
+            const {
+              position,
+              key,
+              at_ms: atMs,
+            } = row as { position: number; key: string | null; at_ms: number };
+            if (atMs >= beforeMs) break;
+            if (key !== null) statements.forget.run(partition, key, position);
+            upTo = position;
+          }
+          statements.forgetUpTo.run(upTo, partition);
+          looked += upTo - forgotten;
+        }
+      });
+      return looked;
+    },
+    close: () => database.close(),
+  };
+}

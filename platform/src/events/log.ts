@@ -1,0 +1,111 @@
+/**
+ * The contract of an event log: one shard's partitions, each an ordered, gapless, append-only sequence of entries.
+ * `openLog` (events.ts) gives one over an engine; the conformance suite in `testing` says what each must do.
+ */
+import type { Place } from '../base/id.ts';
+
+/** `partitionKey(place)`: an entry's partition within its service. */
+export type PartitionKey = number;
+
+export interface NewEntry {
+  /** The aggregate's id; its place names the partition. At most 80 bytes. */
+  readonly stream: string;
+  /** 1, 2, 3, … within the stream; null for an answer without an event (a rejection). */
+  readonly version: number | null;
+  /** The event's type, or '' for an answer. */
+  readonly type: string;
+  /** JSON text. */
+  readonly data: string;
+  /** JSON text beside the event: cause, trace, and the idempotent answer; or null. */
+  readonly meta: string | null;
+  /** Idempotency key that this entry answers, unique within the partition; or null. At most 200 bytes. */
+  readonly key: string | null;
+  /** Wall clock of the decision, milliseconds since 1970. */
+  readonly atMs: number;
+}
+
+export interface Entry extends NewEntry {
+  readonly partition: PartitionKey;
+  readonly epoch: number;
+  /** 1, 2, 3, … within the partition. */
+  readonly position: number;
+  /** 16 bytes: SHA-256, cut, over the previous entry's checksum and this entry. */
+  readonly checksum: Uint8Array;
+}
+
+export interface Head {
+  readonly partition: PartitionKey;
+  /** Of the host that has the partition open; it stands in every entry that this host appends. */
+  readonly epoch: number;
+  /** Of the entry at `position`, as a token needs it: at most `epoch`; 0 when empty. */
+  readonly lastEpoch: number;
+  /** 0 when empty. */
+  readonly position: number;
+  /** 16 bytes; zeros when empty. */
+  readonly checksum: Uint8Array;
+}
+
+/** What an append was given: entry i of it stands at `position + i`. */
+export interface Appended {
+  readonly partition: PartitionKey;
+  readonly epoch: number;
+  readonly position: number;
+}
+
+export interface Log {
+  /** Heads as of now, committed entries only. */
+  heads(): readonly Head[];
+  /**
+   * Adds entries to one partition. Group commit: appends that arrive while a batch commits share the next one, in
+   * order of arrival. All entries of one call commit together or not at all.
+   *
+   * When an append fails, every later append to the same partition that was already made fails too (`conflict`),
+   * since it may rest on state that never was; the caller decides again. Earlier ones, and those of other
+   * partitions, stand. All of them are told in one turn: whoever sees the failure finds nothing of that partition
+   * under way. So decide and append in the same turn.
+   * @throws CardumeError `conflict` (a stream version exists, or leaves a gap), `already-exists` (the key has an
+   *   answer), `fenced`, `overloaded`, `storage-failed` (nothing was changed), `unknown-outcome` (it could not be
+   *   found out), `partition-unavailable` (not opened here), `draining` (closed)
+   */
+  append(partition: PartitionKey, entries: readonly NewEntry[]): Promise<Appended>;
+  /** Resolves when all that was appended to the partition before this call is durable; rejects when it failed. */
+  settled(partition: PartitionKey): Promise<void>;
+  /** Committed events of a stream, in order of version, from `fromVersion` on. */
+  readStream(
+    partition: PartitionKey,
+    stream: string,
+    fromVersion: number,
+    entriesMax: number,
+  ): Promise<Entry[]>;
+  /** Committed entries after a position, in order. */
+  readPartition(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<Entry[]>;
+  /** The committed entry that answered an idempotency key. */
+  findAnswer(partition: PartitionKey, key: string): Promise<Entry | null>;
+  /** Live entries, after they are durable and projected, in order, from now on. @returns ends the subscription */
+  onCommit(listener: (entries: readonly Entry[]) => void): () => void;
+  /**
+   * Every entry after the token, those in the log and then the live ones, with no gap and no repeat.
+   * @param after a token of `encodeToken`, or null for the beginning
+   * @throws CardumeError `invalid-cursor` when the token is of another history
+   */
+  subscribe(partition: PartitionKey, after: string | null): AsyncIterable<Entry>;
+  /**
+   * Called for each partition in the moment an append to it has failed, before anyone is told: whoever keeps
+   * speculative state drops the partition's here, so that no later decision rests on what never was.
+   */
+  onFailed(listener: (partition: PartitionKey) => void): () => void;
+  /** What the tail reported after a commit, before the appends of that commit resolve. */
+  onTail(listener: (report: unknown) => void): () => void;
+  /** Asks the tail, on its thread. @throws the error that the tail threw */
+  askTail(message: unknown): Promise<unknown>;
+  /**
+   * Drops remembered answers that are older; their entries stay in the log, their keys may be used again. Looks at
+   * no more than `entriesMax` entries in this call.
+   * @returns how many it looked at: fewer than `entriesMax` means that no older answer is left
+   */
+  forgetAnswers(beforeMs: number, entriesMax: number): Promise<number>;
+  /** Lets what was appended become durable, then ends subscriptions and releases the storage. */
+  close(): Promise<void>;
+}
+
+export type { Place };

@@ -1,0 +1,244 @@
+/**
+ * The log of one shard over SQLite. Appends are batched (group-commit.ts) and go to a writer thread (writer-pool.ts,
+ * writer-thread.ts, engine.ts); bounded reads run on the calling thread over a read-only connection, which sees
+ * committed entries only.
+ *
+ * Order of events when a batch ends: its failures (`onFailed`), the next batch departs, the tail's report, live
+ * entries, and then the appends are told.
+ */
+import { assert } from '../base/assert.ts';
+import { CardumeError } from '../base/errors.ts';
+import type { Host } from '../host/host.ts';
+import type { Outcome } from './batch.ts';
+import { type Finished, fencedError, groupCommit, type LogBounds, type Told } from './group-commit.ts';
+import type { Entry, Log, NewEntry, PartitionKey } from './log.ts';
+import { openReader, READ_ENTRIES_MAX, type Reader } from './reader.ts';
+import { outcomeOfLost, unknownOutcome } from './recovery.ts';
+import { openSubscriptions } from './subscriptions.ts';
+import type { TailModule } from './tail.ts';
+import type { Opened, Start } from './wire.ts';
+import type { Seat, WriterPool } from './writer-pool.ts';
+
+export interface SqliteLogOptions {
+  readonly path: string;
+  readonly partitions: readonly PartitionKey[];
+  readonly pool: WriterPool;
+  readonly bounds: LogBounds;
+  readonly tail?: TailModule;
+}
+
+export async function openSqliteLog(host: Host, options: SqliteLogOptions): Promise<Log> {
+  let listener: { onAppended(outcome: Outcome, report: unknown): void; onLost(): void } | null = null;
+  const seat = options.pool.takeSeat({
+    onAppended: (outcome, report) => listener?.onAppended(outcome, report),
+    onLost: () => listener?.onLost(),
+  });
+  const { path } = options;
+  const tail =
+    options.tail === undefined ? null : { module: options.tail.module.href, init: options.tail.init };
+  const open = (start: Start): Promise<Opened> =>
+    seat.request({ kind: 'open', path, start, tail }) as Promise<Opened>;
+  try {
+    const opened = await open({ partitions: [...new Set(options.partitions)] });
+    const database = host.disk.database(path, { readOnly: true });
+    const running = run(host, options, seat, open, opened, openReader(database), () => database.close());
+    listener = running.listener;
+    return running.log;
+  } catch (error) {
+    seat.leave();
+    throw error;
+  }
+}
+
+function run(
+  host: Host,
+  options: SqliteLogOptions,
+  seat: Seat,
+  open: (start: Start) => Promise<Opened>,
+  opened: Opened,
+  reader: Reader,
+  closeReader: () => void,
+) {
+  const commits = groupCommit(options.bounds, opened.heads);
+  const subscriptions = openSubscriptions(reader, commits.head);
+  const onCommit = new Set<(entries: readonly Entry[]) => void>();
+  const onFailed = new Set<(partition: PartitionKey) => void>();
+  const onTail = new Set<(report: unknown) => void>();
+  /** The writer thread has the engine open. */
+  let connected = true;
+  let recovering: Promise<void> | null = null;
+  let scheduled = false;
+  let closing: Promise<void> | null = null;
+  let onIdle: (() => void) | null = null;
+
+  /** The end of the turn gathers the appends of all requests that were read in it. */
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    host.clock.soon(() => {
+      scheduled = false;
+      if (!connected && closing === null) recover();
+      sendNext();
+      tellRefusals();
+    });
+  }
+
+  function sendNext(): void {
+    if (!connected) return;
+    const batch = commits.take();
+    if (batch !== null) seat.append(batch);
+  }
+
+  function tellRefusals(): void {
+    const told = commits.refusals();
+    if (told !== null) tell(told);
+    if (commits.idle()) onIdle?.();
+  }
+
+  function tell(told: Told): void {
+    for (const partition of told.failed) for (const listener of onFailed) listener(partition);
+    told.tell();
+  }
+
+  function ended(finished: Finished, report?: unknown): void {
+    for (const partition of finished.failed) for (const listener of onFailed) listener(partition);
+    sendNext(); // the writer has work before the callers are told
+    if (report !== undefined) for (const listener of onTail) listener(report);
+    if (onCommit.size > 0 || subscriptions.any()) {
+      const entries = finished.entries();
+      if (entries.length > 0) {
+        for (const listener of onCommit) listener(entries);
+        subscriptions.announce(entries);
+      }
+      for (const partition of finished.fenced) subscriptions.end(partition, fencedError(partition));
+    }
+    finished.tell();
+    tellRefusals();
+  }
+
+  function recover(): void {
+    recovering ??= reopen().finally(() => {
+      recovering = null;
+      sendNext();
+      tellRefusals();
+    });
+  }
+
+  /** The writer thread ended: finds out, on a new one, what of the batch under way stands. */
+  async function reopen(): Promise<void> {
+    const underWay = commits.underWay();
+    const lost = commits.heads().map(({ partition, epoch, position }) => ({ partition, epoch, position }));
+    let result: Opened;
+    try {
+      result = await open({ recovery: { batch: commits.lastBatch(), lost } });
+    } catch (error) {
+      const { message } = error as Error;
+      if (underWay !== null) ended(commits.finish(unknownOutcome(underWay, message)));
+      tell(commits.discardWaiting(new CardumeError('storage-failed', message, { cause: error })));
+      return; // the next append tries again
+    }
+    const stand: Entry[] = [];
+    for (const { partition, epoch, position } of lost) {
+      const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
+      stand.push(...readAll(reader, partition, position, count).filter((entry) => entry.epoch === epoch));
+    }
+    if (underWay !== null) {
+      ended(commits.finish(outcomeOfLost(underWay, result.recovered, stand)));
+    } else if (stand.length > 0) {
+      for (const listener of onCommit) listener(stand); // of a batch whose outcome was not known until now
+    }
+    commits.reopened(result.heads);
+    connected = true;
+    for (const { partition, fenced } of result.recovered) {
+      if (fenced) subscriptions.end(partition, fencedError(partition));
+    }
+  }
+
+  async function close(): Promise<void> {
+    commits.refuse(new CardumeError('draining', 'the log is closed'));
+    if (!commits.idle()) {
+      await new Promise<void>((resolve) => {
+        onIdle = resolve;
+      });
+    }
+    await recovering;
+    subscriptions.endAll();
+    try {
+      if (connected) await seat.request({ kind: 'close' });
+    } finally {
+      connected = false;
+      seat.leave();
+      closeReader();
+    }
+  }
+
+  const log: Log = {
+    heads: commits.heads,
+    append(partition, entries) {
+      checkEntries(entries);
+      const appended = commits.append(partition, entries);
+      schedule();
+      return appended;
+    },
+    settled: commits.settled,
+    readStream: async (partition, stream, fromVersion, entriesMax) =>
+      reader.readStream(partition, stream, fromVersion, entriesMax),
+    readPartition: async (partition, afterPosition, entriesMax) =>
+      reader.readPartition(partition, afterPosition, entriesMax),
+    findAnswer: async (partition, key) => reader.findAnswer(partition, key),
+    subscribe: subscriptions.subscribe,
+    onCommit: (listener) => listen(onCommit, listener),
+    onFailed: (listener) => listen(onFailed, listener),
+    onTail: (listener) => listen(onTail, listener),
+    askTail: (message) => seat.request({ kind: 'ask', message }),
+    async forgetAnswers(beforeMs, entriesMax) {
+      return (await seat.request({ kind: 'forget', beforeMs, entriesMax })) as number;
+    },
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+  const listener = {
+    onAppended(outcome: Outcome, report: unknown): void {
+      ended(commits.finish(outcome), report);
+    },
+    onLost(): void {
+      connected = false;
+      recover();
+    },
+  };
+  return { log, listener };
+}
+
+function listen<T>(listeners: Set<T>, listener: T): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+function readAll(reader: Reader, partition: PartitionKey, after: number, count: number): Entry[] {
+  const all: Entry[] = [];
+  while (all.length < count) {
+    all.push(
+      ...reader.readPartition(partition, after + all.length, Math.min(count - all.length, READ_ENTRIES_MAX)),
+    );
+  }
+  return all;
+}
+
+const STREAM_BYTES_MAX = 80;
+const KEY_BYTES_MAX = 200;
+
+/** Sizes are the caller's to check: a larger one here is a bug. */
+function checkEntries(entries: readonly NewEntry[]): void {
+  assert(entries.length > 0, 'an append has entries');
+  for (const { stream, key } of entries) {
+    assert(within(stream, STREAM_BYTES_MAX), `a stream's name has at most ${STREAM_BYTES_MAX} bytes`);
+    assert(key === null || within(key, KEY_BYTES_MAX), `a key has at most ${KEY_BYTES_MAX} bytes`);
+  }
+}
+
+/** UTF-8 has at most three bytes for a UTF-16 unit, so most texts need no count. */
+function within(text: string, bytesMax: number): boolean {
+  return text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax;
+}

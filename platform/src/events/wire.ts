@@ -1,0 +1,53 @@
+/**
+ * What a log and its writer thread say to each other. Requests have an answer each; batches go by themselves, one at
+ * a time per shard. A thread serves several shards, so every message names one.
+ */
+import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
+import type { Batch, Outcome } from './batch.ts';
+import type { Recovered, Recovery } from './engine.ts';
+import type { Head, PartitionKey } from './log.ts';
+
+export type Request =
+  | { readonly kind: 'open'; readonly path: string; readonly start: Start; readonly tail: TailAddress | null }
+  | { readonly kind: 'ask'; readonly message: unknown }
+  | { readonly kind: 'forget'; readonly beforeMs: number; readonly entriesMax: number }
+  | { readonly kind: 'close' };
+
+/** A first opening names its partitions; one after a lost thread also resolves the batch that was under way. */
+export type Start = { readonly partitions: readonly PartitionKey[] } | { readonly recovery: Recovery };
+
+export interface TailAddress {
+  readonly module: string;
+  readonly init: unknown;
+}
+
+export interface Opened {
+  readonly heads: readonly Head[];
+  readonly recovered: readonly Recovered[];
+}
+
+export type ToThread = { readonly shard: number } & (
+  | { readonly request: number; readonly body: Request }
+  | { readonly append: Batch }
+);
+
+export type FromThread = { readonly shard: number } & (
+  | { readonly reply: number; readonly value: unknown }
+  | { readonly reply: number; readonly error: WireError }
+  | { readonly appended: Outcome; readonly report: unknown }
+);
+
+/** Structured clone keeps of an error its message only: a coded one travels as its parts. */
+export interface WireError {
+  readonly code: ErrorCode | null;
+  readonly message: string;
+}
+
+export function toWire(error: unknown): WireError {
+  if (isCardumeError(error)) return { code: error.code, message: error.message };
+  return { code: null, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+export function fromWire({ code, message }: WireError): Error {
+  return code === null ? new Error(message) : new CardumeError(code, message);
+}

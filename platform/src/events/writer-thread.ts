@@ -1,0 +1,107 @@
+/** Main of a writer thread: the engines of its shards, each with its tail. Commits of its shards follow one another. */
+import { assert } from '../base/assert.ts';
+import type { Host } from '../host/host.ts';
+import type { Port } from '../host/threads.ts';
+import type { Batch } from './batch.ts';
+import { type Engine, openEngine, reopenEngine } from './engine.ts';
+import type { OpenTail, Tail, TailSource } from './tail.ts';
+import {
+  type FromThread,
+  type Opened,
+  type Request,
+  type TailAddress,
+  type ToThread,
+  toWire,
+} from './wire.ts';
+
+interface Shard {
+  readonly engine: Engine;
+  readonly tail: Tail | null;
+}
+
+export function serve(host: Host, port: Port): void {
+  const shards = new Map<number, Shard>();
+
+  function shardOf(id: number): Shard {
+    const shard = shards.get(id);
+    assert(shard !== undefined, `shard ${id} is open on this thread`);
+    return shard;
+  }
+
+  async function open(id: number, body: Extract<Request, { kind: 'open' }>): Promise<Opened> {
+    const { engine, recovered } =
+      'recovery' in body.start
+        ? reopenEngine(host, body.path, body.start.recovery)
+        : { engine: openEngine(host, body.path, body.start.partitions), recovered: [] };
+    try {
+      shards.set(id, { engine, tail: body.tail === null ? null : await openTail(host, body.tail, engine) });
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+    return { heads: engine.heads(), recovered };
+  }
+
+  async function answer(id: number, body: Request): Promise<unknown> {
+    if (body.kind === 'open') return open(id, body);
+    const { engine, tail } = shardOf(id);
+    switch (body.kind) {
+      case 'ask':
+        assert(tail?.ask !== undefined, 'the log has a tail that answers');
+        return tail.ask(body.message as never);
+      case 'forget':
+        return engine.forgetAnswers(body.beforeMs, body.entriesMax);
+      case 'close':
+        shards.delete(id);
+        try {
+          tail?.close();
+        } finally {
+          engine.close();
+        }
+        return null;
+    }
+  }
+
+  async function reply(shard: number, request: number, body: Request): Promise<void> {
+    let message: FromThread;
+    try {
+      message = { shard, reply: request, value: await answer(shard, body) };
+    } catch (error) {
+      message = { shard, reply: request, error: toWire(error) };
+    }
+    try {
+      port.post(message);
+    } catch (error) {
+      port.post({ shard, reply: request, error: toWire(error) } satisfies FromThread); // the value cannot be cloned
+    }
+  }
+
+  function append(id: number, batch: Batch): void {
+    const { engine, tail } = shardOf(id);
+    const { outcome, entries } = engine.commit(batch);
+    const message = { shard: id, appended: outcome };
+    try {
+      const report = tail === null || entries.length === 0 ? undefined : tail.commit(entries);
+      port.post({ ...message, report } satisfies FromThread);
+    } catch (error) {
+      // The tail threw, or its report cannot be cloned: the append stands all the same.
+      port.post({ ...message, report: { error: toWire(error).message } } satisfies FromThread);
+    }
+  }
+
+  port.onMessage((message: ToThread) => {
+    if ('append' in message) append(message.shard, message.append);
+    else void reply(message.shard, message.request, message.body);
+  });
+}
+
+async function openTail(host: Host, address: TailAddress, engine: Engine): Promise<Tail> {
+  const module = (await import(address.module)) as { openTail?: OpenTail };
+  assert(module.openTail !== undefined, `${address.module} exports openTail`);
+  const source: TailSource = {
+    read: engine.reader.readPartition,
+    readStream: engine.reader.readStream,
+    heads: engine.heads,
+  };
+  return module.openTail(host, address.init as never, source);
+}

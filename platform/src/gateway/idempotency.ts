@@ -1,0 +1,58 @@
+/**
+ * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): one effect and one answer for a key. The key counts
+ * within its principal and operation; the fingerprint says what was asked, so that the same key with another request
+ * is told apart from a retry.
+ */
+import { CardumeError } from '../base/errors.ts';
+import type { IdempotencyKey } from '../cqrs/bus.ts';
+import type { Cryptography } from '../host/cryptography.ts';
+
+/** 1 to 128 visible ASCII characters. */
+const SHAPE = /^[\x21-\x7e]{1,128}$/;
+const TEXT_BYTES_MAX = 200;
+const DEPTH_MAX = 64;
+
+export interface Asked {
+  readonly principal: string;
+  readonly operation: string;
+  readonly params: unknown;
+  readonly search: unknown;
+  readonly body: unknown;
+}
+
+/** @throws CardumeError `invalid-input` */
+export function idempotencyKey(header: string, asked: Asked, crypto: Cryptography): IdempotencyKey {
+  if (!SHAPE.test(header)) {
+    const message = 'expected 1 to 128 visible ASCII characters';
+    throw new CardumeError('invalid-input', `Idempotency-Key: ${message}`, {
+      faults: [{ path: '/headers/idempotency-key', message }],
+    });
+  }
+  const text = `${asked.principal}|${asked.operation}|${header}`;
+  const canonical = canonicalJson({ params: asked.params, search: asked.search, body: asked.body });
+  return {
+    text: text.length <= TEXT_BYTES_MAX ? text : `digest|${digest(text, crypto)}`,
+    fingerprint: digest(canonical, crypto),
+  };
+}
+
+function digest(text: string, crypto: Cryptography): string {
+  return crypto.sha256(text).toBase64({ alphabet: 'base64url', omitPadding: true });
+}
+
+/**
+ * JSON with sorted keys, so that two spellings of one request have one digest.
+ * @throws CardumeError `invalid-input` when it is nested deeper than 64
+ */
+export function canonicalJson(value: unknown, depth = 0): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (depth >= DEPTH_MAX)
+    throw new CardumeError('invalid-input', `expected at most ${DEPTH_MAX} levels of nesting`);
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item, depth + 1)).join(',')}]`;
+  const fields: string[] = [];
+  for (const key of Object.keys(value).sort()) {
+    const field = (value as Record<string, unknown>)[key];
+    if (field !== undefined) fields.push(`${JSON.stringify(key)}:${canonicalJson(field, depth + 1)}`);
+  }
+  return `{${fields.join(',')}}`;
+}

@@ -1,0 +1,40 @@
+/** Files and SQLite databases. Paths are absolute. */
+export interface Disk {
+  /** Opens or creates; the caller closes. @throws CardumeError `storage-failed` when the file is damaged or locked */
+  database(path: string, options?: DatabaseOptions): Database;
+  read(path: string): Promise<Uint8Array | null>;
+  /**
+   * Durable and atomic: a reader sees the old bytes or the new ones, also after a crash. `mode` as in chmod.
+   * @throws CardumeError `storage-failed` when the disk is full, failing, or does not permit it
+   */
+  write(path: string, bytes: Uint8Array | string, mode?: number): Promise<void>;
+  makeFolder(path: string): Promise<void>;
+  /** Names in the folder, sorted; none when it does not exist. */
+  list(path: string): Promise<string[]>;
+  remove(path: string): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly readOnly?: boolean;
+  /** How long a statement waits for another writer's lock. Default 5,000. */
+  readonly busyTimeoutMs?: number;
+}
+
+export type SqlValue = null | number | bigint | string | Uint8Array;
+export type SqlRow = Record<string, SqlValue>;
+
+/** SQLite on the calling thread: every call blocks until it is done. */
+export interface Database {
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+export interface Statement {
+  run(...values: SqlValue[]): { readonly changes: number };
+  get(...values: SqlValue[]): SqlRow | undefined;
+  all(...values: SqlValue[]): SqlRow[];
+  iterate(...values: SqlValue[]): IterableIterator<SqlRow>;
+  /** Whole numbers come back as bigint from now on: for sums beyond 2^53. */
+  readBigInts(): Statement;
+}

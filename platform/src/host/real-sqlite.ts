@@ -1,0 +1,103 @@
+/** SQLite through `node:sqlite`, its failures told as ours. Both disks, the real and the simulated, stand on it. */
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { CardumeError } from '../base/errors.ts';
+import type { Database, DatabaseOptions, SqlRow, SqlValue, Statement } from './disk.ts';
+
+type Bound = Parameters<StatementSync['run']>;
+
+export interface SqliteDatabase extends Database {
+  inTransaction(): boolean;
+}
+
+/** @param name what errors call the file */
+export function openSqlite(file: string, options: DatabaseOptions = {}, name = file): SqliteDatabase {
+  const database = guarded(name, () => {
+    const opened = new DatabaseSync(file, {
+      readOnly: options.readOnly ?? false,
+      timeout: options.busyTimeoutMs ?? 5_000,
+    });
+    try {
+      opened.prepare('SELECT count(*) FROM sqlite_schema').get(); // a damaged file is found now, not at the first write
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
+    return opened;
+  });
+  return {
+    exec: (sql) => guarded(name, () => database.exec(sql)),
+    prepare: (sql) =>
+      statement(
+        name,
+        guarded(name, () => database.prepare(sql)),
+      ),
+    close: () => database.close(),
+    inTransaction: () => database.isTransaction,
+  };
+}
+
+function statement(name: string, prepared: StatementSync): Statement {
+  return {
+    run(...values) {
+      try {
+        return prepared.run(...(values as Bound)) as { changes: number };
+      } catch (error) {
+        throw translated(name, error);
+      }
+    },
+    get(...values) {
+      try {
+        return prepared.get(...(values as Bound)) as SqlRow | undefined;
+      } catch (error) {
+        throw translated(name, error);
+      }
+    },
+    all(...values) {
+      try {
+        return prepared.all(...(values as Bound)) as SqlRow[];
+      } catch (error) {
+        throw translated(name, error);
+      }
+    },
+    *iterate(...values: SqlValue[]) {
+      try {
+        yield* prepared.iterate(...(values as Bound)) as unknown as IterableIterator<SqlRow>;
+      } catch (error) {
+        throw translated(name, error);
+      }
+    },
+    readBigInts() {
+      prepared.setReadBigInts(true);
+      return this;
+    },
+  };
+}
+
+function guarded<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw translated(name, error);
+  }
+}
+
+/** SQLite's primary result codes (sqlite.org/rescode.html) as ours; anything else is a bug and stays what it is. */
+const CONSTRAINT = 19;
+const EXPLAINED: Readonly<Record<number, string>> = {
+  5: 'another process holds the lock',
+  8: 'the file is read-only',
+  10: 'the disk reported an input/output error',
+  11: 'the file is damaged',
+  13: 'the disk is full',
+  14: 'the file cannot be opened',
+  26: 'the file is not a database',
+};
+
+function translated(name: string, error: unknown): unknown {
+  const code = (error as { errcode?: number }).errcode;
+  if (code === undefined) return error;
+  const primary = code & 0xff;
+  if (primary === CONSTRAINT) return new CardumeError('conflict', (error as Error).message, { cause: error });
+  const why = EXPLAINED[primary];
+  return why === undefined ? error : new CardumeError('storage-failed', `${name}: ${why}`, { cause: error });
+}

@@ -1,0 +1,28 @@
+import { Worker } from 'node:worker_threads';
+import type { Thread, Threads } from './threads.ts';
+
+const ENTRY = new URL('./real-thread-entry.ts', import.meta.url);
+
+export function realThreads(): Threads {
+  return {
+    spawn(module, name, init): Thread {
+      const worker = new Worker(ENTRY, {
+        name,
+        workerData: { module: module.href, init },
+        resourceLimits: { maxYoungGenerationSizeMb: 16 },
+      });
+      let failure: Error | null = null;
+      worker.once('error', (error) => {
+        failure = error as Error;
+      });
+      return {
+        post: (message) => worker.postMessage(message),
+        onMessage: (listener) => void worker.on('message', listener as (message: unknown) => void),
+        onExit: (listener) => void worker.once('exit', () => listener(failure)),
+        async stop() {
+          await worker.terminate();
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * The bus of one instance: what is hosted here is a function call, everything else is one message to the region that
+ * is home to it.
+ */
+import type { Json } from '../base/json.ts';
+import { parseId, type Place } from '../base/id.ts';
+import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
+import type { Readers } from '../cqrs/readers.ts';
+import type { Peers } from '../sharding/peer.ts';
+import { scatter } from '../sharding/scatter.ts';
+import type { Row, Table, Value } from '../sharding/table.ts';
+import { type Target, targetsOf } from '../sharding/target.ts';
+import { decodeRows } from '../sharding/wire.ts';
+import type { Plan } from '../sharding/plan.ts';
+import { partitionKey, type Placement } from '../topology/partition.ts';
+import type { RegionName } from '../topology/topology.ts';
+import type { Hosted } from './hosted.ts';
+import { asJson, type Message, unpackState } from './message.ts';
+
+export interface BusOptions {
+  readonly here: RegionName;
+  readonly regions: readonly RegionName[];
+  readonly placement: Placement;
+  readonly hosted: Hosted;
+  readonly readers: Readers;
+  readonly tables: ReadonlyMap<string, Table>;
+  readonly peers: Pick<Peers, 'request' | 'stream'>;
+}
+
+export function openBus(options: BusOptions): Bus {
+  const { here, regions, placement, hosted, readers, tables, peers } = options;
+
+  function homeOf(service: string, place: Place): RegionName {
+    return placement.homeOf({ service, scope: place.scope, partition: place.partition });
+  }
+
+  function ask<T>(region: RegionName, message: Message): Promise<T> {
+    return peers.request(region, asJson(message)) as Promise<T>;
+  }
+
+  async function scan({ region, shard: name }: Target, service: string, plan: Plan): Promise<readonly (readonly Value[])[]> {
+    if (region !== here) return decodeRows(await ask<Json>(region, { kind: 'scan', service, shard: name, plan }));
+    const shard = hosted.shardNamed(service, name);
+    shard.refuseHalted(plan.table);
+    return readers.scan(shard.views, plan);
+  }
+
+  return {
+    send(to, id, command, sendOptions = {}): Promise<Answer> {
+      const place = parseId(id);
+      const home = homeOf(to.service, place);
+      if (home === here) {
+        return hosted.shardOf(to.service, partitionKey(place)).send(to.aggregate, id, command, sendOptions);
+      }
+      return ask(home, { kind: 'send', service: to.service, aggregate: to.aggregate, id, command, options: sendOptions });
+    },
+    async load(of, id) {
+      const place = parseId(id);
+      const home = homeOf(of.service, place);
+      if (home === here) {
+        return (await hosted.shardOf(of.service, partitionKey(place)).load(of.aggregate, id)) as never;
+      }
+      const loaded = await ask<{ state: string; version: number; token: string }>(home, {
+        kind: 'load',
+        service: of.service,
+        aggregate: of.aggregate,
+        id,
+      });
+      return { ...loaded, state: unpackState(loaded.state) as never };
+    },
+    async query(query) {
+      const table = tables.get(`${query.service}/${query.table}`);
+      if (table === undefined) throw new Error(`no table '${query.table}' in the service '${query.service}'`);
+      const targets = targetsOf(query, placement, regions);
+      return scatter(query, table, targets, (target, plan) => scan(target, query.service, plan));
+    },
+    async row(service, table, place, key): Promise<Row | null> {
+      const home = homeOf(service, place);
+      const partition = partitionKey(place);
+      if (home === here) return hosted.shardOf(service, partition).row(table, partition, key);
+      return ask(home, { kind: 'row', service, table, partition, key });
+    },
+    async answered(service, place, key): Promise<Answer | null> {
+      const home = homeOf(service, place);
+      const partition = partitionKey(place);
+      if (home === here) return hosted.shardOf(service, partition).answered(partition, key);
+      return ask(home, { kind: 'answered', service, partition, key });
+    },
+    follow(of, id, afterVersion, signal): AsyncIterable<StreamEvent> {
+      const place = parseId(id);
+      const home = homeOf(of.service, place);
+      const { service, aggregate } = of;
+      if (home === here) {
+        const partition = partitionKey(place);
+        return hosted.shardOf(service, partition).follow(aggregate, id, partition, afterVersion, signal);
+      }
+      const message = asJson({ kind: 'follow', service, aggregate, id, afterVersion });
+      return peers.stream(home, message, signal) as AsyncIterable<unknown> as AsyncIterable<StreamEvent>;
+    },
+  };
+}

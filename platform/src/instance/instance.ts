@@ -1,0 +1,161 @@
+/**
+ * An instance: one process of one region. It carries the gateway and hosts the services that the topology gives it;
+ * on one machine that is all of them.
+ */
+import { CardumeError } from '../base/errors.ts';
+import type { Place } from '../base/id.ts';
+import { openReaders } from '../cqrs/readers.ts';
+import { openShard, type Shard } from '../cqrs/shard.ts';
+import { openWriterPool } from '../events/events.ts';
+import type { Call, PlainReply } from '../gateway/call.ts';
+import { openGateway } from '../gateway/gateway.ts';
+import type { Host } from '../host/host.ts';
+import { openIdentity } from '../identity/identity.ts';
+import { geography } from '../sharding/geography.ts';
+import { openPeers } from '../sharding/peer.ts';
+import { openTelemetry } from '../telemetry/telemetry.ts';
+import { partitionKey } from '../topology/partition.ts';
+import { staticPlacement } from '../topology/placement.ts';
+import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
+import type { Application } from './application.ts';
+import { openBus } from './bus.ts';
+import { hostedShards, tableIndex } from './hosted.ts';
+import { asJson, type Message } from './message.ts';
+import { openReceiver } from './receiver.ts';
+
+export interface InstanceOptions {
+  readonly host: Host;
+  readonly topology: Topology;
+  readonly application: Application;
+  readonly region: RegionName;
+  /** Absolute; the region's files stand in a folder of its name. */
+  readonly dataFolder: string;
+  readonly secrets: Secrets;
+}
+
+/** The same for all instances of a cluster. */
+export interface Secrets {
+  readonly tokenKey: { readonly privatePem: string; readonly publicPem: string };
+  /** 32 bytes: wraps the keys of subjects. */
+  readonly masterKey: Uint8Array;
+  /** 32 bytes: instances prove to each other that they belong together. */
+  readonly clusterSecret: Uint8Array;
+}
+
+export interface Instance {
+  readonly address: { readonly host: string; readonly port: number };
+  /** Stops taking requests, finishes those under way, closes every file. Bounded by the topology's `drainTimeoutMs`. */
+  drain(): Promise<void>;
+}
+
+/** @throws CardumeError `storage-failed` with one clear sentence when a file is damaged or in use */
+export async function startInstance(options: InstanceOptions): Promise<Instance> {
+  const { host, topology, application, region, secrets } = options;
+  const { bounds } = topology;
+  const here = regionOf(topology, region);
+  const telemetry = openTelemetry(host, region);
+  const { log, metrics } = telemetry;
+  const placement = staticPlacement(topology);
+  const hosted = hostedShards();
+  const pool = openWriterPool(host, { threadsMax: bounds.writerThreadsMax });
+  const readers = openReaders(host, { threadsMax: bounds.readerThreadsMax, deadlineMs: bounds.readDeadlineMs });
+  const identity = openIdentity(host, {
+    key: secrets.tokenKey,
+    issuer: topology.name,
+    tokensCachedMax: bounds.tokensCachedMax,
+    passwordQueueMax: bounds.passwordQueueMax,
+  });
+  const map = geography(topology, region, placement);
+  const ports = application.ports({ host, region, identity, geography: map });
+  const peers = openPeers(host, {
+    self: region,
+    secret: secrets.clusterSecret,
+    addressOf: (name) => {
+      const other = regionOf(topology, name);
+      return { host: other.host, port: other.peerPort };
+    },
+    timeoutMs: bounds.peerTimeoutMs,
+    requestsMax: bounds.peerRequestsMax,
+    serve: (_from, message, signal) => receive(message as unknown as Message, signal),
+  });
+  const bus = openBus({
+    here: region,
+    regions: Object.keys(topology.regions),
+    placement,
+    hosted,
+    readers,
+    tables: tableIndex(application.services.map(({ service }) => service)),
+    peers,
+  });
+  const report = (message: string, fields: Readonly<Record<string, unknown>>): void => log.error(message, fields);
+  let ready = false;
+
+  const gateway = await openGateway({
+    host,
+    bounds,
+    title: application.title,
+    version: application.version,
+    services: application.services.map(({ service, operations }) => ({ name: service.name, operations })),
+    geography: map,
+    bus,
+    ports,
+    tokens: identity.tokens,
+    secret: secrets.clusterSecret,
+    log,
+    metrics,
+    hostedHere: hosted.hosts,
+    forward(service: string, place: Place, call: Call): Promise<PlainReply> {
+      const home = placement.homeOf({ service, scope: place.scope, partition: place.partition });
+      return peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>;
+    },
+    unready: () => (ready ? [] : ['the instance is starting']),
+  });
+  const receive = openReceiver({ hosted, readers, execute: gateway.execute });
+
+  for (const { service } of application.services) {
+    if (!topology.instances.services.includes(service.name)) continue;
+    for (const [name, partitions] of shardsOf(service.name)) {
+      const base = `${options.dataFolder}/${region}/${name}`;
+      const shard = await openShard({ host, service, base, partitions, pool, bounds, masterKey: secrets.masterKey, bus, ports, report });
+      hosted.add(service.name, name, partitions, shard);
+    }
+  }
+  await peers.listen({ host: here.host, port: here.peerPort });
+  const address = await gateway.listen({ host: here.host, port: here.port });
+  await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
+  ready = true;
+  metrics.gauge('processes_open', 'Process instances that have not ended', () =>
+    hosted.all().reduce((sum, shard) => sum + shard.processesOpen(), 0),
+  );
+  log.info('ready', { address: `http://${address.host}:${address.port}` });
+
+  function shardsOf(service: string): Map<string, number[]> {
+    const shards = new Map<string, number[]>();
+    for (const partition of placement.partitionsOf(service, region)) {
+      const name = placement.shardOf(partition);
+      shards.set(name, [...(shards.get(name) ?? []), partitionKey(partition)]);
+    }
+    return shards;
+  }
+
+  return {
+    address,
+    async drain() {
+      ready = false;
+      await gateway.drain();
+      await peers.close();
+      await readers.close();
+      await Promise.all(hosted.all().map((shard) => shard.close()));
+      await pool.close();
+      log.info('stopped');
+    },
+  };
+}
+
+function regionOf(topology: Topology, name: RegionName): RegionTopology {
+  const region = topology.regions[name];
+  if (region === undefined) {
+    throw new CardumeError('invalid-input', `no region '${name}'; there are ${Object.keys(topology.regions).join(', ')}`);
+  }
+  return region;
+}

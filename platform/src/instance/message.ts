@@ -1,0 +1,44 @@
+/** What instances say to each other over a link: one request of the bus, or one forwarded call of a gateway. */
+import { deserialize, serialize } from 'node:v8';
+import type { JsonObject } from '../base/json.ts';
+import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
+import type { Typed } from '../cqrs/aggregate.ts';
+import type { Call } from '../gateway/call.ts';
+import type { Plan } from '../sharding/plan.ts';
+import type { Row } from '../sharding/table.ts';
+
+export type Message =
+  | { readonly kind: 'call'; readonly call: Call }
+  | {
+      readonly kind: 'send';
+      readonly service: string;
+      readonly aggregate: string;
+      readonly id: string;
+      readonly command: Typed;
+      readonly options: SendOptions;
+    }
+  | { readonly kind: 'load'; readonly service: string; readonly aggregate: string; readonly id: string }
+  | { readonly kind: 'row'; readonly service: string; readonly table: string; readonly partition: number; readonly key: Row }
+  | { readonly kind: 'answered'; readonly service: string; readonly partition: number; readonly key: IdempotencyKey }
+  | { readonly kind: 'scan'; readonly service: string; readonly shard: string; readonly plan: Plan }
+  | {
+      readonly kind: 'follow';
+      readonly service: string;
+      readonly aggregate: string;
+      readonly id: string;
+      readonly afterVersion: number;
+    };
+
+/** A state may hold Maps, Sets and bigints: it crosses the link as structured-clone bytes in base64. */
+export function packState(state: unknown): string {
+  return serialize(state).toString('base64');
+}
+
+export function unpackState(text: string): unknown {
+  return deserialize(Buffer.from(text, 'base64'));
+}
+
+/** Messages are plain data; the link's type is JSON. */
+export function asJson(message: Message): JsonObject {
+  return message as unknown as JsonObject;
+}

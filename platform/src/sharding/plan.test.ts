@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isCardumeError } from '../base/errors.ts';
+import { cursorOf, planQuery } from './plan.ts';
+import type { Query } from './query.ts';
+import type { Table } from './table.ts';
+
+const table: Table = {
+  name: 'orders',
+  columns: { id: 'text', total: 'integer', rate: 'real', lines: 'json', note: 'text' },
+  key: ['id'],
+  indexes: [],
+};
+const query: Query = { service: 'orders', table: 'orders' };
+
+function refused(changes: Partial<Query> | Record<string, unknown>, reason: RegExp): void {
+  assert.throws(
+    () => planQuery({ ...query, ...changes } as Query, table),
+    (error) => isCardumeError(error, 'query-refused') && reason.test(error.message),
+    `${JSON.stringify(changes)} is refused since ${reason}`,
+  );
+}
+
+describe('planQuery', () => {
+  it('makes the order total, in the direction of the last column', () => {
+    const { order, columns, shown } = planQuery(
+      { ...query, select: ['note'], orderBy: [{ column: 'total', direction: 'descending' }] },
+      table,
+    );
+    assert.deepEqual(columns, ['note', 'total', '_partition', 'id']);
+    assert.equal(shown, 1);
+    assert.deepEqual(
+      order.map(({ column, descending, nullable }) => [column, descending, nullable]),
+      [
+        ['total', true, true],
+        ['_partition', true, false],
+        ['id', true, false],
+      ],
+    );
+  });
+
+  it('refuses what it cannot answer rightly, and says why', () => {
+    refused({ where: [{ column: 'nothing', op: '=', value: 1 }] }, /no column 'nothing'; it has id, total/);
+    refused({ where: [{ column: '_partition', op: '=', value: 1 }] }, /no column '_partition'/);
+    refused({ where: [{ column: 'toString', op: '=', value: 1 }] }, /no column 'toString'/);
+    refused({ where: [{ column: 'id', op: 'like', value: 'a' }] }, /no operator 'like'/);
+    refused({ where: [{ column: 'id', op: '=', value: 1 }] }, /expected text for 'id', got number/);
+    refused({ where: [{ column: 'id', op: '=', value: '\ud800' }] }, /well-formed/);
+    refused({ where: [{ column: 'total', op: '=', value: '1' }] }, /expected a finite number/);
+    refused({ where: [{ column: 'total', op: '<', value: Number.NaN }] }, /expected a finite number/);
+    refused({ where: [{ column: 'total', op: 'prefix', value: '1' }] }, /prefix is for text/);
+    refused({ where: [{ column: 'lines', op: '=', value: '[]' }] }, /json/);
+    refused({ where: [{ column: 'id', op: 'in', value: Array(1001).fill('a') }] }, /at most 1000 values/);
+    refused({ where: Array(51).fill({ column: 'id', op: 'is-null' }) }, /at most 50 filters/);
+    refused({ select: [] }, /at least one column/);
+    refused({ select: ['_partition'] }, /no column/);
+    refused({ orderBy: [{ column: 'lines', direction: 'ascending' }] }, /no order/);
+    refused({ orderBy: Array(2).fill({ column: 'id', direction: 'ascending' }) }, /twice/);
+    for (const limit of [0, 1001, 1.5, Number.NaN])
+      refused({ limit }, /limit: expected a whole number from 1 to 1000/);
+    refused({ partitions: [-1] }, /place keys/);
+    const aggregate = { groupBy: ['note'], columns: { n: { count: '*' } } };
+    refused({ aggregate, select: ['id'] }, /not together with aggregate/);
+    refused({ aggregate, orderBy: [{ column: 'id', direction: 'ascending' }] }, /not an output column/);
+    refused({ aggregate: { groupBy: ['rate'], columns: {} } }, /no exact equality/);
+    refused({ aggregate: { groupBy: [], columns: {} } }, /expected a group column/);
+    refused({ aggregate: { groupBy: [], columns: { n: { sum: 'rate' } } } }, /integer columns only/);
+    refused({ aggregate: { groupBy: ['note'], columns: { note: { count: '*' } } } }, /group column already/);
+    refused({ aggregate: { groupBy: [], columns: { __proto__x: { count: '*' } } } }, /not a name/);
+  });
+
+  it('takes a cursor only for the list that gave it', () => {
+    const list: Query = { ...query, orderBy: [{ column: 'total', direction: 'ascending' }] };
+    const plan = planQuery({ ...list, limit: 5 }, table);
+    const row = plan.columns.map((column) => (column === 'id' ? 'a' : column === '_partition' ? 1025 : null));
+    const after = cursorOf(plan, row);
+    assert.deepEqual(planQuery({ ...list, limit: 7, select: ['note'], after }, table).after, [
+      null,
+      1025,
+      'a',
+    ]);
+
+    const ofAnother: Query[] = [
+      query,
+      { ...list, service: 'users' },
+      { ...list, where: [{ column: 'note', op: 'is-null' }] },
+      { ...list, orderBy: [{ column: 'total', direction: 'descending' }] },
+      { ...list, partitions: [1025] },
+      { ...list, region: 'us-east' },
+    ];
+    for (const other of ofAnother) {
+      assert.throws(
+        () => planQuery({ ...other, after }, table),
+        (error) => isCardumeError(error, 'invalid-cursor'),
+      );
+    }
+    const changed = planQuery(list, table);
+    const forged = cursorOf(
+      changed,
+      row.map((value) => (value === 'a' ? 3 : value)),
+    );
+    for (const text of ['', 'x', '💥', after.slice(1), `${after}AAAA`, forged, btoa('[]'), btoa('{"a":1}')]) {
+      assert.throws(
+        () => planQuery({ ...list, after: text }, table),
+        (error) => isCardumeError(error, 'invalid-cursor'),
+        text,
+      );
+    }
+  });
+});

@@ -1,0 +1,246 @@
+/**
+ * A plan is a query after every check, with nothing left to guess: what each shard is asked, and how the shards' rows
+ * merge. It is JSON, so it travels to the shard as it is; the instance that merges decides, the shard follows.
+ *
+ * What it settles:
+ * - Order is total. Behind the caller's columns come the partition and the row's key, in the direction of the last
+ *   column named, which is the order of the table's primary key: an index on the caller's columns serves it whole.
+ *   Without `orderBy` the list is in the order of partition and key, ascending.
+ * - NULL stands first ascending and last descending. `=`, `<>`, `<` … never match NULL, as in SQL.
+ * - `select` and `limit` may change from page to page; everything else is bound to the cursor.
+ * - Aggregates: sums only of integer columns (sums of reals depend on the order of addition), the sum of no rows is 0,
+ *   without `groupBy` there is exactly one row. Groups may be ordered by any output column, and paged.
+ * - `json` columns can be selected and tested for NULL; they have no order and no equality.
+ */
+import { CardumeError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
+import { compareValues } from './compare.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import type { Aggregation, Filter, Query } from './query.ts';
+import { PARTITION_COLUMN } from './sql.ts';
+import { type ColumnType, NAME, type Table, type Value } from './table.ts';
+import { encodeValue } from './wire.ts';
+
+export const LIMIT_MAX = 1_000;
+export const LIMIT_DEFAULT = 100;
+export const FILTERS_MAX = 50;
+export const FILTER_VALUES_MAX = 1_000;
+export const ORDER_COLUMNS_MAX = 8;
+/** Groups over all shards: they are merged in memory. */
+export const GROUPS_MAX = 10_000;
+
+export interface Plan {
+  readonly table: string;
+  /** What a shard returns, in this order. The first `shown` are the caller's. */
+  readonly columns: readonly string[];
+  readonly shown: number;
+  readonly where: readonly Filter[];
+  /** Place keys, or null for all that the shard holds. */
+  readonly partitions: readonly number[] | null;
+  /** Total: no two rows are equal in all of them. */
+  readonly order: readonly PlannedOrder[];
+  readonly limit: number;
+  /** Most rows that a shard returns: one more than are wanted, to tell whether there are more. */
+  readonly fetch: number;
+  /**
+   * Order values, in wire form, of the row behind which the page begins. With an aggregate it is the merge that skips
+   * to it.
+   */
+  readonly after: readonly Json[] | null;
+  readonly aggregate: Aggregation | null;
+  /** What a cursor is bound to. */
+  readonly shape: string;
+}
+
+export interface PlannedOrder {
+  readonly column: string;
+  /** Its place in `columns`. */
+  readonly at: number;
+  readonly descending: boolean;
+  readonly nullable: boolean;
+}
+
+/** @throws CardumeError `query-refused` with the reason, `invalid-cursor` */
+export function planQuery(query: Query, table: Table): Plan {
+  const where = query.where ?? [];
+  if (where.length > FILTERS_MAX) refuse(`at most ${FILTERS_MAX} filters, got ${where.length}`);
+  for (const filter of where) checkFilter(filter, table);
+  const limit = query.limit ?? LIMIT_DEFAULT;
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
+    refuse(`limit: expected a whole number from 1 to ${LIMIT_MAX}, got ${limit}`);
+  }
+  const partitions = query.partitions ?? null;
+  if (partitions?.some((key) => !Number.isInteger(key) || key < 0)) refuse('partitions: expected place keys');
+
+  const output =
+    query.aggregate === undefined ? rowOutput(query, table) : groupOutput(query, query.aggregate, table);
+  const shape = JSON.stringify([
+    query.service,
+    query.table,
+    where,
+    output.order.map(({ column, descending }) => [column, descending]),
+    query.aggregate ?? null,
+    partitions,
+    query.region ?? null,
+  ]);
+  const types = output.order.map(({ at }) => output.types[at] as ColumnType | 'sum');
+  return {
+    table: table.name,
+    columns: output.columns,
+    shown: output.shown,
+    where,
+    partitions,
+    order: output.order,
+    limit,
+    fetch: query.aggregate === undefined ? limit + 1 : GROUPS_MAX + 1,
+    after: query.after === undefined ? null : decodeCursor(query.after, shape, types).map(encodeValue),
+    aggregate: query.aggregate ?? null,
+    shape,
+  };
+}
+
+/** Compares two rows of `plan.columns` in the plan's order. */
+export function rowOrder(plan: Plan): (a: readonly Value[], b: readonly Value[]) => number {
+  return (a, b) => {
+    for (const { at, descending } of plan.order) {
+      const difference = compareValues(a[at] as Value, b[at] as Value);
+      if (difference !== 0) return descending ? -difference : difference;
+    }
+    return 0;
+  };
+}
+
+/** The cursor behind a row of `plan.columns`. */
+export function cursorOf(plan: Plan, row: readonly Value[]): string {
+  return encodeCursor(
+    plan.shape,
+    plan.order.map(({ at }) => row[at] as Value),
+  );
+}
+
+interface Output {
+  readonly columns: string[];
+  readonly types: (ColumnType | 'sum')[];
+  readonly shown: number;
+  readonly order: PlannedOrder[];
+}
+
+function rowOutput(query: Query, table: Table): Output {
+  if (query.select?.length === 0) refuse('select: expected at least one column');
+  const columns = [...new Set(query.select ?? Object.keys(table.columns))];
+  for (const column of columns) typeOf(column, table);
+  const shown = columns.length;
+  const order: PlannedOrder[] = [];
+  const add = (column: string, descending: boolean, nullable: boolean): void => {
+    if (!columns.includes(column)) columns.push(column);
+    order.push({ column, at: columns.indexOf(column), descending, nullable });
+  };
+
+  for (const { column, direction } of orderBy(query)) {
+    if (typeOf(column, table) === 'json') refuse(`orderBy: '${column}' is json, which has no order`);
+    add(column, direction === 'descending', !table.key.includes(column));
+  }
+  const descending = order.at(-1)?.descending ?? false;
+  for (const column of [PARTITION_COLUMN, ...table.key]) {
+    if (!order.some((known) => known.column === column)) add(column, descending, false);
+  }
+  const types = columns.map((column) => (column === PARTITION_COLUMN ? 'integer' : typeOf(column, table)));
+  return { columns, types, shown, order };
+}
+
+function groupOutput(query: Query, aggregate: Aggregation, table: Table): Output {
+  if (query.select !== undefined) refuse('select: not together with aggregate, whose columns are the output');
+  const groups = [...new Set(aggregate.groupBy)];
+  const types: (ColumnType | 'sum')[] = groups.map((column) => {
+    const type = typeOf(column, table);
+    if (type === 'json' || type === 'real')
+      refuse(`groupBy: '${column}' is ${type}, which has no exact equality`);
+    return type;
+  });
+  for (const [name, what] of Object.entries(aggregate.columns)) {
+    if (!NAME.test(name)) refuse(`aggregate: '${name}' is not a name for a column`);
+    if (groups.includes(name)) refuse(`aggregate: '${name}' is the name of a group column already`);
+    if ('sum' in what) {
+      const type = typeOf(what.sum, table);
+      if (type !== 'integer')
+        refuse(`aggregate: '${what.sum}' is ${type}; sums are exact, so of integer columns only`);
+    }
+    types.push('sum' in what ? 'sum' : 'integer');
+  }
+  const columns = [...groups, ...Object.keys(aggregate.columns)];
+  if (columns.length === 0) refuse('aggregate: expected a group column or an output column');
+
+  const order = orderBy(query).map(({ column, direction }): PlannedOrder => {
+    const at = columns.indexOf(column);
+    if (at < 0)
+      refuse(`orderBy: '${column}' is not an output column of the aggregate; they are ${columns.join(', ')}`);
+    return { column, at, descending: direction === 'descending', nullable: at < groups.length };
+  });
+  for (const [at, column] of groups.entries()) {
+    if (!order.some((known) => known.column === column))
+      order.push({ column, at, descending: false, nullable: true });
+  }
+  return { columns, types, shown: columns.length, order };
+}
+
+function orderBy(query: Query): NonNullable<Query['orderBy']> {
+  const order = query.orderBy ?? [];
+  if (order.length > ORDER_COLUMNS_MAX)
+    refuse(`orderBy: at most ${ORDER_COLUMNS_MAX} columns, got ${order.length}`);
+  if (new Set(order.map(({ column }) => column)).size < order.length)
+    refuse('orderBy: a column is named twice');
+  return order;
+}
+
+function checkFilter(filter: Filter, table: Table): void {
+  const type = typeOf(filter.column, table);
+  const { column, op } = filter;
+  switch (op) {
+    case 'is-null':
+    case 'is-not-null':
+      return;
+    case 'prefix':
+      if (type !== 'text') refuse(`where: '${column}' is ${type}; prefix is for text`);
+      return checkValue(column, type, filter.value);
+    case 'in':
+      if (filter.value.length > FILTER_VALUES_MAX) {
+        refuse(`where: at most ${FILTER_VALUES_MAX} values for '${column}', got ${filter.value.length}`);
+      }
+      for (const value of filter.value) checkValue(column, type, value);
+      return;
+    case '=':
+    case '<>':
+    case '<':
+    case '<=':
+    case '>':
+    case '>=':
+      return checkValue(column, type, filter.value);
+    default:
+      refuse(`where: there is no operator '${op satisfies never}'`);
+  }
+}
+
+function checkValue(column: string, type: ColumnType, value: unknown): void {
+  if (type === 'json') refuse(`where: '${column}' is json; only is-null and is-not-null are for json`);
+  if (type === 'text') {
+    if (typeof value !== 'string') refuse(`where: expected text for '${column}', got ${typeof value}`);
+    // A lone surrogate has no UTF-8 form: the database would compare another character.
+    if (!value.isWellFormed()) refuse(`where: the text for '${column}' is not well-formed Unicode`);
+  } else if (!Number.isFinite(value)) {
+    refuse(`where: expected a finite number for '${column}', got ${typeof value}`);
+  }
+}
+
+function typeOf(column: string, table: Table): ColumnType {
+  const type = Object.hasOwn(table.columns, column) ? table.columns[column] : undefined;
+  if (type === undefined) {
+    refuse(
+      `'${table.name}' has no column '${column.slice(0, 60)}'; it has ${Object.keys(table.columns).join(', ')}`,
+    );
+  }
+  return type;
+}
+
+function refuse(reason: string): never {
+  throw new CardumeError('query-refused', reason);
+}

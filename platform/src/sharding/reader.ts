@@ -1,0 +1,76 @@
+/** Runs plans on one shard's SQLite file. Every call blocks its thread: scans belong into a reader thread. */
+import { LRUCache } from 'lru-cache';
+import type { Database, Statement } from '../host/disk.ts';
+import type { Plan } from './plan.ts';
+import { selectGroups, selectRows } from './sql.ts';
+import type { Value } from './table.ts';
+
+export interface ShardReader {
+  /** Rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group. */
+  read(plan: Plan): Value[][];
+}
+
+const STATEMENTS_CACHED_MAX = 200;
+
+/** @param database its connection must not be within a transaction: a read of several statements opens one */
+export function shardReader(database: Database): ShardReader {
+  const statements = new LRUCache<string, Statement>({ max: STATEMENTS_CACHED_MAX });
+  function prepared(text: string): Statement {
+    let statement = statements.get(text);
+    if (statement === undefined) {
+      statement = database.prepare(text);
+      statements.set(text, statement);
+    }
+    return statement;
+  }
+
+  function rows(plan: Plan): Value[][] {
+    const ranges = selectRows(plan);
+    const read: Value[][] = [];
+    for (const { text, values } of ranges) {
+      const wanted = plan.fetch - read.length;
+      if (wanted === 0) break;
+      for (const row of prepared(text).all(...values, wanted)) read.push(Object.values(row) as Value[]);
+    }
+    return read;
+  }
+
+  function groups(plan: Plan): Value[][] {
+    const { text, values } = selectGroups(plan);
+    const outputs = Object.values(plan.aggregate?.columns ?? {});
+    const groupsAt = plan.columns.length - outputs.length;
+    return prepared(text)
+      .readBigInts()
+      .all(...values)
+      .map((row) => {
+        const cells = Object.values(row) as Value[];
+        const group: Value[] = cells
+          .slice(0, groupsAt)
+          .map((cell) => (typeof cell === 'bigint' ? Number(cell) : cell));
+        let at = groupsAt;
+        for (const output of outputs) {
+          if ('sum' in output) {
+            group.push((cells[at] as bigint) * 4_294_967_296n + (cells[at + 1] as bigint));
+            at += 2;
+          } else {
+            group.push(Number(cells[at]));
+            at += 1;
+          }
+        }
+        return group;
+      });
+  }
+
+  return {
+    read(plan) {
+      if (plan.aggregate !== null) return groups(plan);
+      if (plan.after === null) return rows(plan);
+      database.exec('BEGIN');
+      try {
+        return rows(plan);
+      } finally {
+        database.exec('COMMIT');
+      }
+    },
+  };
+}

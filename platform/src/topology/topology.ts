@@ -1,0 +1,77 @@
+/**
+ * The topology is the one place of configuration: which regions there are, how each service is cut into partitions
+ * and shards, what an instance hosts, which engines serve, and every bound. `cardume.config.ts` exports one.
+ */
+import { parseTopology } from './validate.ts';
+
+/**
+ * Checks a topology written in TypeScript.
+ * @throws CardumeError `invalid-input` that names every fault at its JSON pointer
+ */
+export function defineTopology(topology: Topology): Topology {
+  return parseTopology(topology);
+}
+
+export interface Topology {
+  readonly name: string;
+  readonly regions: Readonly<Record<RegionName, RegionTopology>>;
+  readonly services: Readonly<Record<ServiceName, ServiceTopology>>;
+  readonly instances: InstanceTopology;
+  readonly edge: { readonly host: string; readonly port: number };
+  readonly engines: { readonly log: 'sqlite' };
+  /** Folder of all data, relative to the topology's file. */
+  readonly data: string;
+  readonly bounds: Bounds;
+}
+
+export type RegionName = string;
+export type ServiceName = string;
+
+export interface RegionTopology {
+  /** 1 to 31; stands in every id, so it never changes. */
+  readonly code: number;
+  readonly host: string;
+  /** HTTP port of the region's instance. */
+  readonly port: number;
+  /** Port of the links between instances. */
+  readonly peerPort: number;
+  /** ISO 3166 country codes whose customers live here; exactly one region may list '*', for all others. */
+  readonly countries: readonly string[];
+}
+
+export interface ServiceTopology {
+  /** Partitions in each region: a power of two up to 1024, set once. */
+  readonly partitions: number;
+  /** Partitions of the global space (0: the service has none), a power of two; homes go round the regions. */
+  readonly globalPartitions: number;
+  /** Databases in each region that hold the service's partitions. */
+  readonly shards: number;
+}
+
+export interface InstanceTopology {
+  /** Services that each instance of a region hosts. */
+  readonly services: readonly ServiceName[];
+}
+
+/** Every bound with its unit in its name. */
+export interface Bounds {
+  readonly batchEntriesMax: number;
+  /** Entries that wait for a writer, per shard; beyond it commands get 503. */
+  readonly queueEntriesMax: number;
+  readonly writerThreadsMax: number;
+  readonly readerThreadsMax: number;
+  readonly readDeadlineMs: number;
+  readonly aggregatesCachedMax: number;
+  readonly snapshotEveryEvents: number;
+  readonly processesOpenMax: number;
+  readonly bodyBytesMax: number;
+  readonly requestTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly peerTimeoutMs: number;
+  readonly peerRequestsMax: number;
+  readonly passwordQueueMax: number;
+  readonly tokensCachedMax: number;
+  readonly idempotencyDays: number;
+  readonly requestsPerMinute: number;
+  readonly subscribersMax: number;
+}

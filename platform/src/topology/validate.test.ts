@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import config from '../../../cardume.config.ts';
+import { isCardumeError } from '../base/errors.ts';
+import { parseTopology } from './validate.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: the tests break the value in every way
+type Broken = any;
+
+/** Path → message of every fault of the house's topology after a change. */
+function faultsOf(change: (topology: Broken) => void): Record<string, string> {
+  const topology: Broken = structuredClone(config);
+  change(topology);
+  try {
+    parseTopology(topology);
+  } catch (error) {
+    assert.ok(isCardumeError(error, 'invalid-input'));
+    for (const { path, message } of error.faults) assert.ok(error.message.includes(`${path}: ${message}`));
+    assert.equal(new Set(error.faults.map(({ path, message }) => path + message)).size, error.faults.length);
+    return Object.fromEntries(error.faults.map(({ path, message }) => [path, message]));
+  }
+  return {};
+}
+
+/** Exactly this one fault. */
+function onlyFault(path: string, message: RegExp, change: (topology: Broken) => void): void {
+  const faults = faultsOf((topology) => void change(topology));
+  assert.deepEqual(Object.keys(faults), [path]);
+  assert.match(faults[path] as string, message);
+}
+
+describe('parseTopology', () => {
+  it('takes the house`s own', () => assert.deepEqual(parseTopology(structuredClone(config)), config));
+
+  it('names unknown fields, with the nearest known one', () => {
+    onlyFault(
+      '/bounds/bodyByteMax',
+      /no such field; did you mean 'bodyBytesMax'\?/,
+      (t) => (t.bounds.bodyByteMax = 1),
+    );
+    onlyFault('/region', /did you mean 'regions'\?/, (t) => {
+      t.region = {};
+    });
+    onlyFault('/regions/us-east/colour', /known are code, host/, (t) => {
+      t.regions['us-east'].colour = 1;
+    });
+    onlyFault('/edge/a~1b', /no such field/, (t) => {
+      t.edge['a/b'] = 1;
+    });
+  });
+
+  it('checks the shape of every field', () => {
+    onlyFault('/name', /a name of 1 to 32.*got "Big Shop"/, (t) => {
+      t.name = 'Big Shop';
+    });
+    onlyFault(
+      '/bounds/readDeadlineMs',
+      /from 10 to 600000, but it is missing/,
+      (t) => delete t.bounds.readDeadlineMs,
+    );
+    onlyFault(
+      '/bounds/readDeadlineMs',
+      /from 10 to 600000, got "5s"/,
+      (t) => (t.bounds.readDeadlineMs = '5s'),
+    );
+    onlyFault('/bounds/drainTimeoutMs', /got 0\.5/, (t) => {
+      t.bounds.drainTimeoutMs = 0.5;
+    });
+    onlyFault('/engines/log', /expected the engine 'sqlite', got "mysql"/, (t) => {
+      t.engines.log = 'mysql';
+    });
+    onlyFault('/edge/port', /from 1 to 65535, got 0/, (t) => {
+      t.edge.port = 0;
+    });
+    onlyFault('/regions/us-east/host', /a host name/, (t) => {
+      t.regions['us-east'].host = 'http://a';
+    });
+    onlyFault(
+      '/regions/us-east/countries/0',
+      /ISO 3166.*got "usa"/,
+      (t) => (t.regions['us-east'].countries[0] = 'usa'),
+    );
+  });
+
+  it('checks the rules that span fields', () => {
+    onlyFault('/regions/us-west/code', /code 1 stands at \/regions\/us-east\/code already/, (t) => {
+      t.regions['us-west'].code = 1;
+    });
+    onlyFault('/regions/us-west/peerPort', /127\.0\.0\.1:8080 stands at \/edge\/port already/, (t) => {
+      t.regions['us-west'].peerPort = 8080;
+    });
+    onlyFault(
+      '/regions/eu-west/countries/0',
+      /"BR" stands at \/regions\/us-east\/countries\/\d+ already/,
+      (t) => {
+        t.regions['eu-west'].countries[0] = 'BR';
+      },
+    );
+    onlyFault('/regions', /exactly one region whose countries have '\*'.*none/, (t) => {
+      t.regions['eu-west'].countries.pop();
+    });
+    onlyFault(
+      '/services/users/partitions',
+      /power of two, got 12/,
+      (t) => (t.services.users.partitions = 12),
+    );
+    onlyFault(
+      '/services/users/globalPartitions',
+      /power of two, got 3/,
+      (t) => (t.services.users.globalPartitions = 3),
+    );
+    onlyFault(
+      '/services/orders/shards',
+      /at most one shard a partition \(16\), got 17/,
+      (t) => (t.services.orders.shards = 17),
+    );
+    onlyFault('/bounds/queueEntriesMax', /at least batchEntriesMax/, (t) => {
+      t.bounds.queueEntriesMax = 10;
+    });
+    onlyFault('/regions/US', /expected a name/, (t) => {
+      t.regions.US = { ...t.regions['us-east'], code: 9, port: 1, peerPort: 2, countries: [] };
+    });
+    const hosted = faultsOf((t) => {
+      t.instances.services = ['users', 'oders', 'users', 'products'];
+    });
+    assert.match(hosted['/instances/services/1'] as string, /no service 'oders'; did you mean 'orders'\?/);
+    assert.match(hosted['/instances/services/2'] as string, /listed twice/);
+    assert.match(hosted['/instances/services'] as string, /no instance hosts the service 'orders'/);
+  });
+
+  it('tells all at once, however many there are', () => {
+    const faults = faultsOf((t) => {
+      for (const bound of Object.keys(t.bounds)) t.bounds[bound] = -1;
+      t.services.users.partitions = 3;
+      t.regions['us-west'].code = 1;
+    });
+    assert.equal(Object.keys(faults).length, Object.keys(config.bounds).length + 2);
+  });
+
+  it('survives anything', () => {
+    for (const value of [
+      null,
+      3,
+      'text',
+      [],
+      {},
+      { regions: [], services: 5, instances: null, bounds: 'x' },
+    ]) {
+      assert.throws(
+        () => parseTopology(value),
+        (error) => isCardumeError(error, 'invalid-input'),
+      );
+    }
+  });
+});

@@ -1,0 +1,326 @@
+/**
+ * Checks a topology before anything is started from it. All faults are found at once, each at its JSON pointer:
+ * first the shape (types, ranges, unknown fields), then the rules that span fields. The second kind runs also where
+ * the shape is faulty elsewhere, so it reads the value as it came and looks only at what has the right type.
+ */
+import { type TSchema, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { Settings } from 'typebox/system';
+import { CardumeError, type Fault } from '../base/errors.ts';
+import { PARTITIONS_MAX, SCOPE_MAX } from '../base/id.ts';
+import type { Topology } from './topology.ts';
+
+const NAME = /^[a-z][a-z0-9-]{0,31}$/;
+const NAME_EXPECTED = 'a name of 1 to 32 lower-case letters, digits and dashes that begins with a letter';
+const COUNTRY = /^(?:[A-Z]{2}|\*)$/;
+
+/** Every leaf says in its description what is expected: it becomes the fault's message. */
+const whole = (minimum: number, maximum: number): TSchema =>
+  Type.Integer({ minimum, maximum, description: `a whole number from ${minimum} to ${maximum}` });
+const strict = (properties: Record<string, TSchema>, description: string): TSchema =>
+  Type.Object(properties, { additionalProperties: false, description });
+const named = (of: TSchema, minProperties: number, maxProperties: number, what: string): TSchema =>
+  Type.Record(Type.String(), of, {
+    minProperties,
+    maxProperties,
+    description: `${minProperties} to ${maxProperties} ${what}, by name`,
+  });
+
+const port = whole(1, 65_535);
+const host = Type.String({
+  pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
+  description: 'a host name or an IP address',
+});
+
+const schema = strict(
+  {
+    name: Type.String({ pattern: NAME, description: NAME_EXPECTED }),
+    regions: named(
+      strict(
+        {
+          code: whole(1, SCOPE_MAX),
+          host,
+          port,
+          peerPort: port,
+          countries: Type.Array(
+            Type.String({ pattern: COUNTRY, description: "a country code of ISO 3166 such as 'BR', or '*'" }),
+            { description: 'a list of country codes' },
+          ),
+        },
+        'a region: code, host, port, peerPort, countries',
+      ),
+      1,
+      SCOPE_MAX,
+      'regions',
+    ),
+    services: named(
+      strict(
+        {
+          partitions: whole(1, PARTITIONS_MAX),
+          globalPartitions: whole(0, PARTITIONS_MAX),
+          shards: whole(1, PARTITIONS_MAX),
+        },
+        'a service: partitions, globalPartitions, shards',
+      ),
+      1,
+      256,
+      'services',
+    ),
+    instances: strict(
+      {
+        services: Type.Array(Type.String({ description: 'the name of a service' }), {
+          minItems: 1,
+          description: 'a list of at least one service name',
+        }),
+      },
+      'an object with services',
+    ),
+    edge: strict({ host, port }, 'an object with host and port'),
+    engines: strict(
+      { log: Type.Literal('sqlite', { description: "the engine 'sqlite'" }) },
+      'an object with the engine of the log',
+    ),
+    data: Type.String({ minLength: 1, maxLength: 1024, description: 'the path of a folder' }),
+    bounds: strict(
+      {
+        batchEntriesMax: whole(1, 65_536),
+        queueEntriesMax: whole(1, 10_000_000),
+        writerThreadsMax: whole(1, 256),
+        readerThreadsMax: whole(1, 256),
+        readDeadlineMs: whole(10, 600_000),
+        aggregatesCachedMax: whole(0, 10_000_000),
+        snapshotEveryEvents: whole(1, 100_000),
+        processesOpenMax: whole(1, 10_000_000),
+        // A frame between instances holds 8 MiB, and a body in it may double when its quotes are escaped.
+        bodyBytesMax: whole(1_024, 3 * 1024 * 1024),
+        requestTimeoutMs: whole(100, 600_000),
+        drainTimeoutMs: whole(0, 600_000),
+        peerTimeoutMs: whole(10, 600_000),
+        peerRequestsMax: whole(1, 1_000_000),
+        passwordQueueMax: whole(1, 100_000),
+        tokensCachedMax: whole(0, 10_000_000),
+        idempotencyDays: whole(1, 3_650),
+        requestsPerMinute: whole(1, 1_000_000_000),
+        subscribersMax: whole(0, 1_000_000),
+      },
+      'an object with every bound',
+    ),
+  },
+  'a topology: name, regions, services, instances, edge, engines, data, bounds',
+);
+
+const check = Compile(schema);
+/** More are cut off: by then the input is something else altogether. */
+const FAULTS_MAX = 1000;
+
+/** @throws CardumeError `invalid-input` with every fault at its JSON pointer, and all of them in its message */
+export function parseTopology(value: unknown): Topology {
+  const faults = [...shapeFaults(value), ...ruleFaults(value)];
+  if (faults.length > 0) {
+    const lines = faults.map((fault) => `  ${fault.path === '' ? '(top)' : fault.path}: ${fault.message}`);
+    const count = faults.length === 1 ? 'one fault' : `${faults.length} faults`;
+    throw new CardumeError('invalid-input', `the topology has ${count}:\n${lines.join('\n')}`, { faults });
+  }
+  return value as Topology;
+}
+
+function shapeFaults(value: unknown): Fault[] {
+  if (check.Check(value)) return [];
+  const faults = new Map<string, string>();
+  for (const error of allErrors(value)) {
+    const parent = error.instancePath;
+    if (error.keyword === 'required') {
+      for (const name of error.params.requiredProperties) {
+        const path = `${parent}/${escaped(name)}`;
+        faults.set(path, `expected ${schemaAt(path)?.description}, but it is missing`);
+      }
+    } else if (error.keyword === 'additionalProperties') {
+      for (const name of error.params.additionalProperties) {
+        faults.set(
+          `${parent}/${escaped(name)}`,
+          `there is no such field${didYouMean(name, knownAt(parent))}`,
+        );
+      }
+    } else if (error.keyword !== 'boolean') {
+      faults.set(parent, `expected ${schemaAt(parent)?.description}, got ${shown(valueAt(value, parent))}`);
+    }
+  }
+  return [...faults].map(([path, message]) => ({ path, message }));
+}
+
+/** TypeBox stops after 8 errors unless its global setting says otherwise; this is synchronous, so no one else sees it. */
+function allErrors(value: unknown): ReturnType<typeof check.Errors> {
+  const { maxErrors } = Settings.Get();
+  Settings.Set({ maxErrors: FAULTS_MAX });
+  try {
+    return check.Errors(value);
+  } finally {
+    Settings.Set({ maxErrors });
+  }
+}
+
+interface Node {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly patternProperties?: Readonly<Record<string, Node>>;
+  readonly items?: Node;
+}
+
+function schemaAt(path: string): Node | undefined {
+  let node: Node | undefined = schema as Node;
+  for (const step of stepsOf(path)) {
+    node = node?.properties?.[step] ?? Object.values(node?.patternProperties ?? {})[0] ?? node?.items;
+  }
+  return node;
+}
+
+function knownAt(path: string): string[] {
+  return Object.keys(schemaAt(path)?.properties ?? {});
+}
+
+function valueAt(value: unknown, path: string): unknown {
+  let at = value;
+  for (const step of stepsOf(path)) at = (at as Record<string, unknown>)[step];
+  return at;
+}
+
+function stepsOf(path: string): string[] {
+  return path
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+/** A step of a JSON pointer (RFC 6901, section 3). */
+function escaped(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function didYouMean(name: string, known: readonly string[]): string {
+  const near = known
+    .map((candidate) => ({ candidate, distance: edits(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  if (near !== undefined && near.distance <= Math.max(2, Math.floor(name.length / 3))) {
+    return `; did you mean '${near.candidate}'?`;
+  }
+  return `; known are ${known.join(', ')}`;
+}
+
+/** Levenshtein's distance. */
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+function ruleFaults(value: unknown): Fault[] {
+  const faults: Fault[] = [];
+  const add = (path: string, message: string): void => void faults.push({ path, message });
+  const top = objectOf(value);
+  regionRules(objectOf(top['regions']), objectOf(top['edge']), add);
+  serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
+  boundRules(objectOf(top['bounds']), add);
+  return faults;
+}
+
+type Loose = Readonly<Record<string, unknown>>;
+type Add = (path: string, message: string) => void;
+
+function objectOf(value: unknown): Loose {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
+}
+
+function nameRule(path: string, name: string, add: Add): void {
+  if (!NAME.test(name)) add(path, `expected ${NAME_EXPECTED}`);
+}
+
+function regionRules(regions: Loose, edge: Loose, add: Add): void {
+  const codes = new Map<unknown, string>();
+  const addresses = new Map<string, string>();
+  const countries = new Map<unknown, string>();
+  const once = (seen: Map<unknown, string>, key: unknown, path: string, what: string): void => {
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, path);
+    else add(path, `${what} stands at ${first} already`);
+  };
+  const portRule = (at: Loose, field: string, path: string): void => {
+    if (typeof at[field] === 'number')
+      once(addresses, `${at['host']}:${at[field]}`, path, `${at['host']}:${at[field]}`);
+  };
+  portRule(edge, 'port', '/edge/port');
+  for (const [name, value] of Object.entries(regions)) {
+    const path = `/regions/${escaped(name)}`;
+    const region = objectOf(value);
+    nameRule(path, name, add);
+    if (typeof region['code'] === 'number')
+      once(codes, region['code'], `${path}/code`, `code ${region['code']}`);
+    portRule(region, 'port', `${path}/port`);
+    portRule(region, 'peerPort', `${path}/peerPort`);
+    const listed = Array.isArray(region['countries']) ? region['countries'] : [];
+    for (const [i, country] of listed.entries())
+      once(countries, country, `${path}/countries/${i}`, shown(country));
+  }
+  if (Object.keys(regions).length > 0 && !countries.has('*')) {
+    add(
+      '/regions',
+      "expected exactly one region whose countries have '*', for all that are not listed; there is none",
+    );
+  }
+}
+
+function serviceRules(services: Loose, hosted: unknown, add: Add): void {
+  const isPowerOfTwo = (n: unknown): boolean => typeof n === 'number' && Number.isInteger(Math.log2(n));
+  for (const [name, value] of Object.entries(services)) {
+    const path = `/services/${escaped(name)}`;
+    const { partitions, globalPartitions, shards } = objectOf(value);
+    nameRule(path, name, add);
+    const cuts = { partitions, globalPartitions };
+    for (const [field, count] of Object.entries(cuts)) {
+      if (typeof count !== 'number' || count < 1 || count > PARTITIONS_MAX || isPowerOfTwo(count)) continue;
+      add(`${path}/${field}`, `expected a power of two, got ${count}`);
+    }
+    if (typeof shards === 'number' && typeof partitions === 'number' && shards > partitions) {
+      add(`${path}/shards`, `expected at most one shard a partition (${partitions}), got ${shards}`);
+    }
+  }
+  if (!Array.isArray(hosted)) return;
+  const seen = new Set<unknown>();
+  for (const [i, name] of hosted.entries()) {
+    if (typeof name !== 'string') continue;
+    const path = `/instances/services/${i}`;
+    if (!Object.hasOwn(services, name))
+      add(path, `there is no service '${name}'${didYouMean(name, Object.keys(services))}`);
+    else if (seen.has(name)) add(path, `'${name}' is listed twice`);
+    seen.add(name);
+  }
+  for (const name of Object.keys(services)) {
+    if (!seen.has(name)) add('/instances/services', `no instance hosts the service '${name}'`);
+  }
+}
+
+/** Bounds that make sense only together: the smaller first. */
+const ORDERED: readonly (readonly [less: string, more: string, why: string])[] = [
+  ['batchEntriesMax', 'queueEntriesMax', 'a batch is taken from the queue'],
+  ['readDeadlineMs', 'peerTimeoutMs', 'a read may run as long on a peer'],
+];
+
+function boundRules(bounds: Loose, add: Add): void {
+  for (const [less, more, why] of ORDERED) {
+    const [low, high] = [bounds[less], bounds[more]];
+    if (typeof low === 'number' && typeof high === 'number' && low > high) {
+      add(`/bounds/${more}`, `expected at least ${less} (${low}), since ${why}; got ${high}`);
+    }
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Carries an order to its end: reserve its stock, take its payment, sell the stock, confirm. What goes wrong is first
+ * decided (the order is rejected or cancelling, in the log) and then given back.
+ *
+ * Every step may run again after a crash, on another host, while a forgotten run of it is still on its way. It is
+ * right for these reasons:
+ * - A reservation has one key for ever: a late repeat reserves nothing. So whoever gives back asks for the
+ *   reservation again, learns what the first attempt came to, and knows that nothing follows.
+ * - Selling (`Commit`) needs an open reservation: after `Return` it does nothing.
+ * - `Return`, keyed, takes the open reservation, or else the sale: whichever of the two it meets, the stock is back.
+ * - A payment has one key, the order's id, and `void` is final.
+ */
+import { CardumeError, type ErrorCode, isCardumeError } from 'cardume/base';
+import { parseId } from 'cardume/base/id';
+import { type Effect, process, type Work } from 'cardume/cqrs/process';
+import type { Geography } from 'cardume/gateway/operation';
+import { stock, stockBeside } from '../contracts/stock.ts';
+import { type OrderCommand, type OrderEvent, type OrderPlaced, order, orders, quantities } from './order.ts';
+import type { Payments } from './payment.ts';
+import { sideBySide } from './side-by-side.ts';
+
+/** How long a provider may leave a payment undecided. */
+export const paymentPendingMsMax = 30_000;
+/** An order that has not ended by then is rejected. */
+export const orderOpenMsMax = 15 * 60_000;
+
+export interface Fulfilment {
+  phase: 'new' | 'placed' | 'paying' | 'giving-back' | 'ended';
+  /** Wall clock of the event that began the phase. */
+  sinceMs: number;
+}
+
+export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
+  name: 'fulfilment',
+  of: order,
+  startsOn: ['OrderPlaced', 'CancellationRequested'],
+  initial: () => ({ phase: 'new', sinceMs: 0 }),
+
+  evolve(state, event, atMs) {
+    const phase = phaseAfter(event);
+    if (phase === null) return state;
+    return { phase, sinceMs: atMs };
+  },
+
+  ended: ({ phase }) => phase === 'ended',
+
+  react({ phase, sinceMs }, id): Effect<OrderCommand>[] {
+    switch (phase) {
+      case 'placed': {
+        const detail = 'it could not be fulfilled in time';
+        const command = { type: 'Reject', reason: 'expired', detail, held: 'stock-and-payment' } as const;
+        return [
+          { key: 'fulfil', kind: 'work', run: (work) => fulfil(id, work) },
+          { key: 'expire', kind: 'timer', atMs: sinceMs + orderOpenMsMax, command },
+        ];
+      }
+      case 'paying': {
+        const detail = 'the provider did not decide in time';
+        const command = { type: 'Reject', reason: 'payment-timed-out', detail, held: 'stock-and-payment' } as const;
+        return [
+          { key: 'await-payment', kind: 'work', run: (work) => awaitPayment(id, work) },
+          { key: 'payment-deadline', kind: 'timer', atMs: sinceMs + paymentPendingMsMax, command },
+        ];
+      }
+      case 'giving-back':
+        return [{ key: 'give-back', kind: 'work', run: (work) => giveBack(id, work) }];
+      default:
+        return [];
+    }
+  },
+});
+
+function phaseAfter(event: OrderEvent): Fulfilment['phase'] | null {
+  switch (event.type) {
+    case 'OrderPlaced':
+      return 'placed';
+    case 'PaymentPending':
+      return 'paying';
+    case 'CancellationRequested':
+      return 'giving-back';
+    case 'OrderRejected':
+      return event.held === 'nothing' ? 'ended' : 'giving-back';
+    case 'OrderConfirmed':
+    case 'OrderSettled':
+    case 'OrderCancelled':
+      return 'ended';
+    case 'PaymentReturned':
+      return null;
+  }
+}
+
+async function fulfil(id: string, work: Work): Promise<OrderCommand> {
+  const placed = await placedOrder(id, work);
+  const short = await reserve(id, placed, work);
+  if (short !== null) {
+    const { detail, held } = short;
+    return { type: 'Reject', reason: 'insufficient-stock', detail, held: held ? 'stock' : 'nothing' };
+  }
+  return pay(id, placed, work);
+}
+
+async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
+  if (placed.payment.method === 'invoice') return sell(id, placed, 'invoice', work);
+  const { token } = placed.payment;
+  const { total_e4: amountE4, currency } = placed;
+  const { status, reference, reason } = await payments(work).authorise({ key: id, order: id, amountE4, currency, token });
+  if (status === 'approved') return sell(id, placed, reference ?? id, work);
+  if (status === 'pending') return { type: 'AwaitPayment' };
+  return { type: 'Reject', reason: 'payment-declined', detail: reason ?? `the payment is ${status}`, held: 'stock' };
+}
+
+async function awaitPayment(id: string, work: Work): Promise<OrderCommand> {
+  const placed = await placedOrder(id, work);
+  const { status, reference, reason } = await payments(work).status(id);
+  if (status === 'approved') return sell(id, placed, reference ?? id, work);
+  // A provider that has forgotten is asked again; the same key gives the same payment.
+  const asked = status === 'unknown' ? await pay(id, placed, work) : null;
+  if (asked !== null && asked.type !== 'AwaitPayment') return asked;
+  if (asked !== null || status === 'pending') throw new CardumeError('deadline-exceeded', 'the payment is still pending');
+  return { type: 'Reject', reason: 'payment-declined', detail: reason ?? `the payment is ${status}`, held: 'stock' };
+}
+
+async function sell(id: string, placed: OrderPlaced, payment: string, work: Work): Promise<OrderCommand> {
+  const { bus } = work;
+  const stockOf = stocksNear(id, work);
+  await sideBySide(quantities(placed), ([product]) =>
+    bus.send(stock, stockOf(product), { type: 'Commit', order: id }),
+  );
+  return { type: 'Confirm', payment };
+}
+
+/** @returns what was lacking and whether something else was reserved; null when all is reserved */
+async function reserve(
+  id: string,
+  placed: OrderPlaced,
+  work: Work,
+): Promise<{ readonly detail: string; readonly held: boolean } | null> {
+  const stockOf = stocksNear(id, work);
+  const refused: string[] = [];
+  const wanted = quantities(placed);
+  await sideBySide(wanted, async ([product, quantity]) => {
+    const refusal = await reserveOne(id, stockOf(product), quantity, work);
+    if (refusal !== null) refused.push(`${product}: ${refusal}`);
+  });
+  if (refused.length === 0) return null;
+  return { detail: refused.sort().slice(0, 3).join('; '), held: refused.length < wanted.size };
+}
+
+const refusals: readonly ErrorCode[] = ['insufficient-stock', 'not-found'];
+
+/** @returns why the region has not enough, or null when it is reserved */
+async function reserveOne(id: string, at: string, quantity: number, { bus }: Work): Promise<string | null> {
+  const key = { text: `${id}/reserve/${at}`, fingerprint: String(quantity) };
+  try {
+    await bus.send(stock, at, { type: 'Reserve', order: id, quantity }, { key });
+    return null;
+  } catch (error) {
+    if (isCardumeError(error) && refusals.includes(error.code)) return error.message;
+    throw error;
+  }
+}
+
+/** Whatever the order holds or may come to hold: its stock, and its payment. */
+async function giveBack(id: string, work: Work): Promise<OrderCommand> {
+  const { state } = await work.bus.load(orders, id);
+  const { sold, held, status } = state;
+  const placed = state.placed as OrderPlaced;
+  const stockOf = stocksNear(id, work);
+  await sideBySide(quantities(placed), async ([product, quantity]) => {
+    const at = stockOf(product);
+    if (!sold && (await reserveOne(id, at, quantity, work)) !== null) return;
+    const key = { text: `${id}/return/${at}`, fingerprint: String(quantity) };
+    await work.bus.send(stock, at, { type: 'Return', order: id, quantity }, { key });
+  });
+  if (placed.payment.method === 'invoice') return { type: 'Settle', payment: null };
+  if (status === 'rejected' && held === 'stock') return { type: 'Settle', payment: null };
+  const { reference } = await (sold ? payments(work).refund(id) : payments(work).void(id));
+  return { type: 'Settle', payment: reference };
+}
+
+async function placedOrder(id: string, { bus }: Work): Promise<OrderPlaced> {
+  const { state } = await bus.load(orders, id);
+  return state.placed as OrderPlaced;
+}
+
+function payments({ ports }: Work): Payments {
+  return ports['payments'] as Payments;
+}
+
+/** The stock that serves an order is that of the order's own region. */
+function stocksNear(id: string, { ports }: Work): (product: string) => string {
+  const geography = ports['geography'] as Geography;
+  const born = parseId(id);
+  return (product) => stockBeside(geography, born, product);
+}

@@ -1,0 +1,111 @@
+/** Stock in the public API: staff receive it, see it in all regions, and move it between them. */
+import { parseId } from 'cardume/base/id';
+import { type Operation, operation } from 'cardume/gateway/operation';
+import { Type } from 'typebox';
+import { asked } from '../contracts/asked.ts';
+import { invalid } from '../contracts/faults.ts';
+import { existing } from '../contracts/ownership.ts';
+import { knownRegion } from '../contracts/regions.ts';
+import { ById, Id, StockQuantity, Region } from '../contracts/schemas.ts';
+import { stockId } from '../contracts/stock.ts';
+import { forSale, products } from './product.ts';
+import { rights, stocks } from './stock.ts';
+
+const Count = Type.Integer({ minimum: 0 });
+const counts = {
+  /** What the region may sell, has promised or has sold. */
+  rights: Count,
+  available: Count,
+  reserved: Count,
+  sold: Count,
+  /** Sent to another region and not yet known to be received. */
+  in_transit: Count,
+};
+
+const receive = operation({
+  id: 'stock.receive',
+  method: 'POST',
+  path: '/products/{id}/stock',
+  summary: 'Receive stock in a region',
+  access: 'staff',
+  idempotent: true,
+  params: ById,
+  body: Type.Object({ region: Region, quantity: StockQuantity }),
+  replies: { 201: Type.Object({ product: Id, region: Region, quantity: StockQuantity }) },
+  place({ params: { id }, body: { region } }, { geography }) {
+    parseId(id, 'prd');
+    return parseId(stockId(geography, knownRegion(geography, region, '/body/region'), id));
+  },
+  async handle({ params: { id }, body: { region, quantity } }, context) {
+    const { bus, geography } = context;
+    await forSale(id, bus);
+    const stock = stockId(geography, region, id);
+    const { token } = await bus.send(stocks, stock, { type: 'Receive', quantity }, asked(context));
+    return { status: 201, body: { product: id, region, quantity }, token };
+  },
+});
+
+const overview = operation({
+  id: 'stock.overview',
+  method: 'GET',
+  path: '/products/{id}/stock',
+  summary: 'Stock of a product in every region',
+  access: 'staff',
+  params: ById,
+  replies: {
+    200: Type.Object({
+      regions: Type.Array(Type.Object({ region: Region, ...counts })),
+      total: Type.Object(counts),
+    }),
+  },
+  async handle({ params: { id } }, { bus, geography }) {
+    parseId(id, 'prd');
+    existing(await bus.load(products, id), id);
+    const regions = await Promise.all(
+      geography.regions.map(async (region) => {
+        const { state } = await bus.load(stocks, stockId(geography, region, id));
+        const { available, reserved, sold } = state;
+        const in_transit = [...state.inTransit.values()].reduce((sum, quantity) => sum + quantity, 0);
+        return { region, rights: rights(state), available, reserved, sold, in_transit };
+      }),
+    );
+    const sum = (count: keyof typeof counts): number => regions.reduce((total, region) => total + region[count], 0);
+    const total = {
+      rights: sum('rights'),
+      available: sum('available'),
+      reserved: sum('reserved'),
+      sold: sum('sold'),
+      in_transit: sum('in_transit'),
+    };
+    return { status: 200, body: { regions, total } };
+  },
+});
+
+const transfer = operation({
+  id: 'stock.transfer',
+  method: 'POST',
+  path: '/products/{id}/stock/transfers',
+  summary: 'Move rights to sell from one region to another',
+  description: 'The giver is debited before the reply, the receiver is credited right after: see `in_transit`.',
+  access: 'staff',
+  idempotent: true,
+  params: ById,
+  body: Type.Object({ from: Region, to: Region, quantity: StockQuantity }),
+  replies: { 202: Type.Object({ transfer: Id, product: Id, from: Region, to: Region, quantity: StockQuantity }) },
+  place({ params: { id }, body: { from } }, { geography }) {
+    parseId(id, 'prd');
+    return parseId(stockId(geography, knownRegion(geography, from, '/body/from'), id));
+  },
+  async handle({ params: { id }, body: { from, to, quantity } }, context) {
+    const { bus, geography, newId } = context;
+    if (knownRegion(geography, to, '/body/to') === from) throw invalid('/body/to', 'expected another region than `from`');
+    const giver = stockId(geography, from, id);
+    const receiver = stockId(geography, to, id);
+    const command = { type: 'SendTransfer', transfer: newId('trf', parseId(giver)), to: receiver, quantity } as const;
+    const { result, token } = await bus.send(stocks, giver, command, asked(context));
+    const sent = result as { readonly transfer: string };
+    return { status: 202, body: { ...sent, product: id, from, to, quantity }, token };
+  },
+});
+
+export const stockOperations: readonly Operation[] = [receive, overview, transfer];

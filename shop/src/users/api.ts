@@ -1,0 +1,260 @@
+/** The users' part of the public API: accounts, profile and addresses. Signing in has its own file. */
+import { CardumeError } from 'cardume/base';
+import { naturalId, parseId } from 'cardume/base/id';
+import type { Loaded } from 'cardume/cqrs/bus';
+import { type Geography, type Operation, operation, type OperationContext } from 'cardume/gateway/operation';
+import { passwordFault, type Passwords } from 'cardume/identity/passwords';
+import { Type } from 'typebox';
+import { asked } from '../contracts/asked.ts';
+import { invalid } from '../contracts/faults.ts';
+import { existing, ownOrStaff } from '../contracts/ownership.ts';
+import { knownRegion } from '../contracts/regions.ts';
+import { ById, CountryCode, Id, Moment, moment, Next, pageAfter, pageLimit, Region } from '../contracts/schemas.ts';
+import { type AccountState, accounts, Address, PersonName, Role } from './account.ts';
+import { activated } from './activation.ts';
+import { claimId, claims, normalEmail } from './claim.ts';
+import { changePassword, Email, Password, session, signIn } from './sign-in.ts';
+
+const Nullable = <Schema extends typeof PersonName>(schema: Schema) => Type.Union([schema, Type.Null()]);
+const account = {
+  id: Id,
+  name: Nullable(PersonName),
+  email: Type.Union([Type.String(), Type.Null()]),
+  role: Role,
+  country: CountryCode,
+  region: Region,
+  created_at: Moment,
+};
+const Account = Type.Object(account);
+const Registered = Type.Object({
+  ...account,
+  token: Type.Optional(Type.String()),
+  token_expires_at: Type.Optional(Moment),
+});
+const StoredAddress = Type.Object({ id: Id, address: Type.Union([Address, Type.Null()]) });
+
+function shown(id: string, state: AccountState, geography: Geography): Record<string, unknown> {
+  const { name, email, role, country } = state;
+  const region = geography.regionOfPlace('users', parseId(id));
+  return { id, name, email, role, country, region, created_at: moment(state.registeredAtMs) };
+}
+
+/** The account, if the caller may see it. */
+async function seen(id: string, { bus, principal }: OperationContext): Promise<Loaded<AccountState>> {
+  ownOrStaff(principal, id, id);
+  const found = existing(await bus.load(accounts, id), id);
+  if (found.state.status !== 'active') throw new CardumeError('not-found', `there is no '${id}'`);
+  return found;
+}
+
+const placeOf = ({ params }: { readonly params: { readonly id: string } }) => parseId(params.id, 'acc');
+
+const register = operation({
+  id: 'users.register',
+  method: 'POST',
+  path: '/users',
+  summary: 'Make an account',
+  description:
+    'The account lives in the region of its country, unless another is named. The reply carries a token: the new customer is signed in. Staff may leave out the e-mail and the password.',
+  access: 'anyone',
+  idempotent: true,
+  body: Type.Object({
+    name: PersonName,
+    country: CountryCode,
+    email: Type.Optional(Email),
+    password: Type.Optional(Password),
+    region: Type.Optional(Region),
+    role: Type.Optional(Role),
+  }),
+  replies: { 201: Registered },
+  place({ body }, { geography, key }) {
+    return key === null ? null : geography.placeInRegion('users', regionFor(body, geography), key.text);
+  },
+  async handle({ body }, context) {
+    const { bus, geography, key, principal, digest, newId, nowMs, port } = context;
+    const isStaff = principal.role === 'staff';
+    const { name, country, password, role = 'customer' } = body;
+    if (!isStaff && body.email === undefined) throw invalid('/body/email', 'missing: expected an e-mail address');
+    if (!isStaff && password === undefined) throw invalid('/body/password', 'missing: expected a password');
+    if (!isStaff && role === 'staff') throw new CardumeError('forbidden', 'only staff may make an account of staff');
+    const fault = password === undefined ? null : passwordFault(password);
+    if (fault !== null) throw invalid('/body/password', fault);
+
+    const place = geography.placeInRegion('users', regionFor(body, geography), key?.text ?? context.requestId);
+    const known = key === null ? null : await bus.answered('users', place, key);
+    // A retry meets the account of the first attempt, even one that died before it was registered.
+    const id = known?.id ?? (key === null ? newId('acc', place) : naturalId('acc', place, digest(`account:${key.text}`)));
+    if (known === null) {
+      const email = body.email === undefined ? undefined : normalEmail(body.email);
+      const claim = email === undefined ? undefined : claimId(email, context);
+      // Losers learn it here, before a password is hashed for them.
+      if (claim !== undefined) await bus.send(claims, claim, { type: 'Claim', account: id });
+      const hash = password === undefined ? undefined : await hashed(password, id, claim, context);
+      await bus.send(
+        accounts,
+        id,
+        {
+          type: 'Register',
+          name,
+          country,
+          role,
+          ...(email === undefined ? {} : { email }),
+          ...(hash === undefined ? {} : { password_hash: hash }),
+          ...(claim === undefined ? {} : { claim }),
+        },
+        asked(context),
+      );
+    }
+    const { state, version, token } = await activated(context, id);
+    const signedIn = isStaff ? {} : session(port, { id, role: state.role }, nowMs);
+    return { status: 201, body: { ...shown(id, state, geography), ...signedIn }, version, token };
+  },
+});
+
+function regionFor(body: { readonly country: string; readonly region?: string }, geography: Geography): string {
+  if (body.region !== undefined) return knownRegion(geography, body.region, '/body/region');
+  return geography.regionOfCountry(body.country);
+}
+
+/** When the hash is refused (too many wait), the address is free again at once. */
+async function hashed(
+  password: string,
+  account: string,
+  claim: string | undefined,
+  { bus, port }: OperationContext,
+): Promise<string> {
+  try {
+    return await port<Passwords>('passwords').hash(password);
+  } catch (error) {
+    if (claim !== undefined) await bus.send(claims, claim, { type: 'Release', account });
+    throw error;
+  }
+}
+
+const get = operation({
+  id: 'users.get',
+  method: 'GET',
+  path: '/users/{id}',
+  summary: 'An account: one’s own, or any for staff',
+  access: 'signed-in',
+  params: ById,
+  replies: { 200: Account },
+  place: placeOf,
+  async handle({ params: { id } }, context) {
+    const { state, version, token } = await seen(id, context);
+    return { status: 200, body: shown(id, state, context.geography), version, token };
+  },
+});
+
+const list = operation({
+  id: 'users.list',
+  method: 'GET',
+  path: '/users',
+  summary: 'Accounts of all regions, newest first; nothing personal',
+  access: 'staff',
+  search: Type.Object({ country: Type.Optional(CountryCode), limit: pageLimit, after: pageAfter }),
+  replies: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({ id: Id, role: Role, country: CountryCode, status: Type.String(), created_at: Moment }),
+      ),
+      next: Next,
+    }),
+  },
+  async handle({ search: { country, limit, after } }, { bus }) {
+    const { rows, next } = await bus.query({
+      service: 'users',
+      table: 'accounts',
+      where: country === undefined ? [] : [{ column: 'country', op: '=', value: country }],
+      orderBy: [{ column: 'registered_at_ms', direction: 'descending' }],
+      limit,
+      ...(after === undefined ? {} : { after }),
+    });
+    const items = rows.map(({ registered_at_ms, ...row }) => ({ ...row, created_at: moment(Number(registered_at_ms)) }));
+    return { status: 200, body: { items, next } };
+  },
+});
+
+const change = operation({
+  id: 'users.change',
+  method: 'PATCH',
+  path: '/users/{id}',
+  summary: 'Change the profile',
+  access: 'signed-in',
+  params: ById,
+  body: Type.Object({ name: PersonName }),
+  replies: { 200: Account },
+  place: placeOf,
+  async handle({ params: { id }, body: { name } }, context) {
+    await seen(id, context);
+    await context.bus.send(accounts, id, { type: 'ChangeProfile', name }, asked(context));
+    const { state, version, token } = await context.bus.load(accounts, id);
+    return { status: 200, body: shown(id, state, context.geography), version, token };
+  },
+});
+
+const addresses = operation({
+  id: 'users.addresses',
+  method: 'GET',
+  path: '/users/{id}/addresses',
+  summary: 'The addresses of an account',
+  access: 'signed-in',
+  params: ById,
+  replies: { 200: Type.Object({ items: Type.Array(StoredAddress) }) },
+  place: placeOf,
+  async handle({ params: { id } }, context) {
+    const { state, version, token } = await seen(id, context);
+    const items = [...state.addresses].map(([addressId, address]) => ({ id: addressId, address }));
+    return { status: 200, body: { items }, version, token };
+  },
+});
+
+const addAddress = operation({
+  id: 'users.addresses.add',
+  method: 'POST',
+  path: '/users/{id}/addresses',
+  summary: 'Add an address',
+  access: 'signed-in',
+  idempotent: true,
+  params: ById,
+  body: Address,
+  replies: { 201: StoredAddress },
+  place: placeOf,
+  async handle({ params: { id }, body: address }, context) {
+    await seen(id, context);
+    const addressId = context.newId('adr', parseId(id));
+    const command = { type: 'AddAddress', addressId, address } as const;
+    const { result, version, token } = await context.bus.send(accounts, id, command, asked(context));
+    const { address_id } = result as { readonly address_id: string };
+    return { status: 201, body: { id: address_id, address }, version, token };
+  },
+});
+
+const removeAddress = operation({
+  id: 'users.addresses.remove',
+  method: 'DELETE',
+  path: '/users/{id}/addresses/{address_id}',
+  summary: 'Remove an address',
+  access: 'signed-in',
+  params: Type.Object({ id: ById.properties.id, address_id: Id }),
+  replies: { 204: null },
+  place: placeOf,
+  async handle({ params: { id, address_id } }, context) {
+    await seen(id, context);
+    const command = { type: 'RemoveAddress', addressId: address_id } as const;
+    const { version, token } = await context.bus.send(accounts, id, command, asked(context));
+    return { status: 204, version, token };
+  },
+});
+
+export const operations: readonly Operation[] = [
+  register,
+  signIn,
+  list,
+  get,
+  change,
+  changePassword,
+  addresses,
+  addAddress,
+  removeAddress,
+];

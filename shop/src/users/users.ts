@@ -1,0 +1,14 @@
+/** The users service: accounts, and the claims that make an e-mail address unique over all regions. */
+import type { Service } from 'cardume/cqrs/service';
+import { account } from './account.ts';
+import { accountsProjection } from './accounts.ts';
+import { claim } from './claim.ts';
+import { registration } from './registration.ts';
+
+export const service: Service = {
+  name: 'users',
+  module: import.meta.url,
+  aggregates: [account, claim],
+  projections: [accountsProjection],
+  processes: [registration],
+};
