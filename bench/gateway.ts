@@ -1,103 +1,115 @@
 /**
  * What the gateway costs: GET /products/{id} through all of it (trace, rate limit, validation, ETag, metrics) beside a
- * bare Fastify route that returns the same bytes. Both servers run in a process of their own, take turns for a few
- * rounds, and the medians are compared.
+ * bare Fastify route that returns the same bytes. Both servers run in a process of their own and take turns; the ratio
+ * is the median of the rounds' ratios. The processor time of a request is told beside it, since it does not depend on
+ * what else the machine does.
  *
- *   node bench/gateway.ts
+ *   node tools/launch.mjs bench/gateway.ts
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-// @ts-expect-error: the package has no types
-import autocannon from 'autocannon';
 import Fastify from 'fastify';
 import { openSample, PRODUCT_JSON } from '../platform/src/gateway/gateway.fixture.ts';
+import { load, median } from './load.ts';
 
-const ROUNDS = 5;
-const ROUND_S = 3;
+const ROUNDS = 7;
+const ROUND_S = 2;
 const CONNECTIONS = 64;
 const PIPELINING = 4;
 
 export interface GatewayResult {
-  readonly bareRequestsPerS: number;
-  readonly gatewayRequestsPerS: number;
-  /** Gateway over bare; 1 would be free. */
+  /** Requests a second, median. */
+  readonly ours: number;
+  readonly reference: number;
+  /** Median over the rounds of ours / reference; 1 would be free. */
   readonly ratio: number;
+  /** Processor time of the server for one request, microseconds, median. */
+  readonly ourCpuUs: number;
+  readonly referenceCpuUs: number;
+}
+
+interface Round {
+  readonly rate: number;
+  readonly cpuUs: number;
 }
 
 export async function run(rounds = ROUNDS, roundS = ROUND_S): Promise<GatewayResult> {
-  const bare = await startServer('bare');
-  const gateway = await startServer('gateway');
+  const servers = await Promise.all([startServer('bare'), startServer('gateway')]);
+  const [bare, gateway] = servers;
   try {
-    await load(bare.url, 1);
-    await load(gateway.url, 1);
-    const bareRates: number[] = [];
-    const gatewayRates: number[] = [];
+    for (const server of servers) await measure(server, 1);
+    const pairs: { readonly reference: Round; readonly ours: Round }[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      bareRates.push(await load(bare.url, roundS));
-      gatewayRates.push(await load(gateway.url, roundS));
+      pairs.push({ reference: await measure(bare, roundS), ours: await measure(gateway, roundS) });
     }
-    const [bareRequestsPerS, gatewayRequestsPerS] = [median(bareRates), median(gatewayRates)];
-    return { bareRequestsPerS, gatewayRequestsPerS, ratio: gatewayRequestsPerS / bareRequestsPerS };
+    return {
+      ours: median(pairs.map(({ ours }) => ours.rate)),
+      reference: median(pairs.map(({ reference }) => reference.rate)),
+      ratio: median(pairs.map(({ ours, reference }) => ours.rate / reference.rate)),
+      ourCpuUs: median(pairs.map(({ ours }) => ours.cpuUs)),
+      referenceCpuUs: median(pairs.map(({ reference }) => reference.cpuUs)),
+    };
   } finally {
-    bare.stop();
-    gateway.stop();
+    for (const { child } of servers) child.kill();
   }
 }
 
-/** The part of autocannon's result that is read. */
-interface Load {
-  readonly non2xx: number;
-  readonly errors: number;
-  readonly requests: { readonly average: number };
+interface Server {
+  readonly child: ChildProcess;
+  readonly url: string;
 }
 
-async function load(url: string, durationS: number): Promise<number> {
-  const options = { url, duration: durationS, connections: CONNECTIONS, pipelining: PIPELINING };
-  const result = (await autocannon(options)) as Load;
-  if (result.non2xx > 0 || result.errors > 0)
-    throw new Error(`${result.non2xx} faulty answers, ${result.errors} errors`);
-  return result.requests.average;
+async function measure({ child, url }: Server, roundS: number): Promise<Round> {
+  const beforeUs = await cpuUs(child);
+  const rate = await load({ url, duration: roundS, connections: CONNECTIONS, pipelining: PIPELINING });
+  return { rate, cpuUs: ((await cpuUs(child)) - beforeUs) / (rate * roundS) };
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
+/** Processor time that the server has used so far, microseconds. */
+async function cpuUs(child: ChildProcess): Promise<number> {
+  child.send('cpu');
+  const [us] = (await once(child, 'message')) as [number];
+  return us;
 }
 
-async function startServer(kind: 'bare' | 'gateway'): Promise<{ readonly url: string; stop(): void }> {
+async function startServer(kind: 'bare' | 'gateway'): Promise<Server> {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), kind], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', (line: Buffer) => resolve(line.toString().trim()));
-    child.once('exit', (code) => reject(new Error(`the ${kind} server ended with ${code}`)));
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the ${kind} server ended with ${code}`);
   });
-  return { url, stop: () => void child.kill() };
+  ended.catch(() => {}); // when the bench is over it ends by our signal
+  const [url] = (await Promise.race([once(child, 'message'), ended])) as [string];
+  return { child, url };
 }
 
-async function serve(kind: string): Promise<void> {
-  if (kind === 'gateway') {
-    const { url } = await openSample();
-    return void process.stdout.write(`${url}/products/1\n`);
-  }
+async function serve(kind: 'bare' | 'gateway'): Promise<void> {
+  process.on('message', () => {
+    const { user, system } = process.cpuUsage();
+    process.send?.(user + system);
+  });
+  process.send?.(`${kind === 'gateway' ? (await openSample()).url : await openBare()}/products/1`);
+}
+
+async function openBare(): Promise<string> {
   const app = Fastify();
   app.get('/products/:id', async (_request, reply) => {
     reply.header('content-type', 'application/json');
     return PRODUCT_JSON;
   });
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  const { port } = app.server.address() as { port: number };
-  process.stdout.write(`http://127.0.0.1:${port}/products/1\n`);
+  return app.listen({ host: '127.0.0.1', port: 0 });
 }
 
 const isMain = process.argv[1] === fileURLToPath(import.meta.url);
 const kind = process.argv[2];
 if (isMain && (kind === 'bare' || kind === 'gateway')) await serve(kind);
 else if (isMain) {
-  const { bareRequestsPerS, gatewayRequestsPerS, ratio } = await run();
+  const { ours, reference, ratio, ourCpuUs, referenceCpuUs } = await run();
   const rate = (value: number): string => Math.round(value).toLocaleString('en');
   process.stdout.write(
-    `bare Fastify ${rate(bareRequestsPerS)} requests/s, gateway ${rate(gatewayRequestsPerS)} requests/s, ` +
-      `ratio ${ratio.toFixed(2)}\n`,
+    `bare Fastify ${rate(reference)} requests/s (${referenceCpuUs.toFixed(1)} us of CPU each), ` +
+      `gateway ${rate(ours)} (${ourCpuUs.toFixed(1)} us), ratio ${ratio.toFixed(2)}\n`,
   );
 }

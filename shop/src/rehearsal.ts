@@ -4,7 +4,7 @@
  * generator explores, in which order things happen, which messages are lost before or after their effect, which come
  * twice, and when everybody forgets what they were doing.
  */
-import { CardumeError, isCardumeError, errors } from 'cardume/base';
+import { CardumeError, errors, isCardumeError } from 'cardume/base';
 import type { Json } from 'cardume/base/json';
 import type { Aggregate, Decision, Typed } from 'cardume/cqrs/aggregate';
 import type { Answer, Bus } from 'cardume/cqrs/bus';
@@ -91,7 +91,11 @@ export class Rehearsal {
   }
 
   /** Decides at once, as a caller who does not wait for the network. */
-  now<C extends Typed>(aggregate: { readonly aggregate: string; readonly command?: C }, id: string, command: C): Answer {
+  now<C extends Typed>(
+    aggregate: { readonly aggregate: string; readonly command?: C },
+    id: string,
+    command: C,
+  ): Answer {
     return this.#decide(aggregate.aggregate, id, command, undefined);
   }
 
@@ -101,6 +105,11 @@ export class Rehearsal {
 
   events(id: string): readonly Typed[] {
     return this.#streams.get(id)?.events.map(({ event }) => event) ?? [];
+  }
+
+  /** When the last event of a stream came about. */
+  lastMs(id: string): number {
+    return this.#streams.get(id)?.events.at(-1)?.atMs ?? 0;
   }
 
   /** Every process forgets what it does and begins again from the events; its messages are still on their way. */
@@ -173,7 +182,8 @@ export class Rehearsal {
     const known = key === undefined ? undefined : this.#answers.get(key.text);
     if (known !== undefined) {
       if ('error' in known) throw known.error;
-      if (known.fingerprint !== key?.fingerprint) throw new CardumeError('idempotency-key-reused', 'another fingerprint');
+      if (known.fingerprint !== key?.fingerprint)
+        throw new CardumeError('idempotency-key-reused', 'another fingerprint');
       return { ...known.answer, replayed: true };
     }
     const stream = this.#stream(name, id);
@@ -188,7 +198,13 @@ export class Rehearsal {
       stream.events.push({ event, atMs: this.nowMs });
       stream.state = stream.aggregate.evolve(stream.state, event);
     }
-    const answer = { id, version: stream.events.length, result: decision.result as Json, token: '', replayed: false };
+    const answer = {
+      id,
+      version: stream.events.length,
+      result: decision.result as Json,
+      token: '',
+      replayed: false,
+    };
     if (key !== undefined) this.#answers.set(key.text, { fingerprint: key.fingerprint, answer });
     for (const event of decision.events) this.#fold(stream.aggregate, id, event, this.nowMs);
     return answer;

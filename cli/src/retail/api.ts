@@ -20,8 +20,8 @@ export interface Answered {
   readonly body: unknown;
   /** `Retry-After`, as it was sent. */
   readonly retryAfter: string | undefined;
-  /** The platform said that it had done this before. */
-  readonly replayed: boolean;
+  /** `Idempotency-Replayed`: whether this is the remembered answer of an earlier request; null: it does not say. */
+  readonly replayed: boolean | null;
 }
 
 export interface Api {
@@ -30,6 +30,7 @@ export interface Api {
   close(): void;
 }
 
+const REPLAYED: Readonly<Record<string, boolean>> = { true: true, false: false };
 const replyBytesMax = 16 * 1024 * 1024;
 
 /** @param timeoutMs of silence on the connection, after which an attempt has failed */
@@ -94,7 +95,7 @@ async function readAnswer(incoming: IncomingMessage): Promise<Answered> {
     status: statusCode,
     body: text === '' ? null : parseJson(text, statusCode),
     retryAfter: headers['retry-after'],
-    replayed: headers['idempotency-replayed'] === 'true',
+    replayed: REPLAYED[String(headers['idempotency-replayed'])] ?? null,
   };
 }
 

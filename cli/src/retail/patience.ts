@@ -26,7 +26,7 @@ export const usualPatience: PatienceBounds = {
 };
 
 export type Outcome =
-  | { readonly kind: 'done'; readonly body: unknown; readonly replayed: boolean }
+  | { readonly kind: 'done'; readonly body: unknown; readonly replayed: boolean | null }
   /** The platform understood and said no; it would say so again. */
   | { readonly kind: 'refused'; readonly status: number; readonly code: string; readonly detail: string }
   /** No answer that decides anything within the bound. */

@@ -276,6 +276,7 @@ class Run {
     const { upload, settlement, durationMs, ordersMs } = args;
     const survey = this.#survey;
     const wanted = [...survey.orders()].length;
+    const acknowledged = upload.orders.created + upload.orders.unclear;
     const stopped = this.#haltReason ?? (this.#signal.aborted ? 'interrupted' : null);
     return {
       file: this.#options.file,
@@ -301,8 +302,7 @@ class Run {
       rejections: this.#rejections.byReason(),
       retries: args.retries,
       duration_s: Math.round(durationMs) / 1000,
-      orders_per_second:
-        upload.orders.created === 0 ? null : Math.round((upload.orders.created * 1000) / ordersMs),
+      orders_per_second: acknowledged === 0 ? null : Math.round((acknowledged * 1000) / ordersMs),
       revenue: settlement.comparison,
       revenue_problem: settlement.problem,
     };

@@ -42,7 +42,7 @@ export interface OrderRequest {
 
 /** An outcome whose body was read; a reply of another shape than agreed counts as refused. */
 export type Result<Value> =
-  | { readonly kind: 'done'; readonly value: Value; readonly replayed: boolean }
+  | { readonly kind: 'done'; readonly value: Value; readonly replayed: boolean | null }
   | Exclude<Outcome, { readonly kind: 'done' }>;
 
 export interface ShopApi {
@@ -128,7 +128,7 @@ export function openShopApi(patience: Patience): ShopApi {
       const folder = { acc: 'users', prd: 'products', ord: 'orders' }[id.slice(0, 3)] ?? 'orders';
       const result = await ask(get(`/${folder}/${id}`), () => true);
       return result.kind === 'refused' && result.status === 404
-        ? { kind: 'done', value: false, replayed: false }
+        ? { kind: 'done', value: false, replayed: null }
         : result;
     },
   };

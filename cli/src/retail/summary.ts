@@ -29,7 +29,7 @@ export interface ImportSummary {
   readonly rejections: Readonly<Record<string, RejectionGroup>>;
   readonly retries: number;
   readonly duration_s: number;
-  /** Orders placed in this run by the time that placing took; null when none was. */
+  /** Orders that are new, as far as the platform says, by the time that placing took; null when there are none. */
   readonly orders_per_second: number | null;
   /** Null when the platform gave no report. */
   readonly revenue: Comparison | null;
@@ -38,8 +38,15 @@ export interface ImportSummary {
 
 export function summaryText(summary: ImportSummary): string {
   const { rows, invoices, orders, revenue } = summary;
-  const tally = (name: string, { created, known, failed }: Tally, verb: string): string =>
-    `${name.padEnd(11)}${grouped(created)} ${verb}, ${grouped(known)} already there${failed > 0 ? `, ${grouped(failed)} FAILED` : ''}`;
+  const tally = (name: string, { created, known, unclear, failed }: Tally, verb: string): string => {
+    const parts = [
+      unclear > 0 && created === 0 ? '' : `${grouped(created)} ${verb}`,
+      unclear > 0 ? `${grouped(unclear)} ${verb} now or by an earlier run` : '',
+      unclear > 0 && known === 0 ? '' : `${grouped(known)} already there`,
+      failed > 0 ? `${grouped(failed)} FAILED` : '',
+    ];
+    return `${name.padEnd(11)}${parts.filter((part) => part !== '').join(', ')}`;
+  };
   const lines = [
     `rows       ${grouped(rows.read)} read, ${grouped(rows.sellable)} sellable, ${grouped(rows.rejected)} not imported`,
     `invoices   ${grouped(invoices.sellable)} sellable of ${grouped(invoices.regular)}, ${grouped(invoices.cancellations)} cancellations`,

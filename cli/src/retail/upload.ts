@@ -19,6 +19,8 @@ export interface Tally {
   created: number;
   /** By an earlier run. */
   known: number;
+  /** One or the other: the platform acknowledged it without saying which. */
+  unclear: number;
   failed: number;
 }
 
@@ -42,10 +44,10 @@ interface Failed {
 }
 
 export class Upload {
-  readonly customers: Tally = { created: 0, known: 0, failed: 0 };
-  readonly products: Tally = { created: 0, known: 0, failed: 0 };
-  readonly stock: Tally = { created: 0, known: 0, failed: 0 };
-  readonly orders: Tally = { created: 0, known: 0, failed: 0 };
+  readonly customers: Tally = { created: 0, known: 0, unclear: 0, failed: 0 };
+  readonly products: Tally = { created: 0, known: 0, unclear: 0, failed: 0 };
+  readonly stock: Tally = { created: 0, known: 0, unclear: 0, failed: 0 };
+  readonly orders: Tally = { created: 0, known: 0, unclear: 0, failed: 0 };
   readonly #context: UploadContext;
   readonly #accounts = new Map<string, Account>();
   readonly #regions = new Map<string, string>();
@@ -237,8 +239,7 @@ export class Upload {
     { what, invoice }: Failed,
   ): result is Extract<Result<Value>, { kind: 'done' }> {
     if (result.kind === 'done') {
-      if (result.replayed) tally.known += 1;
-      else tally.created += 1;
+      tally[TALLIED_AS[`${result.replayed}`]] += 1;
       return true;
     }
     if (result.kind === 'stopped') return false;
@@ -262,6 +263,8 @@ export class Upload {
     this.#context.rejections.add({ reason, line: null, invoice: invoice ?? null, detail });
   }
 }
+
+const TALLIED_AS = { true: 'known', false: 'created', null: 'unclear' } as const;
 
 const stockOf = (sku: string, region: string): string => `${region} ${sku}`;
 

@@ -60,6 +60,8 @@ export interface SendOptions {
   readonly key?: IdempotencyKey | undefined;
   /** Only if the aggregate stands at this version (If-Match). */
   readonly ifVersion?: number | undefined;
+  /** The id was made for this command: nothing can stand under it yet, so nothing is looked for. */
+  readonly born?: boolean | undefined;
   /** W3C traceparent of the caller. */
   readonly trace?: string | undefined;
 }

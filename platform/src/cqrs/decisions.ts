@@ -123,6 +123,14 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     return pending;
   }
 
+  /** Should the id exist after all, the log refuses its first version, and the command is decided on what it holds. */
+  function born(kind: Kind, partition: number, id: string): Live | Promise<Live> {
+    if (cached.has(id) || underWay.has(id) || loading.has(id)) return live(kind, partition, id);
+    const fresh: Live = { partition, state: kind.aggregate.initial(), version: 0, pending: 0, token: '' };
+    cached.set(id, fresh);
+    return fresh;
+  }
+
   async function read(kind: Kind, partition: number, id: string): Promise<Live> {
     const { aggregate, codec } = kind;
     const key = codec.personal ? await keys.find(partition, subjectOf(kind, id)) : null;
@@ -153,7 +161,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   async function decideOnce(kind: Kind, partition: number, id: string, command: Typed, options: SendOptions): Promise<Answer> {
     const subject = subjectOf(kind, id);
     const key = kind.codec.personal ? await keys.ensure(partition, subject) : null;
-    const found = live(kind, partition, id);
+    const found = options.born === true ? born(kind, partition, id) : live(kind, partition, id);
     const now = found instanceof Promise ? await found : found;
     // From here to the append nothing waits: the decision and its place in the log belong together.
     if (options.ifVersion !== undefined && options.ifVersion !== now.version) {
@@ -227,12 +235,14 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     return Math.floor(after / snapshotEveryEvents) > Math.floor(before / snapshotEveryEvents);
   }
 
-  async function decide(kind: Kind, partition: number, id: string, command: Typed, options: SendOptions): Promise<Answer> {
+  async function decide(kind: Kind, partition: number, id: string, command: Typed, asked: SendOptions): Promise<Answer> {
+    let options = asked;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await decideOnce(kind, partition, id, command, options);
       } catch (error) {
         if (!(error instanceof Discarded)) throw error;
+        options = { ...options, born: false };
         if (attempt === ATTEMPTS_MAX) throw new CardumeError('overloaded', 'the write collided with others too often');
       }
     }

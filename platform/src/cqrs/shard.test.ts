@@ -24,6 +24,7 @@ const bounds = {
   aggregatesCachedMax: 1_000,
   snapshotEveryEvents: 50,
   processesOpenMax: 1_000,
+  idempotencyDays: 1,
 } as Bounds;
 const masterKey = host.random.bytes(32);
 const folders: string[] = [];

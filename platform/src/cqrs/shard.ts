@@ -17,6 +17,7 @@ import type { Typed } from './aggregate.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
 import { openFollowers } from './followers.ts';
+import { forgetOldAnswers } from './forgetting.ts';
 import { openMemory } from './memory.ts';
 import { openProcessRunner } from './process-runner.ts';
 import { type Halt, tablesOf } from './projector.ts';
@@ -112,6 +113,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     admit: runner.admit,
   });
   const followers = openFollowers(log);
+  const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
   log.onCommit((entries: readonly Entry[]) => {
     runner.committed(entries);
     followers.committed(entries);
@@ -147,6 +149,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     },
     processesOpen: runner.open,
     async close() {
+      stopForgetting();
       await runner.close();
       await log.close();
       views.close();

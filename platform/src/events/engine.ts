@@ -16,6 +16,7 @@ import { type Batch, type Failure, type Outcome, unpack } from './batch.ts';
 import { checksumOf, joinChecksums } from './checksum.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
 import { openReader, type Reader } from './reader.ts';
+import { recentVersions } from './recent-versions.ts';
 import { prepareSchema } from './schema.ts';
 
 export interface Engine {
@@ -162,6 +163,7 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
     versionStands: database.prepare(
       'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +partition = ?',
     ),
+    batchOf: database.prepare('SELECT epoch, batch FROM heads WHERE partition = ?'),
     forgotten: database.prepare('SELECT forgotten FROM heads WHERE partition = ?'),
     forgetUpTo: database.prepare('UPDATE heads SET forgotten = ? WHERE partition = ?'),
     forget: database.prepare('DELETE FROM answers WHERE partition = ? AND key = ? AND position = ?'),
@@ -174,6 +176,13 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
   for (const partition of partitions) {
     const row = statements.head.get(partition) as { epoch: number; position: number; checksum: Uint8Array };
     heads.set(partition, { partition, lastEpoch: reader.epochAt(partition, row.position) ?? 0, ...row });
+  }
+
+  /** Streams are written while they are young: most versions that are looked for were committed a moment ago. */
+  const recent = recentVersions();
+
+  function versionStands(stream: string, version: number, partition: PartitionKey): boolean {
+    return recent.has(stream, version) || statements.versionStands.get(stream, version, partition) !== undefined;
   }
 
   /** Gives every append its positions and checksums, as if all were accepted. */
@@ -189,9 +198,10 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
       const entries: Entry[] = [];
       for (let n = 0; n < count; n += 1) {
         position += 1;
-        const entry = { partition, position, epoch: head.epoch, ...unpack(batch, index) };
+        const entry = unpack(batch, index, partition, head.epoch, position);
         checksum = checksumOf(host.crypto, checksum, entry);
-        entries.push({ ...entry, checksum });
+        entry.checksum = checksum;
+        entries.push(entry);
         index += 1;
       }
       ends.set(partition, { position, checksum });
@@ -252,7 +262,7 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
           const before = versions.get(stream);
           const follows =
             before === undefined
-              ? version === 1 || statements.versionStands.get(stream, version - 1, partition) !== undefined
+              ? version === 1 || versionStands(stream, version - 1, partition)
               : version === before + 1;
           if (!follows) throw refusedVersion(i, entry);
           versions.set(stream, version);
@@ -290,40 +300,40 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
     return new Refused({ append, code: 'conflict', detail });
   }
 
-  /** Everything up to COMMIT; after a throw nothing of it stands. */
-  function attempt(
-    batch: Batch,
-    appends: readonly Append[],
-    failed: readonly (Failure | undefined)[],
-  ): Head[] {
+  /** One try at the transaction; after a throw nothing of it stands. */
+  function attempt(batch: Batch, appends: readonly Append[], failed: readonly (Failure | undefined)[]): Head[] {
+    let moved: Head[] = [];
     let committing = false;
     try {
       database.exec('BEGIN IMMEDIATE');
-      const moved = moveHeads(batch, appends, failed);
+      moved = moveHeads(batch, appends, failed);
       insert(appends, failed);
       committing = true;
       database.exec('COMMIT');
-      return moved;
     } catch (error) {
       rollBack(database);
-      throw committing ? afterFailedCommit(error) : error;
+      if (!committing || !isCardumeError(error, 'storage-failed')) throw error;
+      resolveCommit(batch, moved[0] as Head, error);
     }
+    return moved;
   }
 
   /**
    * A commit that failed while it wrote may have left its frames in the WAL, where a crash would revive them.
-   * The next commit overwrites them: when it succeeds, the failed one is gone for good; when not, nobody knows.
+   * The next commit overwrites them; behind it the batch id in a head says for good whether the batch stands.
+   * @throws the commit's error when it does not, `unknown-outcome` when the next commit fails too
    */
-  function afterFailedCommit(error: unknown): unknown {
-    if (!isCardumeError(error, 'storage-failed')) return error;
+  function resolveCommit(batch: Batch, { partition, epoch }: Head, failure: CardumeError): void {
+    let head: { epoch: number; batch: number };
     try {
       transaction(database, () => database.exec('UPDATE heads SET batch = batch'));
-      return error;
-    } catch {
-      return new CardumeError('unknown-outcome', `${error.message}; whether the batch stands is not known`, {
-        cause: error,
-      });
+      head = statements.batchOf.get(partition) as typeof head;
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      const detail = `${failure.message}; whether the batch stands is not known`;
+      throw new CardumeError('unknown-outcome', detail, { cause: failure });
     }
+    if (head.epoch !== epoch || head.batch !== batch.number) throw failure;
   }
 
   function fail(appends: readonly Append[], failed: (Failure | undefined)[], failure: Failure): void {
@@ -368,6 +378,7 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
       appends.forEach((append, i) => {
         if (failed[i] === undefined) entries.push(...append.entries);
       });
+      for (const { stream, version } of entries) if (version !== null) recent.add(stream, version);
       return {
         outcome: {
           batch: batch.number,

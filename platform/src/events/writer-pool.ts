@@ -121,7 +121,10 @@ export function startWriterPool(host: Host, threadsMax: number): WriterPool {
             waiting.set(request, { resolve, reject });
           });
         },
-        append: (append) => threadOf(writer).post({ shard, append } satisfies ToThread),
+        append(append) {
+          if (closed) listener.onLost(null);
+          else threadOf(writer).post({ shard, append } satisfies ToThread);
+        },
         leave: () => void writer.seats.delete(shard),
       };
     },

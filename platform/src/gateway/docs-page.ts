@@ -2,6 +2,7 @@
  * The API's page for people: one HTML document, rendered once from the OpenAPI document. No script and no foreign
  * file, so that it works offline and under a policy that forbids everything but its own style.
  */
+import { errors } from '../base/errors.ts';
 import type { ApiDocument, ApiOperation, ApiResponse, JsonSchema } from './openapi.ts';
 import { expectation } from './validation.ts';
 
@@ -18,16 +19,33 @@ export function docsPage(document: ApiDocument): string {
 <nav aria-label="Operations">
 <p class="brand"><a href="#top">${html(title)}</a> <span>${html(version)}</span></p>
 ${sections.map(({ name, entries }) => menu(name, entries)).join('\n')}
+<h3><a href="#failures">Failures</a></h3>
 </nav>
 <main id="top">
 <h1>${html(title)} API</h1>
 <p class="lead">${prose(description)}</p>
 <p>The same as data: <a href="/openapi.json">openapi.json</a> (OpenAPI ${html(document.openapi)}).</p>
 ${sections.map(({ name, entries }) => `<h2 id="${html(name)}">${html(name)}</h2>\n${entries.map(article).join('\n')}`).join('\n')}
+<h2 id="failures">Failures</h2>
+${failures()}
 </main>
 </body>
 </html>
 `;
+}
+
+/** Where the `type` of a problem document leads: `/problems/<code>` is forwarded to the code's row. */
+export function problemAnchor(code: string): string {
+  return `problem-${code}`;
+}
+
+function failures(): string {
+  const rows = Object.entries(errors).map(
+    ([code, { status, title, retryable, help }]) =>
+      `<tr id="${problemAnchor(code)}"><td><code>${code}</code> <small>${status}</small></td>` +
+      `<td>${prose(title)}.${retryable ? ' <small>may succeed when sent again</small>' : ''}<br>${prose(help)}</td></tr>`,
+  );
+  return table(rows);
 }
 
 interface Entry {

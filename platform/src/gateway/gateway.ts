@@ -4,6 +4,7 @@
  *   HTTP → http (rim) → pipeline → execution → operation → bus
  *                          └→ forward (link) → execution of the place's host
  */
+import { errors } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
 import type { Bus } from '../cqrs/bus.ts';
 import type { Host } from '../host/host.ts';
@@ -13,7 +14,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Call, PlainReply } from './call.ts';
-import { docsPage } from './docs-page.ts';
+import { docsPage, problemAnchor } from './docs-page.ts';
 import { openExecution } from './execution.ts';
 import { openHttp, type Page } from './http.ts';
 import { openLimits } from './limits.ts';
@@ -114,6 +115,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       }),
     ],
   ]);
+  for (const code of Object.keys(errors)) {
+    const headers = ['location', `/docs#${problemAnchor(code)}`];
+    pages.set(`/problems/${code}`, () => ({ status: 302, contentType: 'text/plain', body: '', headers }));
+  }
   const server = await openHttp({
     host,
     bounds,

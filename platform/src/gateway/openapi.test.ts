@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { errors } from '../base/errors.ts';
-import { docsPage } from './docs-page.ts';
+import { docsPage, problemAnchor } from './docs-page.ts';
 import { sampleOperations } from './gateway.fixture.ts';
 import { openApiDocument } from './openapi.ts';
 import { routesOf } from './route.ts';
@@ -100,6 +100,11 @@ describe('the page', () => {
     assert.ok(page.includes('{&quot;currency&quot;:&quot;GBP&quot;'));
   });
 
+  test('has a row for every failure, where problem documents lead', () => {
+    for (const code of Object.keys(errors))
+      assert.ok(page.includes(`<tr id="${problemAnchor(code)}">`), code);
+  });
+
   test('loads nothing, runs nothing, and escapes what it is given', () => {
     assert.doesNotMatch(page, /<script|<link|<img|@import|url\(|https?:\/\//i);
     assert.ok(page.includes('A &lt;Shop&gt; API'));
@@ -121,7 +126,7 @@ describe('the page', () => {
       'h3',
       'pre',
     ]) {
-      const opened = page.match(new RegExp(`<${element}[ >]`, 'g'))?.length;
+      const opened = page.match(new RegExp(`<${element}(?=[ >])`, 'g'))?.length;
       assert.equal(page.match(new RegExp(`</${element}>`, 'g'))?.length, opened, element);
     }
   });

@@ -262,6 +262,9 @@ function isNothing(body: unknown): boolean {
   return body === undefined || (typeof body === 'object' && body !== null && Object.keys(body).length === 0);
 }
 
+/** `Accept` that names plain text before all else. */
+const TEXT_FIRST = /^\s*text\/plain\b/i;
+
 function outgoing(reply: Reply, headers: string[], incoming: Incoming): Outgoing {
   let { status } = reply;
   if (reply.token !== undefined) headers.push('cardume-token', reply.token);
@@ -279,6 +282,10 @@ function outgoing(reply: Reply, headers: string[], incoming: Incoming): Outgoing
   const { body, contentType } = reply;
   if (status === 304 || status === 204 || body === undefined)
     return { status, headers, body: null, events: null };
+  if (reply.text !== undefined && TEXT_FIRST.test(String(incoming.headers['accept']))) {
+    headers.push('content-type', 'text/plain; charset=utf-8');
+    return { status, headers, body: reply.text, events: null };
+  }
   headers.push('content-type', contentType ?? 'application/json');
   if (contentType !== undefined && (typeof body === 'string' || body instanceof Uint8Array)) {
     return { status, headers, body, events: null };

@@ -76,6 +76,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     },
     timeoutMs: bounds.peerTimeoutMs,
     requestsMax: bounds.peerRequestsMax,
+    report: (error) => log.error('a link between instances failed', { error }),
     serve: (_from, message, signal) => receive(message as unknown as Message, signal),
   });
   const bus = openBus({

@@ -29,9 +29,15 @@ function ends(): {
         played.written.push(bytes);
         return !played.slow;
       },
-      onData: (listener: (bytes: Uint8Array) => void) => void (data = listener),
-      onDrain: (listener: () => void) => void (drain = listener),
-      onClose: (listener: (reason: string) => void) => void (close = listener),
+      onData: (listener: (bytes: Uint8Array) => void) => {
+        data = listener;
+      },
+      onDrain: (listener: () => void) => {
+        drain = listener;
+      },
+      onClose: (listener: (reason: string) => void) => {
+        close = listener;
+      },
       close: () => close('closed by this side'),
     },
     data: (bytes: Uint8Array) => data(bytes),

@@ -146,7 +146,8 @@ export function openChannel(clock: Clock, connection: Connection, frameBytesMax:
     while (bytes.length - at >= HEAD_BYTES) {
       const length = bytes.readUInt32BE(at);
       if (length > channel.frameBytesMax) {
-        return channel.close(`a frame of ${length} bytes, more than the ${channel.frameBytesMax} allowed`);
+        channel.close(`a frame of ${length} bytes, more than the ${channel.frameBytesMax} allowed`);
+        return;
       }
       const end = at + HEAD_BYTES + length;
       if (end > bytes.length) {

@@ -153,11 +153,17 @@ export function openPeers(host: Host, options: PeersOptions): Peers {
   }
 
   function accepted(connection: Connection): void {
-    if (closed || strangers.size >= STRANGERS_MAX) return connection.close();
+    if (closed || strangers.size >= STRANGERS_MAX) {
+      connection.close();
+      return;
+    }
     strangers.add(connection);
     const channel = openChannel(clock, connection, HANDSHAKE_BYTES_MAX);
     const proven = (peer: string): void => {
-      if (closed) return channel.close('the instance is shutting down');
+      if (closed) {
+        channel.close('the instance is shutting down');
+        return;
+      }
       const answerer = openAnswerer(clock, channel, { peer, timeoutMs, requestsMax, serve, report }, () => {
         answerers.delete(answerer);
         ended();

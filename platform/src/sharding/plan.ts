@@ -4,7 +4,7 @@
  *
  * What it settles:
  * - Order is total. Behind the caller's columns come the partition and the row's key, in the direction of the last
- *   column named, which is the order of the table's primary key: an index on the caller's columns serves it whole.
+ *   column named, which is the order of the table's primary key.
  *   Without `orderBy` the list is in the order of partition and key, ascending.
  * - NULL stands first ascending and last descending. `=`, `<>`, `<` … never match NULL, as in SQL.
  * - `select` and `limit` may change from page to page; everything else is bound to the cursor.
@@ -201,7 +201,8 @@ function checkFilter(filter: Filter, table: Table): void {
       return;
     case 'prefix':
       if (type !== 'text') refuse(`where: '${column}' is ${type}; prefix is for text`);
-      return checkValue(column, type, filter.value);
+      checkValue(column, type, filter.value);
+      return;
     case 'in':
       if (filter.value.length > FILTER_VALUES_MAX) {
         refuse(`where: at most ${FILTER_VALUES_MAX} values for '${column}', got ${filter.value.length}`);
@@ -214,7 +215,8 @@ function checkFilter(filter: Filter, table: Table): void {
     case '<=':
     case '>':
     case '>=':
-      return checkValue(column, type, filter.value);
+      checkValue(column, type, filter.value);
+      return;
     default:
       refuse(`where: there is no operator '${op satisfies never}'`);
   }

@@ -24,7 +24,11 @@ export interface Query {
 }
 
 export type Filter =
-  | { readonly column: string; readonly op: '=' | '<>' | '<' | '<=' | '>' | '>='; readonly value: string | number }
+  | {
+      readonly column: string;
+      readonly op: '=' | '<>' | '<' | '<=' | '>' | '>=';
+      readonly value: string | number;
+    }
   | { readonly column: string; readonly op: 'prefix'; readonly value: string }
   | { readonly column: string; readonly op: 'in'; readonly value: readonly (string | number)[] }
   | { readonly column: string; readonly op: 'is-null' | 'is-not-null' };

@@ -148,20 +148,15 @@ function matches(row: Placed['row'], where: readonly Filter[]): boolean {
     if (one.op === 'prefix') return (value as string).startsWith(one.value);
     if (one.op === 'in') return one.value.includes(value);
     const difference = byBytes(value, one.value);
-    switch (one.op) {
-      case '=':
-        return difference === 0;
-      case '<>':
-        return difference !== 0;
-      case '<':
-        return difference < 0;
-      case '<=':
-        return difference <= 0;
-      case '>':
-        return difference > 0;
-      case '>=':
-        return difference >= 0;
-    }
+    const holds = {
+      '=': difference === 0,
+      '<>': difference !== 0,
+      '<': difference < 0,
+      '<=': difference <= 0,
+      '>': difference > 0,
+      '>=': difference >= 0,
+    };
+    return holds[one.op];
   });
 }
 
@@ -367,7 +362,7 @@ describe('scatter', () => {
       return plans;
     };
     assert.deepEqual(await secondPage(query), [
-      'SEARCH things USING PRIMARY KEY ((_partition,id,n)>(?,?,?))',
+      'SEARCH things USING INDEX sqlite_autoindex_things_1 ((_partition,id,n)>(?,?,?))',
     ]);
     const newest = await secondPage({
       ...query,
@@ -375,8 +370,8 @@ describe('scatter', () => {
       orderBy: [{ column: 'name', direction: 'descending' }],
     });
     assert.deepEqual(newest, [
-      'SEARCH things USING INDEX things_by_size_name (size=? AND (name,_partition,id,n)<(?,?,?,?))',
-      'SEARCH things USING INDEX things_by_size_name (size=? AND name=?)',
+      'SEARCH things USING INDEX things_by_size_name (size=? AND name<?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
+      'SEARCH things USING INDEX things_by_size_name (size=? AND name=?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
     ]);
   });
 });

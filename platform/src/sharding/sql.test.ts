@@ -54,7 +54,7 @@ describe('createTable', () => {
   it('puts the partition before the key and names what it makes', () => {
     assert.deepEqual(createTable(table), [
       'CREATE TABLE IF NOT EXISTS "orders" ("_partition" INTEGER NOT NULL, "id" TEXT NOT NULL, "at" INTEGER, ' +
-        'PRIMARY KEY ("_partition", "id")) STRICT, WITHOUT ROWID',
+        'PRIMARY KEY ("_partition", "id")) STRICT',
       'CREATE INDEX IF NOT EXISTS "orders_by_at" ON "orders" ("at")',
     ]);
   });

@@ -29,7 +29,9 @@ export const Quantity = Type.Integer({ minimum: 1, maximum: 1_000_000 });
 export const StockQuantity = Type.Integer({ minimum: 1, maximum: 1_000_000_000 });
 
 export const pageLimit = Type.Integer({ minimum: 1, maximum: 1_000, default: 50 });
-export const pageAfter = Type.Optional(Type.String({ maxLength: 2_000, description: '`next` of the page before' }));
+export const pageAfter = Type.Optional(
+  Type.String({ maxLength: 2_000, description: '`next` of the page before' }),
+);
 export const Next = Type.Union([Type.String(), Type.Null()], { description: 'null on the last page' });
 
 export function money(amountE4: number | bigint, currency: string): Money {
@@ -54,6 +56,7 @@ const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\
 /** @throws CardumeError `invalid-input` */
 export function parseMoment(text: string, path: string): number {
   const atMs = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(atMs)) throw invalid(path, `expected a time such as 2026-01-31T12:00:00Z, got "${text.slice(0, 40)}"`);
+  if (Number.isNaN(atMs))
+    throw invalid(path, `expected a time such as 2026-01-31T12:00:00Z, got "${text.slice(0, 40)}"`);
   return atMs;
 }

@@ -18,8 +18,18 @@ export type StockCommand =
    * was accepted, and under a key.
    */
   | { readonly type: 'Return'; readonly order: string; readonly quantity: number }
-  | { readonly type: 'SendTransfer'; readonly transfer: string; readonly to: string; readonly quantity: number }
-  | { readonly type: 'ReceiveTransfer'; readonly transfer: string; readonly from: string; readonly quantity: number }
+  | {
+      readonly type: 'SendTransfer';
+      readonly transfer: string;
+      readonly to: string;
+      readonly quantity: number;
+    }
+  | {
+      readonly type: 'ReceiveTransfer';
+      readonly transfer: string;
+      readonly from: string;
+      readonly quantity: number;
+    }
   | { readonly type: 'SettleTransfer'; readonly transfer: string };
 
 export const stock: AggregateRef<StockCommand> = { service: 'products', aggregate: 'stock' };

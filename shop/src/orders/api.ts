@@ -1,10 +1,10 @@
 /** The orders' part of the public API. Placing one has its own file, reports too. */
 import { parseId } from 'cardume/base/id';
 import type { Loaded } from 'cardume/cqrs/bus';
-import { type Operation, operation, type OperationContext } from 'cardume/gateway/operation';
+import { type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
 import { partitionKey } from 'cardume/topology/partition';
 import { Type } from 'typebox';
-import { asked } from '../contracts/asked.ts';
+import { asked, told } from '../contracts/asked.ts';
 import { existing, ownOrStaff } from '../contracts/ownership.ts';
 import { placeBeside } from '../contracts/regions.ts';
 import {
@@ -116,7 +116,9 @@ const find = operation({
   },
   place({ search }, { principal, geography }) {
     const customer = principal.role === 'staff' ? search.customer : principal.id;
-    return customer === undefined ? null : placeBeside(geography, 'orders', parseId(customer, 'acc'), customer);
+    return customer === undefined
+      ? null
+      : placeBeside(geography, 'orders', parseId(customer, 'acc'), customer);
   },
   async handle({ search: { customer, limit, after } }, { bus, geography, principal }) {
     const owner = principal.role === 'staff' ? customer : principal.id;
@@ -157,9 +159,9 @@ const cancel = operation({
   async handle({ params: { id } }, context) {
     await seen(id, context);
     const command = { type: 'Cancel', by: context.principal.id } as const;
-    const { version, token } = await context.bus.send(orders, id, command, asked(context));
-    const { state } = await context.bus.load(orders, id);
-    return { status: 202, body: { id, status: state.status }, version, token };
+    const answer = await context.bus.send(orders, id, command, asked(context));
+    const { state, version } = await context.bus.load(orders, id);
+    return { status: 202, body: { id, status: state.status }, version, ...told(answer, context) };
   },
 });
 
@@ -181,7 +183,9 @@ const follow = operation({
     const after = versionOf(lastEventId);
     const { state } = await seen(id, context);
     const events = bus.follow(orders, id, after, signal);
-    return isFinal(state.status) && after > 0 ? { status: 204 } : { status: 200, events: statuses(id, events) };
+    return isFinal(state.status) && after > 0
+      ? { status: 204 }
+      : { status: 200, events: statuses(id, events) };
   },
 });
 

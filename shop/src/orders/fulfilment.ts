@@ -56,7 +56,12 @@ export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
       }
       case 'paying': {
         const detail = 'the provider did not decide in time';
-        const command = { type: 'Reject', reason: 'payment-timed-out', detail, held: 'stock-and-payment' } as const;
+        const command = {
+          type: 'Reject',
+          reason: 'payment-timed-out',
+          detail,
+          held: 'stock-and-payment',
+        } as const;
         return [
           { key: 'await-payment', kind: 'work', run: (work) => awaitPayment(id, work) },
           { key: 'payment-deadline', kind: 'timer', atMs: sinceMs + paymentPendingMsMax, command },
@@ -103,10 +108,21 @@ async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCo
   if (placed.payment.method === 'invoice') return sell(id, placed, 'invoice', work);
   const { token } = placed.payment;
   const { total_e4: amountE4, currency } = placed;
-  const { status, reference, reason } = await payments(work).authorise({ key: id, order: id, amountE4, currency, token });
+  const { status, reference, reason } = await payments(work).authorise({
+    key: id,
+    order: id,
+    amountE4,
+    currency,
+    token,
+  });
   if (status === 'approved') return sell(id, placed, reference ?? id, work);
   if (status === 'pending') return { type: 'AwaitPayment' };
-  return { type: 'Reject', reason: 'payment-declined', detail: reason ?? `the payment is ${status}`, held: 'stock' };
+  return {
+    type: 'Reject',
+    reason: 'payment-declined',
+    detail: reason ?? `the payment is ${status}`,
+    held: 'stock',
+  };
 }
 
 async function awaitPayment(id: string, work: Work): Promise<OrderCommand> {
@@ -116,8 +132,14 @@ async function awaitPayment(id: string, work: Work): Promise<OrderCommand> {
   // A provider that has forgotten is asked again; the same key gives the same payment.
   const asked = status === 'unknown' ? await pay(id, placed, work) : null;
   if (asked !== null && asked.type !== 'AwaitPayment') return asked;
-  if (asked !== null || status === 'pending') throw new CardumeError('deadline-exceeded', 'the payment is still pending');
-  return { type: 'Reject', reason: 'payment-declined', detail: reason ?? `the payment is ${status}`, held: 'stock' };
+  if (asked !== null || status === 'pending')
+    throw new CardumeError('deadline-exceeded', 'the payment is still pending');
+  return {
+    type: 'Reject',
+    reason: 'payment-declined',
+    detail: reason ?? `the payment is ${status}`,
+    held: 'stock',
+  };
 }
 
 async function sell(id: string, placed: OrderPlaced, payment: string, work: Work): Promise<OrderCommand> {

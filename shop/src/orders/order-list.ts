@@ -25,7 +25,11 @@ export const orderList = projection<OrderEvent>({
   name: 'order-list',
   tables: [ordersTable],
   on: {
-    OrderPlaced({ customer, country, currency, total_e4, lines, placed_at_ms, reference = null }, { stream }, rows) {
+    OrderPlaced(
+      { customer, country, currency, total_e4, lines, placed_at_ms, reference = null },
+      { stream },
+      rows,
+    ) {
       rows(ordersTable).put({
         id: stream,
         customer,
@@ -38,10 +42,15 @@ export const orderList = projection<OrderEvent>({
         reference,
       });
     },
-    PaymentPending: (_event, { stream }, rows) => rows(ordersTable).patch({ id: stream }, { status: 'paying' }),
-    OrderConfirmed: (_event, { stream }, rows) => rows(ordersTable).patch({ id: stream }, { status: 'confirmed' }),
-    OrderRejected: (_event, { stream }, rows) => rows(ordersTable).patch({ id: stream }, { status: 'rejected' }),
-    CancellationRequested: (_event, { stream }, rows) => rows(ordersTable).patch({ id: stream }, { status: 'cancelling' }),
-    OrderCancelled: (_event, { stream }, rows) => rows(ordersTable).patch({ id: stream }, { status: 'cancelled' }),
+    PaymentPending: (_event, { stream }, rows) =>
+      rows(ordersTable).patch({ id: stream }, { status: 'paying' }),
+    OrderConfirmed: (_event, { stream }, rows) =>
+      rows(ordersTable).patch({ id: stream }, { status: 'confirmed' }),
+    OrderRejected: (_event, { stream }, rows) =>
+      rows(ordersTable).patch({ id: stream }, { status: 'rejected' }),
+    CancellationRequested: (_event, { stream }, rows) =>
+      rows(ordersTable).patch({ id: stream }, { status: 'cancelling' }),
+    OrderCancelled: (_event, { stream }, rows) =>
+      rows(ordersTable).patch({ id: stream }, { status: 'cancelled' }),
   },
 });

@@ -105,12 +105,16 @@ export const order = aggregate<OrderState, OrderCommand, OrderEvent>({
       case 'Cancel':
         if (status === 'none') return reject('not-found', 'there is no such order');
         if (status === 'rejected') return reject('conflict', 'a rejected order cannot be cancelled');
-        return accept(open || status === 'confirmed' ? [{ type: 'CancellationRequested', by: command.by }] : []);
+        return accept(
+          open || status === 'confirmed' ? [{ type: 'CancellationRequested', by: command.by }] : [],
+        );
       case 'Settle': {
         const returned: OrderEvent[] =
           command.payment === null ? [] : [{ type: 'PaymentReturned', reference: command.payment }];
         if (status === 'cancelling') return accept([...returned, { type: 'OrderCancelled' }]);
-        return accept(status === 'rejected' && held !== 'nothing' ? [...returned, { type: 'OrderSettled' }] : []);
+        return accept(
+          status === 'rejected' && held !== 'nothing' ? [...returned, { type: 'OrderSettled' }] : [],
+        );
       }
     }
   },

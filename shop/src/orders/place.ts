@@ -3,15 +3,25 @@
  * same log. Customers buy at the catalogue's prices; staff may place orders for customers and guests, at agreed ones.
  */
 import { CardumeError, isCardumeError } from 'cardume/base';
-import { parseId, type Place } from 'cardume/base/id';
+import { type Place, parseId } from 'cardume/base/id';
 import type { Answer } from 'cardume/cqrs/bus';
-import { operation, type OperationContext, type PlaceContext, type Reply } from 'cardume/gateway/operation';
+import { type OperationContext, operation, type PlaceContext, type Reply } from 'cardume/gateway/operation';
 import { type Static, Type } from 'typebox';
-import { asked } from '../contracts/asked.ts';
+import { asked, told } from '../contracts/asked.ts';
 import type { Offer } from '../contracts/catalogue.ts';
 import { invalid } from '../contracts/faults.ts';
 import { knownRegion, placeBeside } from '../contracts/regions.ts';
-import { Id, idOf, Moment, Money, moment, money, parseMoment, Quantity, Region } from '../contracts/schemas.ts';
+import {
+  Id,
+  idOf,
+  Moment,
+  Money,
+  moment,
+  money,
+  parseMoment,
+  Quantity,
+  Region,
+} from '../contracts/schemas.ts';
 import type { Known } from './known.ts';
 import { Country, type OrderCommand, orders, Reference } from './order.ts';
 import { price } from './pricing.ts';
@@ -55,7 +65,8 @@ export const placeOrder = operation({
   idempotent: true,
   body: Order,
   replies: { 201: Type.Object({ id: Id, status: Type.Literal('placed'), total: Money, placed_at: Moment }) },
-  place: ({ body }, context) => (context.key === null && body.guest === true ? null : birthplace(body, context, '')),
+  place: ({ body }, context) =>
+    context.key === null && body.guest === true ? null : birthplace(body, context, ''),
   async handle({ body }, context) {
     const { bus, key, principal, newId, requestId } = context;
     if (principal.role !== 'staff') refuseStaffFields(body);
@@ -65,11 +76,14 @@ export const placeOrder = operation({
       command = await commandOf(body, context);
     } catch (error) {
       // A retry is answered as the first attempt was, also when a product was withdrawn meanwhile.
-      const first = key === null || !isCardumeError(error, 'invalid-input') ? null : await bus.answered('orders', place, key);
+      const first =
+        key === null || !isCardumeError(error, 'invalid-input')
+          ? null
+          : await bus.answered('orders', place, key);
       if (first === null) throw error;
-      return reply(first);
+      return reply(first, context);
     }
-    return reply(await bus.send(orders, newId('ord', place), command, asked(context)));
+    return reply(await bus.send(orders, newId('ord', place), command, asked(context)), context);
   },
 });
 
@@ -99,7 +113,8 @@ function customerOf({ customer, guest }: Order, principal: PlaceContext['princip
     if (customer !== undefined) throw invalid('/body/guest', 'expected a customer or a guest, not both');
     return null;
   }
-  if (customer === undefined) throw invalid('/body/customer', 'missing: expected an account, or `"guest": true`');
+  if (customer === undefined)
+    throw invalid('/body/customer', 'missing: expected an account, or `"guest": true`');
   return customer;
 }
 
@@ -108,7 +123,10 @@ function guestCountry({ country }: Order): string {
   return country;
 }
 
-async function commandOf(body: Order, { bus, nowMs, port, principal }: OperationContext): Promise<OrderCommand> {
+async function commandOf(
+  body: Order,
+  { bus, nowMs, port, principal }: OperationContext,
+): Promise<OrderCommand> {
   const known = port<Known>('known');
   const customer = customerOf(body, principal);
   const { decimals = 0, reference } = body;
@@ -118,7 +136,9 @@ async function commandOf(body: Order, { bus, nowMs, port, principal }: Operation
   const offers = new Map<string, Offer | null>(body.lines.map(({ product }) => [product, null]));
   const [country] = await Promise.all([
     countryOf(body, customer, principal.id, known, bus),
-    sideBySide([...offers.keys()], async (product) => offers.set(product, await known.offer(product, bus, nowMs))),
+    sideBySide([...offers.keys()], async (product) =>
+      offers.set(product, await known.offer(product, bus, nowMs)),
+    ),
   ]);
   return {
     type: 'Place',
@@ -132,7 +152,9 @@ async function commandOf(body: Order, { bus, nowMs, port, principal }: Operation
   };
 }
 
-function paymentOf({ payment: { method, token } }: Order): Extract<OrderCommand, { type: 'Place' }>['payment'] {
+function paymentOf({
+  payment: { method, token },
+}: Order): Extract<OrderCommand, { type: 'Place' }>['payment'] {
   if (method === 'invoice') {
     if (token !== undefined) throw invalid('/body/payment/token', 'unknown: an invoice has no token');
     return { method: 'invoice' };
@@ -157,8 +179,18 @@ async function countryOf(
   throw invalid('/body/customer', `there is no account '${customer}'`);
 }
 
-function reply({ id, result, version, token }: Answer): Reply {
-  const placed = result as { readonly placed_at_ms: number; readonly currency: string; readonly total_e4: number };
-  const total = money(placed.total_e4, placed.currency);
-  return { status: 201, body: { id, status: 'placed', total, placed_at: moment(placed.placed_at_ms) }, version, token };
+function reply(answer: Answer, context: OperationContext): Reply {
+  const { id, result, version } = answer;
+  const placed = result as {
+    readonly placed_at_ms: number;
+    readonly currency: string;
+    readonly total_e4: number;
+  };
+  const body = {
+    id,
+    status: 'placed',
+    total: money(placed.total_e4, placed.currency),
+    placed_at: moment(placed.placed_at_ms),
+  };
+  return { status: 201, body, version, ...told(answer, context) };
 }

@@ -35,21 +35,30 @@ export function price(
   };
   let currency = '';
   let total_e4 = 0;
-  asked.forEach(({ product, quantity, unit_price }, i) => {
+  for (const [i, { product, quantity, unit_price }] of asked.entries()) {
     const offer = offerOf(product);
-    if (offer === null) return fault(i, 'product', `'${product}' is not for sale`);
+    if (offer === null) {
+      fault(i, 'product', `'${product}' is not for sale`);
+      continue;
+    }
     const own = unit_price?.currency ?? offer.currency;
     currency ||= own;
-    const field = unit_price === undefined ? 'product' : 'unit_price/currency';
-    if (own !== currency) return fault(i, field, `sells in ${own}, the order is in ${currency}`);
+    if (own !== currency) {
+      const field = unit_price === undefined ? 'product' : 'unit_price/currency';
+      fault(i, field, `sells in ${own}, the order is in ${currency}`);
+      continue;
+    }
     const unit_price_e4 =
-      unit_price === undefined ? offer.priceE4 : amountE4(unit_price, `/body/lines/${i}/unit_price`, decimalsMax);
-    // A product beyond the safe integers is not exact, yet surely beyond the bound.
+      unit_price === undefined
+        ? offer.priceE4
+        : amountE4(unit_price, `/body/lines/${i}/unit_price`, decimalsMax);
+    // A sum beyond the safe integers is not exact, yet surely beyond the bound.
     total_e4 += quantity * unit_price_e4;
-    if (total_e4 > AMOUNT_E4_MAX) return fault(i, 'quantity', 'the order’s total would be more than 900 billion');
+    if (total_e4 > AMOUNT_E4_MAX) fault(i, 'quantity', 'the order’s total would be more than 900 billion');
     lines.push({ product, sku: offer.sku, quantity, unit_price_e4 });
-  });
+  }
   const [first] = faults;
-  if (first !== undefined) throw new CardumeError('invalid-input', `${first.path}: ${first.message}`, { faults });
+  if (first !== undefined)
+    throw new CardumeError('invalid-input', `${first.path}: ${first.message}`, { faults });
   return { lines, currency, total_e4, agreed: asked.some((line) => line.unit_price !== undefined) };
 }

@@ -25,7 +25,9 @@ export const revenue = operation({
   search: Type.Object({ by: Type.Enum(['country'], { default: 'country' }) }),
   replies: {
     200: Type.Object({
-      rows: Type.Array(Type.Object({ country: Country, currency: Currency, revenue: Decimal, orders: Count })),
+      rows: Type.Array(
+        Type.Object({ country: Country, currency: Currency, revenue: Decimal, orders: Count }),
+      ),
       /** One row a currency. */
       total: Type.Array(Type.Object({ currency: Currency, revenue: Decimal, orders: Count })),
     }),

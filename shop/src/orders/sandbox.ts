@@ -13,7 +13,8 @@ export const sandboxTokens = ['tok_approve', 'tok_decline', 'tok_timeout', 'tok_
 interface Remembered {
   readonly token: string;
   readonly sinceMs: number;
-  ended: 'voided' | 'refunded' | null;
+  /** What it came to, for good. */
+  ended: Payment | null;
 }
 
 export interface SandboxOptions {
@@ -41,14 +42,14 @@ export function sandbox(clock: Clock, { lateMs, paymentsMax }: SandboxOptions): 
   function state(key: string): Payment {
     const payment = payments.get(key);
     if (payment === undefined) return { status: 'unknown', reference: null };
-    if (payment.ended !== null) return { status: payment.ended, reference: wasApproved(payment) ? reference(key) : null };
-    if (wasApproved(payment)) return { status: 'approved', reference: reference(key) };
-    if (payment.token === 'tok_decline') return { status: 'declined', reference: null, reason: 'the card was declined' };
+    const { token, sinceMs, ended } = payment;
+    if (ended !== null) return ended;
+    if (token === 'tok_approve' || (token === 'tok_late' && clock.nowMs() - sinceMs >= lateMs)) {
+      return { status: 'approved', reference: reference(key) };
+    }
+    if (token === 'tok_decline')
+      return { status: 'declined', reference: null, reason: 'the card was declined' };
     return { status: 'pending', reference: null };
-  }
-
-  function wasApproved({ token, sinceMs }: Remembered): boolean {
-    return token === 'tok_approve' || (token === 'tok_late' && clock.nowMs() - sinceMs >= lateMs);
   }
 
   return {
@@ -60,13 +61,13 @@ export function sandbox(clock: Clock, { lateMs, paymentsMax }: SandboxOptions): 
     status: (key) => Promise.resolve(state(key)),
     void(key) {
       const payment = remember(key, '');
-      const before = state(key);
-      payment.ended ??= 'voided';
-      return Promise.resolve({ status: payment.ended, reference: before.reference });
+      payment.ended ??= { status: 'voided', reference: state(key).reference };
+      return Promise.resolve(payment.ended);
     },
     refund(key) {
-      remember(key, 'tok_approve').ended = 'refunded';
-      return Promise.resolve({ status: 'refunded', reference: reference(key) });
+      const payment = remember(key, 'tok_approve');
+      payment.ended ??= { status: 'refunded', reference: reference(key) };
+      return Promise.resolve(payment.ended);
     },
   };
 }

@@ -1,7 +1,10 @@
 const atOnceMax = 32;
 
 /** Does one thing to many, so many at a time. @throws the first error, after those under way have ended */
-export async function sideBySide<Item>(items: Iterable<Item>, act: (item: Item) => Promise<unknown>): Promise<void> {
+export async function sideBySide<Item>(
+  items: Iterable<Item>,
+  act: (item: Item) => Promise<unknown>,
+): Promise<void> {
   const waiting = [...items];
   const failures: unknown[] = [];
   let next = 0;

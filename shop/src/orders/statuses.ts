@@ -3,7 +3,7 @@ import { CardumeError } from 'cardume/base';
 import type { StreamEvent } from 'cardume/cqrs/bus';
 import type { ServerSentEvent } from 'cardume/gateway/operation';
 import { moment } from '../contracts/schemas.ts';
-import { order, type OrderEvent, type OrderState } from './order.ts';
+import { type OrderEvent, type OrderState, order } from './order.ts';
 
 /** No further status follows. A confirmed order may still be cancelled. */
 export function isFinal(status: OrderState['status']): boolean {
@@ -17,7 +17,10 @@ export function versionOf(lastEventId: string | null): number {
   throw new CardumeError('invalid-cursor', `Last-Event-ID: expected the id of an event of this stream`);
 }
 
-export async function* statuses(id: string, events: AsyncIterable<StreamEvent>): AsyncIterable<ServerSentEvent> {
+export async function* statuses(
+  id: string,
+  events: AsyncIterable<StreamEvent>,
+): AsyncIterable<ServerSentEvent> {
   let before: OrderState['status'] = 'none';
   for await (const { version, event, atMs } of events) {
     const { status, reason } = order.evolve(order.initial(), event as unknown as OrderEvent);

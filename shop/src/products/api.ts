@@ -2,12 +2,21 @@
 import { parseId } from 'cardume/base/id';
 import { type Operation, operation } from 'cardume/gateway/operation';
 import { Type } from 'typebox';
-import { asked } from '../contracts/asked.ts';
+import { asked, told } from '../contracts/asked.ts';
 import { invalid } from '../contracts/faults.ts';
 import { amountE4, ById, Id, Money, money, Next, pageAfter, pageLimit } from '../contracts/schemas.ts';
 import { filters, order } from './catalogue.ts';
-import { productPage, type ProductPages } from './page.ts';
-import { Category, Description, forSale, Pictures, ProductName, productId, products, Sku } from './product.ts';
+import { type ProductPages, productPage } from './page.ts';
+import {
+  Category,
+  Description,
+  forSale,
+  Pictures,
+  ProductName,
+  productId,
+  products,
+  Sku,
+} from './product.ts';
 import { stockOperations } from './stock-api.ts';
 
 const Product = Type.Object({
@@ -45,9 +54,9 @@ const list = operation({
     const { currency } = price;
     const price_e4 = amountE4(price, '/body/price');
     const command = { type: 'List', sku, name, description, category, pictures, price_e4, currency } as const;
-    const { version, token } = await context.bus.send(products, id, command, asked(context));
+    const answer = await context.bus.send(products, id, command, asked(context));
     const page = productPage(id, { ...command, priceE4: price_e4, withdrawn: false });
-    return { status: 201, body: page, version, token };
+    return { status: 201, body: page, version: answer.version, ...told(answer, context) };
   },
 });
 
@@ -75,8 +84,12 @@ const find = operation({
   access: 'anyone',
   search: Type.Object({
     category: Type.Optional(Category),
-    prefix: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'upper and lower case are one' })),
-    sort: Type.Union([Type.Literal('name'), Type.Literal('price'), Type.Literal('-price')], { default: 'name' }),
+    prefix: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'upper and lower case are one' }),
+    ),
+    sort: Type.Union([Type.Literal('name'), Type.Literal('price'), Type.Literal('-price')], {
+      default: 'name',
+    }),
     limit: pageLimit,
     after: pageAfter,
   }),
@@ -106,7 +119,10 @@ const find = operation({
       limit,
       ...(after === undefined ? {} : { after }),
     });
-    const items = rows.map(({ price_e4, currency, ...row }) => ({ ...row, price: money(price_e4 as number, currency as string) }));
+    const items = rows.map(({ price_e4, currency, ...row }) => ({
+      ...row,
+      price: money(price_e4 as number, currency as string),
+    }));
     return { status: 200, body: { items, next } };
   },
 });
@@ -119,13 +135,20 @@ const change = operation({
   access: 'staff',
   params: ById,
   body: Type.Partial(
-    Type.Object({ name: ProductName, category: Category, price: Money, description: Description, pictures: Pictures }),
+    Type.Object({
+      name: ProductName,
+      category: Category,
+      price: Money,
+      description: Description,
+      pictures: Pictures,
+    }),
   ),
   replies: { 200: Product },
   place: placeOf,
   async handle({ params: { id }, body: { price, ...changes } }, context) {
     if (price === undefined && Object.keys(changes).length === 0) throw invalid('/body', 'expected a change');
-    const priced = price === undefined ? {} : { price_e4: amountE4(price, '/body/price'), currency: price.currency };
+    const priced =
+      price === undefined ? {} : { price_e4: amountE4(price, '/body/price'), currency: price.currency };
     await context.bus.send(products, id, { type: 'Change', ...changes, ...priced }, asked(context));
     const { state, version, token } = await forSale(id, context.bus);
     return { status: 200, body: productPage(id, state), version, token };

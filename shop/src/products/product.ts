@@ -15,7 +15,12 @@ const described = {
   category: Type.String({ minLength: 1, maxLength: 100 }),
   pictures: Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 10 }),
 };
-export const { name: ProductName, description: Description, category: Category, pictures: Pictures } = described;
+export const {
+  name: ProductName,
+  description: Description,
+  category: Category,
+  pictures: Pictures,
+} = described;
 
 const events = {
   ProductListed: Type.Object({ sku: Sku, ...described, price_e4: AmountE4, currency: Currency }),

@@ -2,11 +2,11 @@
 import { parseId } from 'cardume/base/id';
 import { type Operation, operation } from 'cardume/gateway/operation';
 import { Type } from 'typebox';
-import { asked } from '../contracts/asked.ts';
+import { asked, told } from '../contracts/asked.ts';
 import { invalid } from '../contracts/faults.ts';
 import { existing } from '../contracts/ownership.ts';
 import { knownRegion } from '../contracts/regions.ts';
-import { ById, Id, StockQuantity, Region } from '../contracts/schemas.ts';
+import { ById, Id, Region, StockQuantity } from '../contracts/schemas.ts';
 import { stockId } from '../contracts/stock.ts';
 import { forSale, products } from './product.ts';
 import { rights, stocks } from './stock.ts';
@@ -40,8 +40,8 @@ const receive = operation({
     const { bus, geography } = context;
     await forSale(id, bus);
     const stock = stockId(geography, region, id);
-    const { token } = await bus.send(stocks, stock, { type: 'Receive', quantity }, asked(context));
-    return { status: 201, body: { product: id, region, quantity }, token };
+    const answer = await bus.send(stocks, stock, { type: 'Receive', quantity }, asked(context));
+    return { status: 201, body: { product: id, region, quantity }, ...told(answer, context) };
   },
 });
 
@@ -69,7 +69,8 @@ const overview = operation({
         return { region, rights: rights(state), available, reserved, sold, in_transit };
       }),
     );
-    const sum = (count: keyof typeof counts): number => regions.reduce((total, region) => total + region[count], 0);
+    const sum = (count: keyof typeof counts): number =>
+      regions.reduce((total, region) => total + region[count], 0);
     const total = {
       rights: sum('rights'),
       available: sum('available'),
@@ -86,25 +87,34 @@ const transfer = operation({
   method: 'POST',
   path: '/products/{id}/stock/transfers',
   summary: 'Move rights to sell from one region to another',
-  description: 'The giver is debited before the reply, the receiver is credited right after: see `in_transit`.',
+  description:
+    'The giver is debited before the reply, the receiver is credited right after: see `in_transit`.',
   access: 'staff',
   idempotent: true,
   params: ById,
   body: Type.Object({ from: Region, to: Region, quantity: StockQuantity }),
-  replies: { 202: Type.Object({ transfer: Id, product: Id, from: Region, to: Region, quantity: StockQuantity }) },
+  replies: {
+    202: Type.Object({ transfer: Id, product: Id, from: Region, to: Region, quantity: StockQuantity }),
+  },
   place({ params: { id }, body: { from } }, { geography }) {
     parseId(id, 'prd');
     return parseId(stockId(geography, knownRegion(geography, from, '/body/from'), id));
   },
   async handle({ params: { id }, body: { from, to, quantity } }, context) {
     const { bus, geography, newId } = context;
-    if (knownRegion(geography, to, '/body/to') === from) throw invalid('/body/to', 'expected another region than `from`');
+    if (knownRegion(geography, to, '/body/to') === from)
+      throw invalid('/body/to', 'expected another region than `from`');
     const giver = stockId(geography, from, id);
     const receiver = stockId(geography, to, id);
-    const command = { type: 'SendTransfer', transfer: newId('trf', parseId(giver)), to: receiver, quantity } as const;
-    const { result, token } = await bus.send(stocks, giver, command, asked(context));
-    const sent = result as { readonly transfer: string };
-    return { status: 202, body: { ...sent, product: id, from, to, quantity }, token };
+    const command = {
+      type: 'SendTransfer',
+      transfer: newId('trf', parseId(giver)),
+      to: receiver,
+      quantity,
+    } as const;
+    const answer = await bus.send(stocks, giver, command, asked(context));
+    const sent = answer.result as { readonly transfer: string };
+    return { status: 202, body: { ...sent, product: id, from, to, quantity }, ...told(answer, context) };
   },
 });
 

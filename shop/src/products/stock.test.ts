@@ -16,13 +16,19 @@ const reserve = (order: string, quantity: number): StockCommand => ({ type: 'Res
 
 describe('stock of a region', () => {
   test('is received', () => {
-    given(stock, []).when({ type: 'Receive', quantity: 10 }).then({ events: [received] });
+    given(stock, [])
+      .when({ type: 'Receive', quantity: 10 })
+      .then({ events: [received] });
   });
 
   test('is reserved as long as there is enough', () => {
-    given(stock, [received]).when(reserve('a', 4)).then({ events: [reserved] });
+    given(stock, [received])
+      .when(reserve('a', 4))
+      .then({ events: [reserved] });
     given(stock, [received, reserved]).when(reserve('b', 7)).then({ rejected: 'insufficient-stock' });
-    given(stock, [received, reserved]).when(reserve('b', 6)).then({ events: [{ type: 'StockReserved', order: 'b', quantity: 6 }] });
+    given(stock, [received, reserved])
+      .when(reserve('b', 6))
+      .then({ events: [{ type: 'StockReserved', order: 'b', quantity: 6 }] });
   });
 
   test('never was there: another answer than sold out', () => {
@@ -34,14 +40,18 @@ describe('stock of a region', () => {
   });
 
   test('a reservation is sold once', () => {
-    given(stock, [received, reserved]).when({ type: 'Commit', order: 'a' }).then({ events: [committed] });
+    given(stock, [received, reserved])
+      .when({ type: 'Commit', order: 'a' })
+      .then({ events: [committed] });
     given(stock, [received, reserved, committed]).when({ type: 'Commit', order: 'a' }).then({ events: [] });
     given(stock, [received, reserved, released]).when({ type: 'Commit', order: 'a' }).then({ events: [] });
   });
 
   test('an order gives back its reservation, or else what it was sold', () => {
     const back: StockCommand = { type: 'Return', order: 'a', quantity: 4 };
-    given(stock, [received, reserved]).when(back).then({ events: [released] });
+    given(stock, [received, reserved])
+      .when(back)
+      .then({ events: [released] });
     given(stock, [received, reserved, committed])
       .when(back)
       .then({ events: [{ type: 'StockReturned', order: 'a', quantity: 4 }] });
@@ -73,8 +83,18 @@ const command: fc.Arbitrary<StockCommand> = fc.oneof(
   fc.record({ type: fc.constant('Reserve' as const), order, quantity }),
   fc.record({ type: fc.constant('Commit' as const), order }),
   fc.record({ type: fc.constant('Return' as const), order, quantity }),
-  fc.record({ type: fc.constant('SendTransfer' as const), transfer: order, to: fc.constant('stk_2'), quantity }),
-  fc.record({ type: fc.constant('ReceiveTransfer' as const), transfer: order, from: fc.constant('stk_2'), quantity }),
+  fc.record({
+    type: fc.constant('SendTransfer' as const),
+    transfer: order,
+    to: fc.constant('stk_2'),
+    quantity,
+  }),
+  fc.record({
+    type: fc.constant('ReceiveTransfer' as const),
+    transfer: order,
+    from: fc.constant('stk_2'),
+    quantity,
+  }),
   fc.record({ type: fc.constant('SettleTransfer' as const), transfer: order }),
 );
 
@@ -89,7 +109,9 @@ function balanced(state: StockState): void {
 }
 
 test('whatever is asked of it, nothing is sold twice and events fit their schemas', () => {
-  const checks = Object.fromEntries(Object.entries(stock.events).map(([type, schema]) => [type, Compile(schema)]));
+  const checks = Object.fromEntries(
+    Object.entries(stock.events).map(([type, schema]) => [type, Compile(schema)]),
+  );
   fc.assert(
     fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
       const history: StockEvent[] = [];

@@ -77,7 +77,8 @@ export const stock = aggregate<StockState, StockCommand, StockEvent>({
       case 'Return': {
         const { order, quantity } = command;
         if (state.reservations.has(order)) return accept([{ type: 'ReservationReleased', order }]);
-        if (quantity > state.sold) return reject('conflict', `only ${state.sold} are sold, ${quantity} cannot come back`);
+        if (quantity > state.sold)
+          return reject('conflict', `only ${state.sold} are sold, ${quantity} cannot come back`);
         return accept([{ type: 'StockReturned', order, quantity }]);
       }
 

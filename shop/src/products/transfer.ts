@@ -16,7 +16,8 @@ export const transfers = process<Transfers, StockEvent, StockCommand>({
   startsOn: ['TransferSent'],
   initial: () => ({ open: new Map() }),
   evolve(state, event) {
-    if (event.type === 'TransferSent') state.open.set(event.transfer, { to: event.to, quantity: event.quantity });
+    if (event.type === 'TransferSent')
+      state.open.set(event.transfer, { to: event.to, quantity: event.quantity });
     if (event.type === 'TransferSettled') state.open.delete(event.transfer);
     return state;
   },

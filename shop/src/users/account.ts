@@ -85,24 +85,30 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
       case 'Register': {
         if (state.status !== 'none') return reject('already-exists', 'the account is registered');
         const registered: Registered = { ...command, type: 'AccountRegistered', registered_at_ms: atMs };
-        return accept(command.claim === undefined ? [registered, { type: 'AccountActivated' }] : [registered]);
+        return accept(
+          command.claim === undefined ? [registered, { type: 'AccountActivated' }] : [registered],
+        );
       }
       case 'Activate':
         return accept(state.status === 'pending' ? [{ type: 'AccountActivated' }] : []);
       case 'Abandon':
-        return accept(state.status === 'pending' ? [{ type: 'AccountAbandoned', reason: 'email-taken' }] : []);
+        return accept(
+          state.status === 'pending' ? [{ type: 'AccountAbandoned', reason: 'email-taken' }] : [],
+        );
     }
     if (state.status !== 'active') return reject('not-found', 'there is no such account');
     switch (command.type) {
       case 'ChangeProfile':
         return accept(command.name === state.name ? [] : [{ type: 'ProfileChanged', name: command.name }]);
       case 'AddAddress': {
-        if (state.addresses.size >= addressesMax) return reject('conflict', `an account has at most ${addressesMax} addresses`);
+        if (state.addresses.size >= addressesMax)
+          return reject('conflict', `an account has at most ${addressesMax} addresses`);
         const { addressId: address_id, address } = command;
         return accept([{ type: 'AddressAdded', address_id, address }], { address_id });
       }
       case 'RemoveAddress':
-        if (!state.addresses.has(command.addressId)) return reject('not-found', 'the account has no such address');
+        if (!state.addresses.has(command.addressId))
+          return reject('not-found', 'the account has no such address');
         return accept([{ type: 'AddressRemoved', address_id: command.addressId }]);
       case 'ChangePassword':
         return accept([{ type: 'PasswordChanged', password_hash: command.passwordHash }]);

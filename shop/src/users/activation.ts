@@ -24,9 +24,13 @@ export async function activated(
     }
   }
   const now = await bus.load(accounts, id);
-  if (now.state.status === 'abandoned') throw new CardumeError('email-taken', 'the e-mail belongs to another account');
+  if (now.state.status === 'abandoned')
+    throw new CardumeError('email-taken', 'the e-mail belongs to another account');
   if (now.state.status === 'pending') {
-    throw new CardumeError('deadline-exceeded', 'the account is not active yet: send again with the same Idempotency-Key');
+    throw new CardumeError(
+      'deadline-exceeded',
+      'the account is not active yet: send again with the same Idempotency-Key',
+    );
   }
   return now;
 }

@@ -2,23 +2,32 @@
 import { CardumeError } from 'cardume/base';
 import { naturalId, parseId } from 'cardume/base/id';
 import type { Loaded } from 'cardume/cqrs/bus';
-import { type Geography, type Operation, operation, type OperationContext } from 'cardume/gateway/operation';
-import { passwordFault, type Passwords } from 'cardume/identity/passwords';
+import { type Geography, type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
+import { type Passwords, passwordFault } from 'cardume/identity/passwords';
 import { Type } from 'typebox';
-import { asked } from '../contracts/asked.ts';
+import { asked, told } from '../contracts/asked.ts';
 import { invalid } from '../contracts/faults.ts';
 import { existing, ownOrStaff } from '../contracts/ownership.ts';
 import { knownRegion } from '../contracts/regions.ts';
-import { ById, CountryCode, Id, Moment, moment, Next, pageAfter, pageLimit, Region } from '../contracts/schemas.ts';
-import { type AccountState, accounts, Address, PersonName, Role } from './account.ts';
+import {
+  ById,
+  CountryCode,
+  Id,
+  Moment,
+  moment,
+  Next,
+  pageAfter,
+  pageLimit,
+  Region,
+} from '../contracts/schemas.ts';
+import { type AccountState, Address, accounts, PersonName, Role } from './account.ts';
 import { activated } from './activation.ts';
 import { claimId, claims, normalEmail } from './claim.ts';
 import { changePassword, Email, Password, session, signIn } from './sign-in.ts';
 
-const Nullable = <Schema extends typeof PersonName>(schema: Schema) => Type.Union([schema, Type.Null()]);
 const account = {
   id: Id,
-  name: Nullable(PersonName),
+  name: Type.Union([PersonName, Type.Null()], { description: 'null once the person was erased' }),
   email: Type.Union([Type.String(), Type.Null()]),
   role: Role,
   country: CountryCode,
@@ -74,16 +83,24 @@ const register = operation({
     const { bus, geography, key, principal, digest, newId, nowMs, port } = context;
     const isStaff = principal.role === 'staff';
     const { name, country, password, role = 'customer' } = body;
-    if (!isStaff && body.email === undefined) throw invalid('/body/email', 'missing: expected an e-mail address');
+    if (!isStaff && body.email === undefined)
+      throw invalid('/body/email', 'missing: expected an e-mail address');
     if (!isStaff && password === undefined) throw invalid('/body/password', 'missing: expected a password');
-    if (!isStaff && role === 'staff') throw new CardumeError('forbidden', 'only staff may make an account of staff');
+    if (!isStaff && role === 'staff')
+      throw new CardumeError('forbidden', 'only staff may make an account of staff');
     const fault = password === undefined ? null : passwordFault(password);
     if (fault !== null) throw invalid('/body/password', fault);
 
-    const place = geography.placeInRegion('users', regionFor(body, geography), key?.text ?? context.requestId);
+    const place = geography.placeInRegion(
+      'users',
+      regionFor(body, geography),
+      key?.text ?? context.requestId,
+    );
     const known = key === null ? null : await bus.answered('users', place, key);
     // A retry meets the account of the first attempt, even one that died before it was registered.
-    const id = known?.id ?? (key === null ? newId('acc', place) : naturalId('acc', place, digest(`account:${key.text}`)));
+    const id =
+      known?.id ??
+      (key === null ? newId('acc', place) : naturalId('acc', place, digest(`account:${key.text}`)));
     if (known === null) {
       const email = body.email === undefined ? undefined : normalEmail(body.email);
       const claim = email === undefined ? undefined : claimId(email, context);
@@ -107,11 +124,19 @@ const register = operation({
     }
     const { state, version, token } = await activated(context, id);
     const signedIn = isStaff ? {} : session(port, { id, role: state.role }, nowMs);
-    return { status: 201, body: { ...shown(id, state, geography), ...signedIn }, version, token };
+    return {
+      status: 201,
+      body: { ...shown(id, state, geography), ...signedIn },
+      version,
+      ...told({ token, replayed: known !== null }, context),
+    };
   },
 });
 
-function regionFor(body: { readonly country: string; readonly region?: string }, geography: Geography): string {
+function regionFor(
+  body: { readonly country: string; readonly region?: string },
+  geography: Geography,
+): string {
   if (body.region !== undefined) return knownRegion(geography, body.region, '/body/region');
   return geography.regionOfCountry(body.country);
 }
@@ -170,7 +195,10 @@ const list = operation({
       limit,
       ...(after === undefined ? {} : { after }),
     });
-    const items = rows.map(({ registered_at_ms, ...row }) => ({ ...row, created_at: moment(Number(registered_at_ms)) }));
+    const items = rows.map(({ registered_at_ms, ...row }) => ({
+      ...row,
+      created_at: moment(Number(registered_at_ms)),
+    }));
     return { status: 200, body: { items, next } };
   },
 });
@@ -224,9 +252,10 @@ const addAddress = operation({
     await seen(id, context);
     const addressId = context.newId('adr', parseId(id));
     const command = { type: 'AddAddress', addressId, address } as const;
-    const { result, version, token } = await context.bus.send(accounts, id, command, asked(context));
-    const { address_id } = result as { readonly address_id: string };
-    return { status: 201, body: { id: address_id, address }, version, token };
+    const answer = await context.bus.send(accounts, id, command, asked(context));
+    const { address_id } = answer.result as { readonly address_id: string };
+    const { version } = answer;
+    return { status: 201, body: { id: address_id, address }, version, ...told(answer, context) };
   },
 });
 

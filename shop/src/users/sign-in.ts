@@ -76,7 +76,12 @@ export const changePassword = operation({
     const { matches } = await passwords.verify(current, storedHash(await bus.load(accounts, id)));
     if (!matches) throw new CardumeError('wrong-credentials', 'the current password is wrong');
     const passwordHash = await passwords.hash(password);
-    const { version, token } = await bus.send(accounts, id, { type: 'ChangePassword', passwordHash }, asked(context));
+    const { version, token } = await bus.send(
+      accounts,
+      id,
+      { type: 'ChangePassword', passwordHash },
+      asked(context),
+    );
     return { status: 204, version, token };
   },
 });

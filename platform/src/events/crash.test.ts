@@ -1,0 +1,146 @@
+/** Real processes, killed and stopped: what was acknowledged stands, and a stale writer writes nothing. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { realHost } from '../host/real.ts';
+import { openLog, openWriterPool } from './events.ts';
+import { openReader } from './reader.ts';
+import { verifyLog } from './verify.ts';
+
+const KILLS = 50;
+const CHILD = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly lines: string[];
+  /** Waits for a line that begins so. */
+  line(start: string): Promise<string>;
+  order(text: string): void;
+}
+
+function start(path: string, round: number): Child {
+  const process_ = spawn(process.execPath, [CHILD, path, String(round)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines: string[] = [];
+  let rest = '';
+  let wake: () => void = () => undefined;
+  process_.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() as string;
+    lines.push(...parts);
+    wake();
+  });
+  process_.on('exit', () => wake());
+  return {
+    process: process_,
+    lines,
+    async line(begin) {
+      for (;;) {
+        const found = lines.find((line) => line.startsWith(begin));
+        if (found !== undefined) return found;
+        assert.equal(process_.exitCode, null, `the child ended without '${begin}'`);
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    order: (text) => void process_.stdin.write(`${text}\n`),
+  };
+}
+
+async function end(child: Child, signal: NodeJS.Signals): Promise<void> {
+  const exited = once(child.process, 'close');
+  child.process.kill(signal);
+  await exited;
+}
+
+test(`no acknowledged event is lost when the process is killed, ${KILLS} times`, { timeout: 120_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
+  const path = join(folder, 'shard.db');
+  const host = realHost();
+  const acknowledged: string[] = [];
+  let next = start(path, 0);
+  try {
+    await next.line('open');
+    for (let round = 0; round < KILLS; round += 1) {
+      const child = next;
+      child.order('load');
+      // Somewhere in its first 30 to 180 acknowledged events: between and within commits.
+      const enough = 30 + Math.floor(Math.random() * 150);
+      while (child.lines.length < enough) await new Promise(setImmediate);
+      await end(child, 'SIGKILL');
+      acknowledged.push(...child.lines.filter((line) => line.startsWith('ack')));
+      next = start(path, round + 1); // it recovers the file while we look at it
+
+      const { faults, entries, heads } = verifyLog(host, path);
+      assert.deepEqual(faults, [], `round ${round}`);
+      assert.ok(entries >= acknowledged.length, `${entries} entries, ${acknowledged.length} acknowledged`);
+      const database = host.disk.database(path, { readOnly: true });
+      const reader = openReader(database);
+      for (const line of child.lines) {
+        const [kind, partition, position, stream, version] = line.split(' ');
+        if (kind !== 'ack') continue;
+        const [entry] = reader.readPartition(Number(partition), Number(position) - 1, 1);
+        assert.equal(`${entry?.stream} ${entry?.version}`, `${stream} ${version}`, `round ${round}: ${line}`);
+        assert.equal(reader.findAnswer(Number(partition), `${stream}/${version}`)?.position, Number(position));
+      }
+      database.close();
+      assert.equal(heads.length, 3);
+      await next.line('open');
+    }
+    // All of them once more, in the end: later rounds took nothing away.
+    const database = host.disk.database(path, { readOnly: true });
+    const stands = database.prepare('SELECT stream, version FROM entries WHERE partition = ? AND position = ?');
+    for (const line of acknowledged) {
+      const [, partition, position, stream, version] = line.split(' ');
+      const row = stands.get(Number(partition), Number(position));
+      assert.deepEqual([row?.['stream'], row?.['version']], [stream, Number(version)]);
+    }
+    database.close();
+    assert.ok(acknowledged.length >= KILLS * 25, `${acknowledged.length} events were acknowledged`);
+  } finally {
+    await end(next, 'SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('a writer that was stopped while another took over is fenced', { timeout: 30_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
+  const path = join(folder, 'shard.db');
+  const host = realHost();
+  const child = start(path, 0);
+  const pool = openWriterPool(host, { threadsMax: 1 });
+  try {
+    await child.line('open');
+    child.order('append before');
+    await child.line('ack');
+    child.process.kill('SIGSTOP');
+    child.order('append stale'); // waits in the pipe
+
+    const log = await openLog(host, { path, partitions: [1], pool, bounds: { batchEntriesMax: 8, queueEntriesMax: 8 } });
+    const entry = { stream: 'new', version: 1, type: 'Taken', data: '{}', meta: null, key: null, atMs: 1 };
+    const { epoch, position } = await log.append(1, [entry]);
+    assert.deepEqual([epoch, position], [2, 2]);
+
+    child.process.kill('SIGCONT');
+    assert.equal(await child.line('refused'), 'refused fenced');
+    await log.append(1, [{ ...entry, version: 2 }]);
+    const entries = await log.readPartition(1, 0, 10);
+    assert.deepEqual(
+      entries.map((one) => `${one.epoch} ${one.stream}@${one.version}`),
+      ['1 before@1', '2 new@1', '2 new@2'],
+    );
+    assert.equal(await log.findAnswer(1, 'stale/1'), null);
+    assert.deepEqual(await log.readStream(1, 'stale', 1, 10), []);
+    await log.close();
+    assert.deepEqual(verifyLog(host, path).faults, []);
+  } finally {
+    await end(child, 'SIGKILL');
+    await pool.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

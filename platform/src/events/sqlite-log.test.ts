@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Host } from '../host/host.ts';
+import { realHost } from '../host/real.ts';
+import { type LogHarness, logConformance } from '../testing/log-conformance.ts';
+import { P, Q } from '../testing/log-conformance-case.ts';
+import { simulatedHost } from '../testing/simulated-host.ts';
+import { openLog, openWriterPool } from './events.ts';
+
+const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };
+
+function harnessOver(host: Host, folder: string): Pick<LogHarness, 'host' | 'open'> & { stop(): Promise<void> } {
+  const pool = openWriterPool(host, { threadsMax: 2 });
+  return {
+    host,
+    open: (partitions = [P, Q], bounds = {}) =>
+      openLog(host, { path: join(folder, 'shard.db'), partitions, pool, bounds: { ...BOUNDS, ...bounds } }),
+    stop: () => pool.close(),
+  };
+}
+
+logConformance('SQLite log on this machine', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cardume-log-'));
+  const harness = harnessOver(realHost(), folder);
+  return {
+    ...harness,
+    done: (work) => work,
+    async close() {
+      await harness.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+});
+
+let seed = 0;
+logConformance('SQLite log on the simulated machine', () => {
+  seed += 1;
+  const host = simulatedHost({ seed });
+  const harness = harnessOver(host, '/data');
+  return {
+    ...harness,
+    done: (work) => host.run(work),
+    async close() {
+      await host.run(harness.stop());
+      host.close();
+    },
+  };
+});

@@ -1,0 +1,34 @@
+/** What every event log must do, whatever its engine. Each case gets an empty storage; `log-mutants.ts` proves it. */
+import { describe, test } from 'node:test';
+import { append } from './log-conformance-append.ts';
+import type { LogCases, LogUnderTest } from './log-conformance-case.ts';
+import { opening } from './log-conformance-open.ts';
+import { reading } from './log-conformance-read.ts';
+
+export interface LogHarness extends LogUnderTest {
+  /** Lets the host work until the promise settles: the simulated one needs someone to pass its time. */
+  done<T>(work: Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export const logCases: LogCases = { ...append, ...opening, ...reading };
+
+const CASE_TIMEOUT_MS = 20_000;
+
+export function logConformance(name: string, start: () => LogHarness): void {
+  describe(name, () => {
+    for (const [title, body] of Object.entries(logCases)) {
+      test(title, { timeout: CASE_TIMEOUT_MS }, () => runCase(start, body));
+    }
+  });
+}
+
+/** @throws what the case throws */
+export async function runCase(start: () => LogHarness, body: LogCases[string]): Promise<void> {
+  const harness = start();
+  try {
+    await harness.done(body(harness));
+  } finally {
+    await harness.close();
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * Logs that break one rule each, to prove that the conformance suite sees it. Used by tests only.
+ *
+ * Rules of the storage are broken in its SQL, between engine and disk: the writer runs on this thread over a disk
+ * that changes statements on their way. Rules of the queue, of reads and of subscriptions are broken in a wrapper
+ * around the log.
+ */
+import { isCardumeError } from '../base/errors.ts';
+import { openLog, openWriterPool } from '../events/events.ts';
+import type { LogBounds } from '../events/group-commit.ts';
+import type { Appended, Entry, Log } from '../events/log.ts';
+import { decodeToken } from '../events/token.ts';
+import type { Disk } from '../host/disk.ts';
+import type { Host } from '../host/host.ts';
+import type { Thread, ThreadMain, Threads } from '../host/threads.ts';
+import type { LogHarness } from './log-conformance.ts';
+import { P, Q } from './log-conformance-case.ts';
+
+export interface LogMutant {
+  /** Cases of the suite that must fail: all of them, and no others. */
+  readonly breaks: readonly string[];
+  /** Statement → what the storage gets instead. */
+  readonly sql?: readonly (readonly [from: string | RegExp, to: string])[];
+  readonly bounds?: LogBounds;
+  host?(host: Host): Host;
+  log?(log: Log): Log;
+}
+
+const ATOMIC = 'an append stands as a whole or not at all';
+const FENCED = 'a writer whose partition was opened elsewhere is fenced';
+const FENCED_EARLY = 'a writer is fenced also when the new one has not appended';
+const LOST = 'a subscription to a lost partition says so';
+const ARRIVAL = 'positions are gapless and in order of arrival, in each partition';
+const QUEUE = 'the queue is bounded; what is refused at the door takes the later ones with it';
+const EPOCH = 'each opening raises the epoch, and entries carry it';
+const SUBSCRIBE = 'subscriptions have no gap and no repeat while others append';
+const BEHIND = 'a reader that falls far behind loses nothing';
+const DISCARD = 'a refused append takes the later ones of its partition with it, and no others';
+const HEARS = 'who hears of a failure finds nothing of the partition under way';
+const SETTLED = 'settled waits for what was appended, and fails with it';
+const LIVE = 'live entries are told once, in order, before their append resolves';
+const KEY = 'a key has one answer in its partition';
+const CHAIN = 'checksums chain the entries of a partition';
+const WHOLE = 'a reader sees an append as a whole, and never one that failed';
+const TOKEN = 'a token names its entry, and no other history';
+
+export const logMutants: Readonly<Record<string, LogMutant>> = {
+  'a version may exist twice': {
+    breaks: ['a version exists once', 'what was appended is there when the log is opened again'],
+    sql: [['CREATE UNIQUE INDEX entries_by_stream', 'CREATE INDEX entries_by_stream']],
+  },
+  'a version may leave a gap': {
+    breaks: ['versions leave no gap', 'what was appended is there when the log is opened again'],
+    sql: [[/^SELECT 1 FROM entries WHERE stream = .*/, 'SELECT ? AND ? AND ?']],
+  },
+  'a second answer replaces the first': {
+    breaks: [KEY, 'answers outlive the process', 'old answers are forgotten, their entries are not'],
+    sql: [['INSERT INTO answers', 'INSERT OR REPLACE INTO answers']],
+  },
+  'answers are forgotten at opening': {
+    breaks: ['answers outlive the process'],
+    log: (log) => ({
+      ...log,
+      async findAnswer(partition, key) {
+        const entry = await log.findAnswer(partition, key);
+        return log.heads().some((head) => head.epoch === entry?.epoch) ? entry : null;
+      },
+    }),
+  },
+  'an opening keeps the epoch': {
+    breaks: [EPOCH, FENCED_EARLY, LOST, TOKEN],
+    sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
+  },
+  'an old epoch may append': {
+    breaks: [FENCED, FENCED_EARLY, LOST],
+    sql: [['AND epoch = ? AND position = ?', 'AND epoch >= ? AND position >= ?']],
+  },
+  'keys and streams ignore case': {
+    breaks: ['streams and keys compare by bytes'],
+    sql: [[/(stream|key) +TEXT( +NOT NULL)?/g, '$1 TEXT$2 COLLATE NOCASE']],
+  },
+  'a checksum leaves out the one before': {
+    breaks: [CHAIN],
+    host: (host) => ({
+      ...host,
+      crypto: {
+        ...host.crypto,
+        sha256: (data) => host.crypto.sha256(typeof data === 'string' ? data.slice(32) : data),
+      },
+    }),
+  },
+  'entries of one append stand alone': {
+    breaks: [ATOMIC, WHOLE, KEY, DISCARD, LIVE],
+    log: (log) => ({
+      ...log,
+      async append(partition, entries) {
+        const given = await Promise.all(entries.map((entry) => log.append(partition, [entry])));
+        return given[0] as Appended;
+      },
+    }),
+  },
+  'appends overtake one another': {
+    breaks: [ARRIVAL],
+    log: (log) => ({
+      ...log,
+      async append(partition, entries) {
+        if (entries.length === 4) await Promise.resolve();
+        return log.append(partition, entries);
+      },
+    }),
+  },
+  'the queue has no bound': {
+    breaks: [QUEUE],
+    bounds: { batchEntriesMax: 128, queueEntriesMax: Number.POSITIVE_INFINITY },
+  },
+  'what a failure discarded is appended again': {
+    breaks: [DISCARD, HEARS, SETTLED],
+    log: (log) => ({
+      ...log,
+      append: (partition, entries) =>
+        log.append(partition, entries).catch((error) => {
+          const discarded = isCardumeError(error, 'conflict') && error.message.includes('earlier');
+          if (!discarded) throw error;
+          return log.append(partition, entries);
+        }),
+    }),
+  },
+  'a failure is told too late to drop state': {
+    breaks: [HEARS, QUEUE],
+    log: (log) => ({
+      ...log,
+      onFailed: (listener) => log.onFailed((partition) => void setImmediate(listener, partition)),
+    }),
+  },
+  'settled does not wait': {
+    breaks: [SETTLED],
+    log: (log) => ({ ...log, settled: async () => undefined }),
+  },
+  'a subscription skips an entry': {
+    breaks: [SUBSCRIBE, BEHIND],
+    log: (log) => subscribing(log, (entry) => (entry.position === 700 ? [] : [entry])),
+  },
+  'a subscription repeats an entry': {
+    breaks: [SUBSCRIBE, BEHIND],
+    log: (log) => subscribing(log, (entry) => (entry.position === 700 ? [entry, entry] : [entry])),
+  },
+  'a token of another history is accepted': {
+    breaks: [TOKEN],
+    log: (log) => ({
+      ...log,
+      subscribe(partition, after) {
+        const from = after === null ? 0 : decodeToken(after).position;
+        return changing(log.subscribe(partition, null), (entry) => (entry.position > from ? [entry] : []));
+      },
+    }),
+  },
+  'live entries are told after their appends': {
+    breaks: [LIVE],
+    log: (log) => ({
+      ...log,
+      onCommit: (listener) => log.onCommit((entries) => void setImmediate(listener, entries)),
+    }),
+  },
+  'closing forgets what waits': {
+    breaks: ['closing waits for what was appended, and refuses what comes after', SETTLED],
+    log: (log) => ({
+      ...log,
+      append: (partition, entries) => new Promise((resolve) => void setImmediate(() => resolve(log.append(partition, entries)))),
+    }),
+  },
+};
+
+/** @param change what each entry of a subscription becomes */
+function subscribing(log: Log, change: (entry: Entry) => Entry[]): Log {
+  return {
+    ...log,
+    subscribe: (partition, after) => changing(log.subscribe(partition, after), change),
+  };
+}
+
+/** By hand: a generator could not be ended while it waits. */
+function changing(from: AsyncIterable<Entry>, change: (entry: Entry) => Entry[]): AsyncIterable<Entry> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = from[Symbol.asyncIterator]();
+      const ready: Entry[] = [];
+      return {
+        async next() {
+          while (ready.length === 0) {
+            const next = await iterator.next();
+            if (next.done === true) return next;
+            ready.push(...change(next.value));
+          }
+          return { done: false, value: ready.shift() as Entry };
+        },
+        return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
+}
+
+/** A harness over a mutant's log; it runs all threads on this one. */
+export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogHarness {
+  const disk = changedDisk(host.disk, [UNSYNCED, ...(mutant.sql ?? [])]);
+  const changed: Host = { ...host, disk };
+  const broken = mutant.host?.(changed) ?? changed;
+  const mutated: Host = { ...broken, threads: threadsHere(() => mutated) };
+  const pool = openWriterPool(mutated, { threadsMax: 2 });
+  const opened: Log[] = [];
+  return {
+    host,
+    async open(partitions = [P, Q], bounds = {}) {
+      const own = { batchEntriesMax: 128, queueEntriesMax: 10_000, ...bounds, ...mutant.bounds };
+      const log = await openLog(mutated, { path, partitions, pool, bounds: own });
+      opened.push(log);
+      return mutant.log?.(log) ?? log;
+    },
+    done: (work) => work,
+    async close() {
+      // A case that failed has left logs open.
+      for (const log of opened) await log.close();
+      await pool.close();
+    },
+  };
+}
+
+/** No power is cut here: without syncing, a mutant's run of the suite takes a third of a second. */
+const UNSYNCED = ['synchronous=FULL', 'synchronous=OFF'] as const;
+
+function changedDisk(disk: Disk, changes: NonNullable<LogMutant['sql']>): Disk {
+  const change = (sql: string): string => changes.reduce((text, [from, to]) => text.replace(from, to), sql);
+  return {
+    ...disk,
+    database(path, options) {
+      const database = disk.database(path, options);
+      return {
+        exec: (sql) => database.exec(change(sql)),
+        prepare: (sql) => database.prepare(change(sql)),
+        close: database.close,
+      };
+    },
+  };
+}
+
+/** Runs the module on this thread: messages are cloned and arrive in later turns, in order. */
+function threadsHere(hostOf: () => Host): Threads {
+  return {
+    spawn(module, _name, init): Thread {
+      const toThread: ((message: never) => void)[] = [];
+      const fromThread: ((message: never) => void)[] = [];
+      const started = import(module.href).then(({ serve }: { serve: ThreadMain }) =>
+        serve(
+          hostOf(),
+          { post: pipe(fromThread), onMessage: (listener) => void toThread.push(listener) },
+          structuredClone(init) as never,
+        ),
+      );
+      const post = pipe(toThread);
+      return {
+        post: (message) => void started.then(() => post(message)),
+        onMessage: (listener) => void fromThread.push(listener),
+        onExit: () => undefined,
+        stop: async () => undefined,
+      };
+    },
+  };
+}
+
+function pipe(listeners: readonly ((message: never) => void)[]): (message: unknown) => void {
+  return (message) => {
+    const copy = structuredClone(message) as never;
+    setImmediate(() => {
+      for (const listener of listeners) listener(copy);
+    });
+  };
+}

@@ -1,0 +1,65 @@
+import { deepStrictEqual, match, notDeepStrictEqual } from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { given } from 'cardume/cqrs/given';
+import { realHost } from 'cardume/host/real';
+import { stage } from '../rehearsal.ts';
+import { type ClaimEvent, claim, claimId, normalEmail } from './claim.ts';
+
+const byAnna: ClaimEvent = { type: 'EmailClaimed', account: 'anna', until_ms: 60_000 };
+const confirmed: ClaimEvent = { type: 'EmailConfirmed', account: 'anna' };
+const released: ClaimEvent = { type: 'EmailReleased', account: 'anna' };
+const later = { atMs: 60_000 };
+
+describe('a claim on an e-mail', () => {
+  test('is taken for a minute', () => {
+    given(claim, [])
+      .when({ type: 'Claim', account: 'anna' })
+      .then({ events: [byAnna] });
+    given(claim, [byAnna]).when({ type: 'Claim', account: 'anna' }).then({ events: [] });
+    given(claim, [byAnna])
+      .when({ type: 'Claim', account: 'bert' }, { atMs: 59_999 })
+      .then({ rejected: 'email-taken' });
+  });
+
+  test('lapses when it was not confirmed', () => {
+    const byBert: ClaimEvent = { type: 'EmailClaimed', account: 'bert', until_ms: 120_000 };
+    given(claim, [byAnna])
+      .when({ type: 'Claim', account: 'bert' }, later)
+      .then({ events: [byBert] });
+    given(claim, [byAnna, byBert])
+      .when({ type: 'Confirm', account: 'anna' }, later)
+      .then({ rejected: 'email-taken' });
+  });
+
+  test('is confirmed, also late when no one else wanted it, and then stays', () => {
+    given(claim, [byAnna])
+      .when({ type: 'Confirm', account: 'anna' }, later)
+      .then({ events: [confirmed] });
+    given(claim, [byAnna, confirmed]).when({ type: 'Confirm', account: 'anna' }).then({ events: [] });
+    given(claim, [byAnna, confirmed])
+      .when({ type: 'Claim', account: 'bert' }, later)
+      .then({ rejected: 'email-taken' });
+    given(claim, [byAnna, confirmed]).when({ type: 'Release', account: 'anna' }).then({ events: [] });
+  });
+
+  test('is let go by its account only', () => {
+    given(claim, [byAnna]).when({ type: 'Release', account: 'bert' }).then({ events: [] });
+    given(claim, [byAnna])
+      .when({ type: 'Release', account: 'anna' })
+      .then({ events: [released] });
+    given(claim, [byAnna, released])
+      .when({ type: 'Confirm', account: 'anna' })
+      .then({ rejected: 'email-taken' });
+    given(claim, []).when({ type: 'Confirm', account: 'anna' }).then({ rejected: 'email-taken' });
+  });
+});
+
+test('one address has one claim, whatever its spelling, and its id does not tell it', () => {
+  const { crypto } = realHost();
+  const secret = new Uint8Array(32);
+  const ground = { geography: stage, secretDigest: (text: string) => crypto.hmacSha256(secret, text) };
+  const id = claimId(normalEmail('Anna@Example.org'), ground);
+  deepStrictEqual(id, claimId(normalEmail('anna@example.ORG'), ground));
+  notDeepStrictEqual(id, claimId(normalEmail('anne@example.org'), ground));
+  match(id, /^clm_0/);
+});
