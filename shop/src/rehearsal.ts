@@ -86,6 +86,7 @@ export class Rehearsal {
       answered: async () => absent(),
       query: async () => absent(),
       row: async () => absent(),
+      reached: async () => undefined,
       follow: () => absent(),
     };
   }

@@ -23,6 +23,11 @@ export interface Bus {
   row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
   /** The remembered answer of an idempotency key in a partition. */
   answered(service: string, place: Place, key: IdempotencyKey): Promise<Answer | null>;
+  /**
+   * Resolves when the home of the token's partition has the entry, durable and in its read models.
+   * @throws CardumeError `deadline-exceeded`, `invalid-cursor` (of another history)
+   */
+  reached(service: string, token: string): Promise<void>;
   /** Events of one aggregate: those after the version, then live ones, until the signal. */
   follow(of: AggregateOf<unknown>, id: string, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
 }

@@ -343,3 +343,19 @@ test('scans run in a reader thread and see what was answered', async () => {
   await readers.close();
   await bank.close();
 });
+
+test('a consistency token waits for its entry, and is refused where the history is another', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  const { token } = await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.shard.reached(token);
+  const [partition, epoch, position] = token.split('-') as [string, string, string];
+  const next = bank.shard.reached(`${partition}-${epoch}-${Number(position) + 1}`);
+  const first = await Promise.race([next.then(() => 'reached'), host.clock.sleep(20).then(() => 'waits')]);
+  assert.equal(first, 'waits');
+  await bank.send(id, { type: 'Deposit', amount: 1 });
+  await next;
+  assert.equal(await rejectionOf(bank.shard.reached(`${partition}-${Number(epoch) + 1}-${position}`)), 'invalid-cursor');
+  assert.equal(await rejectionOf(bank.shard.reached(`zz-1-1`)), 'invalid-cursor');
+  await bank.close();
+});

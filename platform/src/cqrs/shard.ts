@@ -24,6 +24,7 @@ import { type Halt, tablesOf } from './projector.ts';
 import type { Service } from './service.ts';
 import { memoryPath, type ShardReport, type ShardRequest, type ShardThreadInit, viewsPath } from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
+import { reached } from './waiting.ts';
 
 export interface ShardOptions {
   readonly host: Host;
@@ -49,6 +50,8 @@ export interface Shard extends Decisions {
   row(table: string, partition: number, key: Row): Row | null;
   /** @throws CardumeError `read-model-halted` */
   refuseHalted(table: string): void;
+  /** See `Bus.reached`. */
+  reached(token: string): Promise<void>;
   follow(aggregate: string, id: string, partition: number, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
   processesOpen(): number;
   close(): Promise<void>;
@@ -141,6 +144,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       const row = found.select.get(partition, ...found.table.key.map((column) => key[column] as string | number));
       return (row as Row | undefined) ?? null;
     },
+    reached: (token) => reached(host.clock, log, token),
     async *follow(aggregate, id, partition, afterVersion, signal) {
       for await (const entry of followers.follow(partition, id, afterVersion, signal)) {
         const event = (await decisions.decode(aggregate, id, entry.type, entry.data)) as Typed & Record<string, Json>;

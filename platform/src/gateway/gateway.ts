@@ -78,6 +78,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     log,
     execution,
     hostedHere: options.hostedHere,
+    reached: options.bus.reached,
     forward: options.forward,
   });
   const document = openApiDocument(options, routes);

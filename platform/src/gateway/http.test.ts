@@ -45,7 +45,7 @@ describe('a good request', () => {
     assert.equal(headers.get('content-type'), 'application/json');
     assert.equal(headers.get('content-length'), String(PRODUCT_JSON.length));
     assert.equal(headers.get('etag'), '"7"');
-    assert.equal(headers.get('cardume-token'), '1-1-7');
+    assert.equal(headers.get('cardume-token'), 'sample.1-1-7');
     assert.equal(headers.get('x-content-type-options'), 'nosniff');
     assert.equal(headers.get('ratelimit-policy'), '"default";q=60000000;w=60');
     assert.match(headers.get('ratelimit') ?? '', /^"default";r=\d+;t=1$/);

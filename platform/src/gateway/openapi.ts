@@ -136,6 +136,9 @@ function parametersOf(route: Route): ApiParameter[] {
     header('If-None-Match', 'ETag of what the caller has: 304 when it is still the same.', {
       type: 'string',
     });
+    header('Cardume-Token', 'Of an earlier reply: this answer sees at least what that one rests on.', {
+      type: 'string',
+    });
   }
   return parameters;
 }

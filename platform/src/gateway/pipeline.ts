@@ -16,6 +16,7 @@ import type { Log } from '../telemetry/log.ts';
 import { formatTraceParent, parseTraceParent, startSpan } from '../telemetry/trace.ts';
 import type { Call, PlainReply } from './call.ts';
 import type { Execution, OnGone } from './execution.ts';
+import { consistencyHeader, parseConsistency } from './consistency.ts';
 import { idempotencyKey } from './idempotency.ts';
 import { type Allowance, allowanceHeader, type Limits, networkOf } from './limits.ts';
 import type { Geography, Operation, Reply, ServerSentEvent } from './operation.ts';
@@ -60,6 +61,8 @@ export interface PipelineOptions {
   readonly execution: Execution;
   /** Whether this instance hosts the place now. */
   hostedHere(service: string, place: Place): boolean;
+  /** Resolves when the home of the token has what it names. @throws CardumeError */
+  reached(service: string, token: string): Promise<void>;
   /** Runs the call on the place's host. @throws CardumeError */
   forward(service: string, place: Place, call: Call): Promise<PlainReply>;
 }
@@ -197,8 +200,14 @@ export function openPipeline(options: PipelineOptions): Pipeline {
     async answer(to, incoming) {
       const request = identify(incoming.headers);
       try {
-        const reply = await route(to, prepare(request, to, incoming), incoming.onGone);
-        return outgoing(reply, headersOf(request), incoming);
+        const call = prepare(request, to, incoming);
+        const seen = incoming.headers['cardume-token'];
+        if (typeof seen === 'string') {
+          const { service, token } = parseConsistency(seen);
+          await options.reached(service, token);
+        }
+        const reply = await route(to, call, incoming.onGone);
+        return outgoing(to.service, reply, headersOf(request), incoming);
       } catch (error) {
         return refused(request, error, to.operation.id);
       }
@@ -265,9 +274,9 @@ function isNothing(body: unknown): boolean {
 /** `Accept` that names plain text before all else. */
 const TEXT_FIRST = /^\s*text\/plain\b/i;
 
-function outgoing(reply: Reply, headers: string[], incoming: Incoming): Outgoing {
+function outgoing(service: string, reply: Reply, headers: string[], incoming: Incoming): Outgoing {
   let { status } = reply;
-  if (reply.token !== undefined) headers.push('cardume-token', reply.token);
+  if (reply.token !== undefined) headers.push('cardume-token', consistencyHeader(service, reply.token));
   if (reply.headers !== undefined) {
     for (const name of Object.keys(reply.headers)) headers.push(name, reply.headers[name] as string);
   }

@@ -6,13 +6,14 @@ import type { Json } from '../base/json.ts';
 import { parseId, type Place } from '../base/id.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import type { Readers } from '../cqrs/readers.ts';
+import { decodeToken } from '../events/token.ts';
 import type { Peers } from '../sharding/peer.ts';
 import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
 import { decodeRows } from '../sharding/wire.ts';
 import type { Plan } from '../sharding/plan.ts';
-import { partitionKey, type Placement } from '../topology/partition.ts';
+import { partitionKey, placeOfKey, type Placement } from '../topology/partition.ts';
 import type { RegionName } from '../topology/topology.ts';
 import type { Hosted } from './hosted.ts';
 import { asJson, type Message, unpackState } from './message.ts';
@@ -85,6 +86,12 @@ export function openBus(options: BusOptions): Bus {
       const partition = partitionKey(place);
       if (home === here) return hosted.shardOf(service, partition).answered(partition, key);
       return ask(home, { kind: 'answered', service, partition, key });
+    },
+    async reached(service, token) {
+      const { partition } = decodeToken(token);
+      const home = homeOf(service, placeOfKey(partition));
+      if (home === here) return hosted.shardOf(service, partition).reached(token);
+      await ask(home, { kind: 'reached', service, token });
     },
     follow(of, id, afterVersion, signal): AsyncIterable<StreamEvent> {
       const place = parseId(id);

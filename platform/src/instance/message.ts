@@ -17,6 +17,7 @@ export type Message =
       readonly command: Typed;
       readonly options: SendOptions;
     }
+  | { readonly kind: 'reached'; readonly service: string; readonly token: string }
   | { readonly kind: 'load'; readonly service: string; readonly aggregate: string; readonly id: string }
   | { readonly kind: 'row'; readonly service: string; readonly table: string; readonly partition: number; readonly key: Row }
   | { readonly kind: 'answered'; readonly service: string; readonly partition: number; readonly key: IdempotencyKey }

@@ -3,6 +3,7 @@ import { unreachable } from '../base/assert.ts';
 import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Readers } from '../cqrs/readers.ts';
+import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import { encodeRows } from '../sharding/wire.ts';
 import { partitionKey } from '../topology/partition.ts';
@@ -26,6 +27,10 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
         const { service, aggregate, id, command, options } = message;
         const shard = hosted.shardOf(service, partitionKey(parseId(id)));
         return shard.send(aggregate, id, command, options) as Promise<unknown> as Promise<Json>;
+      }
+      case 'reached': {
+        const { partition } = decodeToken(message.token);
+        return hosted.shardOf(message.service, partition).reached(message.token).then(() => null);
       }
       case 'load':
         return load(message.service, message.aggregate, message.id);

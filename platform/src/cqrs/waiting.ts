@@ -1,0 +1,37 @@
+/** Waits until a shard has what a consistency token names: durable and in its read models. */
+import { CardumeError } from '../base/errors.ts';
+import type { Log } from '../events/log.ts';
+import { decodeToken } from '../events/token.ts';
+import type { Clock } from '../host/host.ts';
+
+const REACHED_MS_MAX = 2_000;
+
+/**
+ * @throws CardumeError `deadline-exceeded` when it does not come in time, `invalid-cursor` when the entry is of another
+ *   history, or of a partition that is not open here
+ */
+export async function reached(clock: Clock, log: Log, text: string): Promise<void> {
+  const token = decodeToken(text);
+  const position = (): number => log.heads().find((head) => head.partition === token.partition)?.position ?? -1;
+  if (position() < 0) throw new CardumeError('invalid-cursor', 'the token is of another place');
+  if (position() < token.position) await arrival();
+  const [entry] = await log.readPartition(token.partition, token.position - 1, 1);
+  if (token.position > 0 && entry?.epoch !== token.epoch) {
+    throw new CardumeError('invalid-cursor', 'the token names an entry that this history does not have');
+  }
+
+  function arrival(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const stop = log.onCommit(() => {
+        if (position() < token.position) return;
+        stop();
+        late.cancel();
+        resolve();
+      });
+      const late = clock.after(REACHED_MS_MAX, () => {
+        stop();
+        reject(new CardumeError('deadline-exceeded', `the state of the token did not arrive in ${REACHED_MS_MAX} ms`));
+      });
+    });
+  }
+}
