@@ -9,17 +9,13 @@ export interface LoadOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Ends after so many seconds, or after so many requests. */
   readonly duration?: number;
-  readonly amount?: number;
 }
 
 /** The part of autocannon's result that is read. */
 interface Result {
   readonly non2xx: number;
   readonly errors: number;
-  readonly duration: number;
-  readonly '2xx': number;
   readonly requests: { readonly average: number };
 }
 
@@ -29,7 +25,26 @@ export async function load(options: LoadOptions): Promise<number> {
   if (result.non2xx > 0 || result.errors > 0) {
     throw new Error(`${options.url}: ${result.non2xx} faulty answers, ${result.errors} errors`);
   }
-  return options.amount === undefined ? result.requests.average : result['2xx'] / result.duration;
+  return result.requests.average;
+}
+
+/**
+ * Resolves with the last of so many answers, not when autocannon notices: it looks once a second.
+ * @returns answers per second
+ */
+export function loadOf(amount: number, options: Omit<LoadOptions, 'duration'>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const begun = performance.now();
+    let answers = 0;
+    const run = autocannon({ ...options, amount }, (error: Error | null, { errors }: Result) => {
+      if (error !== null || errors > 0) reject(error ?? new Error(`${options.url}: ${errors} errors`));
+    }) as NodeJS.EventEmitter;
+    run.on('response', (_client: unknown, status: number) => {
+      if (status >= 300) reject(new Error(`${options.url}: answered ${status}`));
+      answers += 1;
+      if (answers === amount) resolve((amount / (performance.now() - begun)) * 1_000);
+    });
+  });
 }
 
 export function median(values: readonly number[]): number {

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BASELINE_PRODUCTS } from './baseline-shop.ts';
-import { load, median } from './load.ts';
+import { loadOf, median } from './load.ts';
 import { type Platform, startPlatform } from './platform.ts';
 
 const ROUNDS = 3;
@@ -71,11 +71,10 @@ async function openShop({ regions, staffToken, call }: Platform): Promise<Rounds
       const product = products[turn++ % products.length];
       const body = { lines: [{ product, quantity: 1 }], payment: { method: 'card', token: 'tok_approve' } };
       const begun = performance.now();
-      await load({
+      await loadOf(orders, {
         url: `${url}/orders`,
         method: 'POST',
         connections: CONNECTIONS,
-        amount: orders,
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
@@ -105,11 +104,10 @@ async function startBaselineProcess(): Promise<Rounds & { stop(): Promise<void> 
     async round(orders) {
       const product = 1 + (turn++ % BASELINE_PRODUCTS);
       const begun = performance.now();
-      await load({
+      await loadOf(orders, {
         url: `${url}/orders`,
         method: 'POST',
         connections: CONNECTIONS,
-        amount: orders,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ product, quantity: 1 }),
       });

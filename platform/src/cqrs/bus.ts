@@ -55,6 +55,8 @@ export function refer<State, Command extends Typed, Event extends Typed>(
 }
 
 export interface IdempotencyKey {
+  /** It was hardly ever used before: it is looked for only when the log refuses it. For keys that we make ourselves. */
+  readonly fresh?: boolean;
   /** Scope and key in one text, at most 200 bytes: principal, route, key. */
   readonly text: string;
   /** Digest of what was asked: the same key with another fingerprint is refused. */

@@ -1,5 +1,6 @@
 /** Events as they stand in the log: JSON without the type, personal fields sealed under the subject's key. */
 import type { Json } from '../base/json.ts';
+import type { Entry } from '../events/log.ts';
 import type { Cryptography } from '../host/cryptography.ts';
 import { personalFields } from '../privacy/personal.ts';
 import { openValue, sealValue } from '../privacy/sealing.ts';
@@ -43,4 +44,11 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
       return event;
     },
   };
+}
+
+/** The event of an entry with its personal fields as they are stored: sealed. */
+export function eventOf(entry: Pick<Entry, 'type' | 'data'>): Typed {
+  const event = JSON.parse(entry.data) as { type: string };
+  event.type = entry.type;
+  return event;
 }

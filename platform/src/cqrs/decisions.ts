@@ -191,6 +191,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         version: about.version + i + 1,
         type: event.type,
         data: kind.codec.encode(event, subject, key),
+        // Whoever listens gets personal fields as the log holds them: sealed.
+        ...(kind.codec.personal ? {} : { decided: event }),
         key: last ? (options.key?.text ?? null) : null,
         meta: last ? metaOf(options, { result }) : null,
         atMs: about.atMs,
@@ -266,12 +268,33 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       await other.catch(() => undefined);
       return (await find(partition, key)) ?? sendKeyed(kind, partition, id, command, send, key);
     }
-    const answer = find(partition, key).then((known) => known ?? decide(kind, partition, id, command, send));
+    const answer =
+      key.fresh === true
+        ? decideOnceForKey(kind, partition, id, command, send, key)
+        : find(partition, key).then((known) => known ?? decideOnceForKey(kind, partition, id, command, send, key));
     keysUnderWay.set(name, answer);
     try {
       return await answer;
     } finally {
       keysUnderWay.delete(name);
+    }
+  }
+
+  /** The log's unique index has the last word: a key that it knows already is answered from there. */
+  async function decideOnceForKey(
+    kind: Kind,
+    partition: number,
+    id: string,
+    command: Typed,
+    send: SendOptions,
+    key: IdempotencyKey,
+  ): Promise<Answer> {
+    try {
+      return await decide(kind, partition, id, command, send);
+    } catch (error) {
+      const known = error instanceof Answered ? await find(partition, key) : null;
+      if (known === null) throw error;
+      return known;
     }
   }
 
@@ -314,8 +337,13 @@ export function openDecisions(options: DecisionsOptions): Decisions {
 /** The batch fell with another's fault, or with ours: the command is to be decided again on what the log holds. */
 class Discarded extends Error {}
 
+/** The log has an answer under the key. */
+class Answered extends Error {}
+
 function again(error: unknown): never {
-  throw isCardumeError(error, 'conflict') ? new Discarded('decide again', { cause: error }) : error;
+  if (isCardumeError(error, 'conflict')) throw new Discarded('decide again', { cause: error });
+  if (isCardumeError(error, 'already-exists')) throw new Answered('the key has an answer', { cause: error });
+  throw error;
 }
 
 function metaOf(options: SendOptions, what: Meta): string | null {

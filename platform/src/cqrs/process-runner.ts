@@ -13,6 +13,7 @@ import type { Entry, Log } from '../events/log.ts';
 import type { Host, Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
 import type { Bus } from './bus.ts';
+import { eventOf } from './codec.ts';
 import type { ProcessCheckpoint } from './memory.ts';
 import type { Effect, Process } from './process.ts';
 
@@ -128,9 +129,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         process.startsOn.includes(entry.type) ||
         instances.has(nameOf(process, entry.stream));
       if (!concerned) continue;
-      const event = JSON.parse(entry.data) as Typed & { type: string };
-      event.type = entry.type;
-      foldInto(process, entry, event);
+      foldInto(process, entry, (entry.decided as Typed | undefined) ?? eventOf(entry));
     }
   }
 

@@ -6,12 +6,13 @@
  * folded again from the log. All healthy projections share one checkpoint per partition, so that a batch costs one
  * row per partition; one that halts keeps its own from then on.
  */
-import type { JsonObject } from '../base/json.ts';
 import type { Database, Disk, Statement } from '../host/disk.ts';
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import { createTable } from '../sharding/sql.ts';
 import type { Table } from '../sharding/table.ts';
+import type { Typed } from './aggregate.ts';
+import { eventOf } from './codec.ts';
 import type { Projection, RowsOf } from './projection.ts';
 import { type TableRows, tableRows } from './rows.ts';
 
@@ -51,7 +52,7 @@ export function openProjector(
   const halted = new Map<string, Halt>();
   let interest = reactionsByType(projections);
 
-  function apply(projection: Projection, entry: Entry, event: JsonObject): void {
+  function apply(projection: Projection, entry: Entry, event: Typed): void {
     const react = projection.on[entry.type] as React;
     for (const table of projection.tables) (rows.get(table.name) as TableRows).at(entry.partition);
     react(event as never, { stream: entry.stream, version: entry.version as number, atMs: entry.atMs }, rowsOf);
@@ -168,12 +169,6 @@ export function openProjector(
     fold,
     close: () => database.close(),
   };
-}
-
-function eventOf(entry: Entry): JsonObject {
-  const event = JSON.parse(entry.data) as { type?: string };
-  event.type = entry.type;
-  return event as JsonObject;
 }
 
 export function tablesOf(projections: readonly Projection[]): readonly Table[] {

@@ -175,6 +175,8 @@ test('a key has one effect and one answer: at once, later, after a restart; reje
   const replay = await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
   assert.deepEqual(replay, { ...(many[0] as object), replayed: true });
   assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  const fresh = await bank.send(id, { type: 'Deposit', amount: 5 }, { key: { ...key, fresh: true } });
+  assert.deepEqual(fresh, replay, 'a key that is taken for fresh, and is not');
   const other = { ...key, fingerprint: 'another body' };
   assert.equal(await rejectionOf(bank.send(id, { type: 'Deposit', amount: 1 }, { key: other })), 'idempotency-key-reused');
   assert.equal((await bank.state(id)).balance, 10);

@@ -22,6 +22,8 @@ export interface NewEntry {
   readonly key: string | null;
   /** Wall clock of the decision, milliseconds since 1970. */
   readonly atMs: number;
+  /** What `data` says, for listeners of `onCommit` in this process; never stored, absent in entries that were read. */
+  readonly decided?: object;
 }
 
 export interface Entry extends NewEntry {

@@ -1,7 +1,8 @@
 /** Reads, tokens, and live entries. */
 import assert from 'node:assert/strict';
-import { type Entry } from '../events/log.ts';
+import type { Entry } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
+import { until } from './host-case.ts';
 import { all, beside, event, events, fails, follow, type LogCases, names, P, Q, refusable, take } from './log-conformance-case.ts';
 
 const positions = (entries: readonly Entry[]): number[] => entries.map((entry) => entry.position);
@@ -71,14 +72,13 @@ export const reading: LogCases = {
     };
     const writing = beside(Promise.all(Array.from({ length: 20 }, (_, writer) => write(writer))));
     const read = async (startAfter: number, pauseEvery: number): Promise<void> => {
-      while ((log.heads().find((head) => head.partition === P)?.position ?? 0) < startAfter) {
-        await under.host.clock.sleep(1);
-      }
+      await until(under.host, () => (log.heads().find((head) => head.partition === P)?.position ?? 0) >= startAfter);
       const [last] = startAfter === 0 ? [] : await log.readPartition(P, startAfter - 1, 1);
       const reader = follow(log, P, last === undefined ? null : encodeToken(last));
       const seen: number[] = [];
-      while (seen.at(-1) !== total) {
-        seen.push(...positions(await take(reader, 1)));
+      for (let entry = await reader.next(); entry.done !== true; entry = await reader.next()) {
+        seen.push(entry.value.position);
+        if (seen.at(-1) === total) break;
         if (seen.length % pauseEvery === 0) await under.host.clock.sleep(1);
       }
       await reader.return?.();
@@ -96,7 +96,10 @@ export const reading: LogCases = {
     assert.equal((await first).value.position, 1);
     for (let i = 0; i < 30; i += 1) await log.append(P, events(`s${i + 1}`, 40));
     const seen: number[] = [];
-    while (seen.at(-1) !== 1_201) seen.push(...positions(await take(reader, 1)));
+    for (let entry = await reader.next(); entry.done !== true; entry = await reader.next()) {
+      seen.push(entry.value.position);
+      if (seen.at(-1) === 1_201) break;
+    }
     assert.deepEqual(seen, upTo(1_201, 2));
     await log.close();
   },

@@ -28,29 +28,31 @@ export interface Fulfilment {
   phase: 'new' | 'placed' | 'paying' | 'giving-back' | 'ended';
   /** Wall clock of the event that began the phase. */
   sinceMs: number;
+  /** What was ordered; null in an instance that a cancellation began. */
+  placed: OrderPlaced | null;
 }
 
 export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
   name: 'fulfilment',
   of: order,
   startsOn: ['OrderPlaced', 'CancellationRequested'],
-  initial: () => ({ phase: 'new', sinceMs: 0 }),
+  initial: () => ({ phase: 'new', sinceMs: 0, placed: null }),
 
   evolve(state, event, atMs) {
     const phase = phaseAfter(event);
     if (phase === null) return state;
-    return { phase, sinceMs: atMs };
+    return { phase, sinceMs: atMs, placed: event.type === 'OrderPlaced' ? event : state.placed };
   },
 
   ended: ({ phase }) => phase === 'ended',
 
-  react({ phase, sinceMs }, id): Effect<OrderCommand>[] {
+  react({ phase, sinceMs, placed }, id): Effect<OrderCommand>[] {
     switch (phase) {
       case 'placed': {
         const detail = 'it could not be fulfilled in time';
         const command = { type: 'Reject', reason: 'expired', detail, held: 'stock-and-payment' } as const;
         return [
-          { key: 'fulfil', kind: 'work', run: (work) => fulfil(id, work) },
+          { key: 'fulfil', kind: 'work', run: (work) => fulfil(id, placed as OrderPlaced, work) },
           { key: 'expire', kind: 'timer', atMs: sinceMs + orderOpenMsMax, command },
         ];
       }
@@ -63,7 +65,7 @@ export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
           held: 'stock-and-payment',
         } as const;
         return [
-          { key: 'await-payment', kind: 'work', run: (work) => awaitPayment(id, work) },
+          { key: 'await-payment', kind: 'work', run: (work) => awaitPayment(id, placed as OrderPlaced, work) },
           { key: 'payment-deadline', kind: 'timer', atMs: sinceMs + paymentPendingMsMax, command },
         ];
       }
@@ -94,8 +96,7 @@ function phaseAfter(event: OrderEvent): Fulfilment['phase'] | null {
   }
 }
 
-async function fulfil(id: string, work: Work): Promise<OrderCommand> {
-  const placed = await placedOrder(id, work);
+async function fulfil(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
   const short = await reserve(id, placed, work);
   if (short !== null) {
     const { detail, held } = short;
@@ -125,8 +126,7 @@ async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCo
   };
 }
 
-async function awaitPayment(id: string, work: Work): Promise<OrderCommand> {
-  const placed = await placedOrder(id, work);
+async function awaitPayment(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
   const { status, reference, reason } = await payments(work).status(id);
   if (status === 'approved') return sell(id, placed, reference ?? id, work);
   // A provider that has forgotten is asked again; the same key gives the same payment.
@@ -161,7 +161,7 @@ async function reserve(
   const refused: string[] = [];
   const wanted = quantities(placed);
   await sideBySide(wanted, async ([product, quantity]) => {
-    const refusal = await reserveOne(id, stockOf(product), quantity, work);
+    const refusal = await reserveOne(id, stockOf(product), quantity, work, true);
     if (refusal !== null) refused.push(`${product}: ${refusal}`);
   });
   if (refused.length === 0) return null;
@@ -170,9 +170,16 @@ async function reserve(
 
 const refusals: readonly ErrorCode[] = ['insufficient-stock', 'not-found'];
 
-/** @returns why the region has not enough, or null when it is reserved */
-async function reserveOne(id: string, at: string, quantity: number, { bus }: Work): Promise<string | null> {
-  const key = { text: `${id}/reserve/${at}`, fingerprint: String(quantity) };
+/** @param fresh it was hardly asked for before
+ * @returns why the region has not enough, or null when it is reserved */
+async function reserveOne(
+  id: string,
+  at: string,
+  quantity: number,
+  { bus }: Work,
+  fresh = false,
+): Promise<string | null> {
+  const key = { text: `${id}/reserve/${at}`, fingerprint: String(quantity), fresh };
   try {
     await bus.send(stock, at, { type: 'Reserve', order: id, quantity }, { key });
     return null;
@@ -198,11 +205,6 @@ async function giveBack(id: string, work: Work): Promise<OrderCommand> {
   if (status === 'rejected' && held === 'stock') return { type: 'Settle', payment: null };
   const { reference } = await (sold ? payments(work).refund(id) : payments(work).void(id));
   return { type: 'Settle', payment: reference };
-}
-
-async function placedOrder(id: string, { bus }: Work): Promise<OrderPlaced> {
-  const { state } = await bus.load(orders, id);
-  return state.placed as OrderPlaced;
 }
 
 function payments({ ports }: Work): Payments {

@@ -83,7 +83,7 @@ export const placeOrder = operation({
       if (first === null) throw error;
       return reply(first, context);
     }
-    return reply(await bus.send(orders, newId('ord', place), command, asked(context)), context);
+    return reply(await bus.send(orders, newId('ord', place), command, { ...asked(context), born: true }), context);
   },
 });
 

@@ -6,6 +6,10 @@ export async function sideBySide<Item>(
   act: (item: Item) => Promise<unknown>,
 ): Promise<void> {
   const waiting = [...items];
+  if (waiting.length === 1) {
+    await act(waiting[0] as Item);
+    return;
+  }
   const failures: unknown[] = [];
   let next = 0;
   const lane = async (): Promise<void> => {
