@@ -51,7 +51,7 @@ export default defineTopology({
   bounds: {
     batchEntriesMax: 4_096,
     queueEntriesMax: 50_000,
-    writerThreadsMax: 2,
+    writerThreadsMax: 1,
     readerThreadsMax: 1,
     readDeadlineMs: 5_000,
     aggregatesCachedMax: 50_000,

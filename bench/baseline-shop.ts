@@ -6,9 +6,8 @@
  *   node bench/baseline-shop.ts PORT FOLDER      prints its URL when it listens
  */
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { pathToFileURL } from 'node:url';
 import fastify from 'fastify';
 
 export interface Baseline {
@@ -113,7 +112,7 @@ export async function startBaseline(folder: string, port = 0): Promise<Baseline>
   };
 }
 
-if (import.meta.url === pathToFileURL(resolve(process.argv[1] ?? '')).href) {
+if (import.meta.main) {
   const [port, folder] = process.argv.slice(2);
   if (folder === undefined) throw new Error('usage: node bench/baseline-shop.ts PORT FOLDER');
   const baseline = await startBaseline(folder, Number(port));

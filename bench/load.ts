@@ -1,15 +1,15 @@
-/** HTTP load, as all benchmarks here apply it, and the figures that they quote. */
+/** HTTP load, as all benchmarks here apply it. The servers run in other processes than this. */
 // @ts-expect-error: the package has no types
 import autocannon from 'autocannon';
 
 export interface LoadOptions {
   readonly url: string;
   readonly connections: number;
+  /** Requests under way on one connection. */
   readonly pipelining?: number;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  readonly duration?: number;
 }
 
 /** The part of autocannon's result that is read. */
@@ -20,21 +20,17 @@ interface Result {
 }
 
 /** @returns answers per second; any faulty answer is an error */
-export async function load(options: LoadOptions): Promise<number> {
-  const result = (await autocannon(options)) as Result;
+export async function loadFor(seconds: number, options: LoadOptions): Promise<number> {
+  const result = (await autocannon({ ...options, duration: seconds })) as Result;
   if (result.non2xx > 0 || result.errors > 0) {
     throw new Error(`${options.url}: ${result.non2xx} faulty answers, ${result.errors} errors`);
   }
   return result.requests.average;
 }
 
-/**
- * Resolves with the last of so many answers, not when autocannon notices: it looks once a second.
- * @returns answers per second
- */
-export function loadOf(amount: number, options: Omit<LoadOptions, 'duration'>): Promise<number> {
+/** Resolves with the last of so many answers, not when autocannon notices: it looks once a second. */
+export function loadOf(amount: number, options: LoadOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const begun = performance.now();
     let answers = 0;
     const run = autocannon({ ...options, amount }, (error: Error | null, { errors }: Result) => {
       if (error !== null || errors > 0) reject(error ?? new Error(`${options.url}: ${errors} errors`));
@@ -42,12 +38,7 @@ export function loadOf(amount: number, options: Omit<LoadOptions, 'duration'>): 
     run.on('response', (_client: unknown, status: number) => {
       if (status >= 300) reject(new Error(`${options.url}: answered ${status}`));
       answers += 1;
-      if (answers === amount) resolve((amount / (performance.now() - begun)) * 1_000);
+      if (answers === amount) resolve();
     });
   });
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
 }

@@ -1,7 +1,10 @@
 /**
  * What the event log costs over its engine: events a second of `openLog` (checksums, fence, threads, group commit)
- * against plain `node:sqlite` that inserts the same rows under the same unique index. Both commit 128 rows at a time
- * at synchronous=FULL on the same disk, in alternating rounds; the ratio is the median of the rounds' ratios.
+ * against plain `node:sqlite` that inserts the same rows under the same unique index, 128 rows a commit at
+ * synchronous=FULL, on the same disk, in alternating rounds. Ratios are medians of the rounds' ratios.
+ *
+ * The reference keys its rows by (partition, position), as one would write it; the second figure's keys them by the
+ * single number that the log itself uses (events/spot.ts).
  *
  *   node tools/launch.mjs bench/log-append.ts
  */
@@ -13,7 +16,9 @@ import { newId } from '../platform/src/base/id.ts';
 import { openLog, openWriterPool } from '../platform/src/events/events.ts';
 import type { NewEntry } from '../platform/src/events/log.ts';
 import { TABLES } from '../platform/src/events/schema.ts';
+import { spotOf } from '../platform/src/events/spot.ts';
 import { realHost } from '../platform/src/host/real.ts';
+import { compared, type Figure, type Say } from './figure.ts';
 
 const ROUNDS = 7;
 const BATCH_ENTRIES = 128;
@@ -22,16 +27,23 @@ const CALLERS = 512;
 const STREAMS_PER_CALLER = 12;
 const EVENTS_PER_STREAM = 4;
 const PARTITIONS = 8;
-export const EVENTS = CALLERS * STREAMS_PER_CALLER * EVENTS_PER_STREAM;
+const EVENTS = CALLERS * STREAMS_PER_CALLER * EVENTS_PER_STREAM;
 
-export interface LogAppendResult {
-  /** Events a second, median. */
+interface Round {
   readonly ours: number;
   readonly reference: number;
-  /** Median over the rounds of ours / reference. */
-  readonly ratio: number;
-  readonly rounds: readonly { readonly ours: number; readonly reference: number }[];
+  readonly referenceSameLayout: number;
 }
+
+const PLAIN = TABLES.replace(
+  'spot     INTEGER PRIMARY KEY',
+  'partition INTEGER NOT NULL, position INTEGER NOT NULL',
+).replace(
+  /checksum BLOB {4}NOT NULL\s+\)/,
+  'checksum BLOB NOT NULL, PRIMARY KEY (partition, position)) WITHOUT ROWID',
+);
+if (!PLAIN.includes('PRIMARY KEY (partition, position))'))
+  throw new Error('the schema has changed: adapt PLAIN');
 
 const host = realHost();
 
@@ -78,7 +90,7 @@ async function oursOnce(folder: string): Promise<number> {
   return EVENTS / seconds;
 }
 
-function referenceOnce(folder: string): number {
+function referenceOnce(folder: string, sameLayout: boolean): number {
   const rows: (string | number | null | Uint8Array)[][] = [];
   const positions = new Array<number>(PARTITIONS).fill(0);
   const streams = Array.from({ length: CALLERS }, (_, i) => streamsOf(i % PARTITIONS, STREAMS_PER_CALLER));
@@ -89,18 +101,22 @@ function referenceOnce(folder: string): number {
         const position = (positions[partition] as number) + 1;
         positions[partition] = position;
         const { stream, type, data, meta, key, atMs } = entryOf(streams[caller]?.[s] as string, version);
-        rows.push([partition, position, 1, stream, version, type, data, meta, key, atMs, host.random.bytes(16)]);
+        const where = sameLayout ? [spotOf(partition, position)] : [partition, position];
+        rows.push([...where, 1, stream, version, type, data, meta, key, atMs, host.random.bytes(16)]);
       }
     }
   }
-  const database = new DatabaseSync(join(folder, 'reference.db'));
+  const database = new DatabaseSync(join(folder, `reference-${sameLayout}.db`));
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
-  database.exec(TABLES);
-  const insert = database.prepare('INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  database.exec(sameLayout ? TABLES : PLAIN);
+  const insert = database.prepare(
+    `INSERT INTO entries VALUES (${(rows[0] ?? []).map(() => '?').join(', ')})`,
+  );
   const startMs = performance.now();
   for (let from = 0; from < rows.length; from += BATCH_ENTRIES) {
     database.exec('BEGIN IMMEDIATE');
-    for (let i = from; i < Math.min(from + BATCH_ENTRIES, rows.length); i += 1) insert.run(...(rows[i] ?? []));
+    for (let i = from; i < Math.min(from + BATCH_ENTRIES, rows.length); i += 1)
+      insert.run(...(rows[i] ?? []));
     database.exec('COMMIT');
   }
   const seconds = (performance.now() - startMs) / 1000;
@@ -108,36 +124,44 @@ function referenceOnce(folder: string): number {
   return EVENTS / seconds;
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-}
-
-export async function run(): Promise<LogAppendResult> {
-  const rounds: { ours: number; reference: number }[] = [];
+export async function run(say: Say = () => {}): Promise<Figure[]> {
+  const rounds: Round[] = [];
   for (let round = -1; round < ROUNDS; round += 1) {
+    say(round < 0 ? 'warms up' : `round ${round + 1} of ${ROUNDS}`);
     const folder = mkdtempSync(join(tmpdir(), 'cardume-bench-'));
     try {
-      // Who begins changes with each round; the first warms up.
-      const first = round % 2 === 0 ? referenceOnce(folder) : 0;
-      const ours = await oursOnce(folder);
-      const reference = first || referenceOnce(folder);
-      if (round >= 0) rounds.push({ ours, reference });
+      const found = { ours: 0, reference: 0, referenceSameLayout: 0 };
+      const steps: (() => Promise<void>)[] = [
+        async () => {
+          found.ours = await oursOnce(folder);
+        },
+        async () => {
+          found.reference = referenceOnce(folder, false);
+        },
+        async () => {
+          found.referenceSameLayout = referenceOnce(folder, true);
+        },
+      ];
+      if (round % 2 === 0) steps.reverse(); // who begins changes with each round
+      for (const step of steps) await step();
+      if (round >= 0) rounds.push(found); // the first warms up
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  return {
-    ours: median(rounds.map((round) => round.ours)),
-    reference: median(rounds.map((round) => round.reference)),
-    ratio: median(rounds.map((round) => round.ours / round.reference)),
-    rounds,
-  };
+  const figure = (
+    reference: 'reference' | 'referenceSameLayout',
+    beside: string,
+  ): Omit<Figure, 'target'> => ({
+    name: 'log appends',
+    unit: 'events/s',
+    ...compared(rounds.map((round) => ({ ours: round.ours, reference: round[reference] }))),
+    beside,
+  });
+  return [
+    { ...figure('reference', 'node:sqlite, 128 rows a commit'), target: { atLeast: 0.6 } },
+    { ...figure('referenceSameLayout', "the same, in the log's row layout"), target: null },
+  ];
 }
 
-if (import.meta.main) {
-  const { ours, reference, ratio, rounds } = await run();
-  for (const round of rounds) {
-    console.log(`  ${Math.round(round.ours)} / ${Math.round(round.reference)} = ${(round.ours / round.reference).toFixed(2)}`);
-  }
-  console.log(`log: ${Math.round(ours)} events/s, node:sqlite: ${Math.round(reference)} events/s, ratio ${ratio.toFixed(2)}`);
-}
+if (import.meta.main) console.log(await run(console.error));

@@ -2,128 +2,129 @@
  * Orders confirmed per second: `POST /orders` of one line on a region's own port with everything on (token,
  * validation, price, reservation, payment, projections, metrics), counted from the first request until the last order
  * is confirmed, beside a hand-written endpoint that does its work in one transaction (baseline-shop.ts). Both are
- * durable when they answer; they take turns, and the medians are compared.
+ * durable when they answer; they take turns.
  *
- *   node bench/orders.ts
+ *   node tools/launch.mjs bench/orders.ts
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { BASELINE_PRODUCTS } from './baseline-shop.ts';
-import { loadOf, median } from './load.ts';
-import { type Platform, startPlatform } from './platform.ts';
+import { compared, type Figure, type Say } from './figure.ts';
+import { loadOf } from './load.ts';
+import { call, type Platform, startPlatform } from './platform.ts';
+import { startServer } from './server.ts';
 
 const ROUNDS = 3;
 const ORDERS_A_ROUND = 20_000;
+const ORDERS_TO_WARM_UP = 5_000;
 const CONNECTIONS = 64;
+const PRODUCTS = 50;
 const REGION = 'us-east';
-const PORT = 18_080;
+const CONFIRMED_MS_MAX = 120_000;
 
-export interface OrdersResult {
-  readonly oursPerS: number;
-  readonly baselinePerS: number;
-  readonly ratio: number;
-}
-
-export async function run(rounds = ROUNDS, orders = ORDERS_A_ROUND): Promise<OrdersResult> {
-  const platform = await startPlatform(PORT);
-  const baseline = await startBaselineProcess();
+export async function run(platform: Platform, say: Say = () => {}): Promise<Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'cardume-baseline-'));
+  const baseline = await startServer('baseline-shop.ts', '0', folder);
   try {
     const shop = await openShop(platform);
-    await shop.round(2_000);
-    await baseline.round(2_000);
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    for (let round = 0; round < rounds; round += 1) {
-      ours.push(await shop.round(orders));
-      theirs.push(await baseline.round(orders));
+    const rounds: { ours: number; reference: number }[] = [];
+    for (let round = -1; round < ROUNDS; round += 1) {
+      const orders = round < 0 ? ORDERS_TO_WARM_UP : ORDERS_A_ROUND;
+      say(round < 0 ? 'warms up' : `round ${round + 1} of ${ROUNDS}, ${orders} orders each`);
+      const baselineOnce = (): Promise<number> => perSecond(orders, () => ask(baseline.url, orders, round));
+      const first = round % 2 === 0 ? await baselineOnce() : 0; // who begins changes with each round
+      const ours = await perSecond(orders, () => shop.confirm(orders, round));
+      const reference = first || (await baselineOnce());
+      if (round >= 0) rounds.push({ ours, reference });
     }
-    const [oursPerS, baselinePerS] = [median(ours), median(theirs)];
-    return { oursPerS, baselinePerS, ratio: oursPerS / baselinePerS };
+    return [
+      {
+        name: 'orders confirmed',
+        unit: 'orders/s',
+        ...compared(rounds),
+        target: { atLeast: 2 },
+        beside: 'hand-written Fastify + node:sqlite',
+      },
+    ];
   } finally {
     await baseline.stop();
-    await platform.stop();
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
-interface Rounds {
-  /** @returns orders finished per second */
-  round(orders: number): Promise<number>;
+async function perSecond(count: number, work: () => Promise<void>): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return (count / (performance.now() - begun)) * 1_000;
 }
 
-async function openShop({ regions, staffToken, call }: Platform): Promise<Rounds> {
-  const url = regions[REGION] as string;
+function ask(url: string, orders: number, round: number): Promise<void> {
+  return loadOf(orders, {
+    url: `${url}/orders`,
+    method: 'POST',
+    connections: CONNECTIONS,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ product: 1 + ((round + BASELINE_PRODUCTS) % BASELINE_PRODUCTS), quantity: 1 }),
+  });
+}
+
+interface Shop {
+  /** Places so many orders and waits until all are confirmed. */
+  confirm(orders: number, round: number): Promise<void>;
+}
+
+async function openShop({ urlOf, staffToken }: Platform): Promise<Shop> {
+  const url = urlOf(REGION);
   const products: string[] = [];
-  for (let i = 0; i < 50; i += 1) {
-    const body = { sku: `BENCH-${i}`, name: `Product ${i}`, category: 'bench', price: { amount: '2.55', currency: 'GBP' } };
+  for (let i = 0; i < PRODUCTS; i += 1) {
+    const price = { amount: '2.55', currency: 'GBP' };
+    const body = { sku: `BENCH-${i}`, name: `Product ${i}`, category: 'bench', price };
     const { id } = await call<{ id: string }>('POST', `${url}/products`, staffToken, body);
     await call('POST', `${url}/products/${id}/stock`, staffToken, { region: REGION, quantity: 100_000_000 });
     products.push(id);
   }
-  const registration = { email: 'bench@example.com', password: 'a-very-long-password', name: 'Bench', country: 'US' };
+  const password = 'a-very-long-password';
+  const registration = { email: 'bench@example.com', password, name: 'Bench', country: 'US' };
   const { token } = await call<{ token: string }>('POST', `${url}/users`, null, registration);
-  let turn = 0;
   let placed = 0;
+
+  async function confirmed(): Promise<number> {
+    const report = `${url}/orders/reports/revenue?by=country`;
+    const { rows } = await call<{ rows: { orders: number }[] }>('GET', report, staffToken);
+    return rows.reduce((sum, row) => sum + row.orders, 0);
+  }
+
   return {
-    async round(orders) {
-      const product = products[turn++ % products.length];
-      const body = { lines: [{ product, quantity: 1 }], payment: { method: 'card', token: 'tok_approve' } };
+    async confirm(orders, round) {
+      const product = products[(round + PRODUCTS) % PRODUCTS];
       const begun = performance.now();
       await loadOf(orders, {
         url: `${url}/orders`,
         method: 'POST',
         connections: CONNECTIONS,
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
+        body: JSON.stringify({
+          lines: [{ product, quantity: 1 }],
+          payment: { method: 'card', token: 'tok_approve' },
+        }),
       });
       placed += orders;
-      for (;;) {
-        const report = await call<{ rows: { orders: number }[] }>('GET', `${url}/orders/reports/revenue?by=country`, staffToken);
-        const confirmed = report.rows.reduce((sum, row) => sum + row.orders, 0);
-        if (confirmed === placed) break;
-        if (performance.now() - begun > 120_000) throw new Error(`${confirmed} of ${placed} orders are confirmed after 120 s`);
+      for (let count = await confirmed(); count !== placed; count = await confirmed()) {
+        if (performance.now() - begun > CONFIRMED_MS_MAX) {
+          throw new Error(`${count} of ${placed} orders are confirmed after ${CONFIRMED_MS_MAX} ms`);
+        }
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
-      return orders / ((performance.now() - begun) / 1_000);
     },
   };
 }
 
-async function startBaselineProcess(): Promise<Rounds & { stop(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'cardume-baseline-'));
-  const script = fileURLToPath(new URL('./baseline-shop.ts', import.meta.url));
-  const child = spawn(process.execPath, [script, '0', folder], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', (line: Buffer) => resolve(line.toString().trim()));
-    child.once('exit', (code) => reject(new Error(`the baseline ended with ${code}`)));
-  });
-  let turn = 0;
-  return {
-    async round(orders) {
-      const product = 1 + (turn++ % BASELINE_PRODUCTS);
-      const begun = performance.now();
-      await loadOf(orders, {
-        url: `${url}/orders`,
-        method: 'POST',
-        connections: CONNECTIONS,
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ product, quantity: 1 }),
-      });
-      return orders / ((performance.now() - begun) / 1_000);
-    },
-    async stop() {
-      child.kill('SIGTERM');
-      await new Promise((resolve) => child.once('exit', resolve));
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { oursPerS, baselinePerS, ratio } = await run();
-  process.stdout.write(
-    `orders confirmed ${Math.round(oursPerS)}/s, baseline ${Math.round(baselinePerS)}/s, ratio ${ratio.toFixed(2)}\n`,
-  );
+if (import.meta.main) {
+  const platform = await startPlatform();
+  try {
+    console.log(await run(platform, console.error));
+  } finally {
+    await platform.stop();
+  }
 }

@@ -4,66 +4,99 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import written from '../cardume.config.ts';
+import { moved } from '../cli/src/configuration.ts';
+import type { Topology } from '../platform/src/topology/topology.ts';
 
 export interface Platform {
+  /** With the ports that it listens on. */
+  readonly topology: Topology;
   readonly edge: string;
-  /** URL by region. */
-  readonly regions: Readonly<Record<string, string>>;
+  urlOf(region: string): string;
   readonly staffToken: string;
-  /** Sends JSON, expects a 2xx answer. */
-  call<T>(method: string, url: string, token: string | null, body?: unknown): Promise<T>;
+  /** Of the supervisor; the regions are its children. */
+  readonly processId: number;
   stop(): Promise<void>;
 }
 
-const CLI = fileURLToPath(new URL('../cli/src/cardume.ts', import.meta.url));
+export interface PlatformOptions {
+  /** With the demonstration's catalogue and customer. */
+  readonly demo?: boolean;
+}
+
+const house = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const CLI = house('cli/src/cardume.ts');
+/** The edge's; those of the regions keep their distance to it. Beside those of `npm start` and of the tests. */
+const PORT = 21_080;
 const START_MS_MAX = 30_000;
 
-export async function startPlatform(port: number): Promise<Platform> {
+export async function startPlatform({ demo = false }: PlatformOptions = {}): Promise<Platform> {
   const folder = await mkdtemp(join(tmpdir(), 'cardume-bench-'));
-  const options = ['--port', String(port), '--data', folder];
-  const child = spawn(process.execPath, [CLI, 'start', ...options, '--no-demo', '--json'], {
+  const place = ['--config', house('cardume.config.ts'), '--data', folder];
+  const how = ['--port', String(PORT), '--json', ...(demo ? [] : ['--no-demo'])];
+  const child = spawn(process.execPath, [CLI, 'start', ...how, ...place], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, CARDUME_LOG_LEVEL: 'info' },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await new Promise<void>((resolve, reject) => {
-    let text = '';
-    const late = setTimeout(() => reject(new Error(`the platform was not ready in ${START_MS_MAX} ms`)), START_MS_MAX);
-    child.once('exit', (code) => reject(new Error(`the platform ended with ${code}:\n${text}`)));
-    child.stdout.on('data', (chunk: Buffer) => {
-      text = `${text}${chunk.toString()}`.slice(-10_000);
-      if (!text.includes('all regions are ready')) return;
-      clearTimeout(late);
-      resolve();
-    });
-  });
-  const staffToken = await token(folder);
-  const base = `http://127.0.0.1:`;
-  return {
-    edge: `${base}${port}`,
-    regions: { 'us-east': `${base}${port + 1}`, 'us-west': `${base}${port + 2}`, 'eu-west': `${base}${port + 3}` },
-    staffToken,
-    async call<T>(method: string, url: string, bearer: string | null, body?: unknown): Promise<T> {
-      const response = await fetch(url, {
-        method,
-        headers: { ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  async function stop(): Promise<void> {
+    child.kill('SIGTERM');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let text = '';
+      const late = setTimeout(
+        () => reject(new Error(`the platform was not ready in ${START_MS_MAX} ms:\n${text}`)),
+        START_MS_MAX,
+      );
+      child.once('exit', (code) => reject(new Error(`the platform ended with ${code}:\n${text}`)));
+      child.stdout.on('data', (chunk: Buffer) => {
+        text = `${text}${chunk.toString()}`.slice(-10_000);
+        if (!text.includes('all regions are ready')) return;
+        clearTimeout(late);
+        resolve();
       });
-      const text = await response.text();
-      if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
-      return JSON.parse(text) as T;
-    },
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+    });
+    const topology = moved(written, PORT);
+    return {
+      topology,
+      edge: `http://${topology.edge.host}:${topology.edge.port}`,
+      urlOf(region) {
+        const { host, port } = topology.regions[region] as Topology['regions'][string];
+        return `http://${host}:${port}`;
+      },
+      staffToken: await staffToken(place),
+      processId: child.pid as number,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
-async function token(folder: string): Promise<string> {
-  const child = spawn(process.execPath, [CLI, 'token', '--role', 'staff', '--data', folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function staffToken(place: readonly string[]): Promise<string> {
+  const child = spawn(process.execPath, [CLI, 'token', '--role', 'staff', ...place], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
   for await (const chunk of child.stdout) text += String(chunk);
   return text.trim();
+}
+
+/** Sends JSON, expects a 2xx answer of JSON. */
+export async function call<T>(method: string, url: string, token: string | null, body?: unknown): Promise<T> {
+  const response = await fetch(url, {
+    method,
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+  return JSON.parse(text) as T;
 }

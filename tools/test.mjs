@@ -1,7 +1,7 @@
 /** Runs the tests: all of the house, or the files and flags given (`npm test -- platform/src/base/id.test.ts`). */
 import { launch } from './launch.mjs';
 
-const everything = '{platform,shop,cli,sim,bench,tidy,tools}/**/*.test.ts';
+const everything = '{platform,shop,cli,sim,bench,docs,tidy,tools}/**/*.test.ts';
 const given = process.argv.slice(2);
 const files = given.some((argument) => !argument.startsWith('-')) ? [] : [everything];
 

@@ -103,6 +103,12 @@ program
   .action(run(async () => (await import('./commands/instance.ts')).instance));
 
 program
+  .command('warm', { hidden: true })
+  .description('Fill the cache of compiled modules (`start` does it before its first run).')
+  .addOption(configOption())
+  .action(run(async () => (await import('./commands/warm.ts')).warm));
+
+program
   .command('token')
   .description('Print an access token made with the secrets on this machine.')
   .addOption(new Option('--role <role>', 'whose rights').choices(['staff', 'customer']).makeOptionMandatory())

@@ -261,7 +261,8 @@ export class Rehearsal {
     const attempted = async (): Promise<void> => {
       try {
         if (effect.kind === 'timer') return void (await send(effect.command));
-        const command = await effect.run({ bus: this.bus, ports: this.ports, key, nowMs: this.nowMs });
+        const work = { bus: this.bus, ports: this.ports, key, again: true, nowMs: this.nowMs };
+        const command = await effect.run(work);
         if (command !== null) await send(command);
       } catch (error) {
         if (!isCardumeError(error) || !errors[error.code].retryable) throw error;

@@ -18,6 +18,8 @@ const rim: Readonly<Record<string, string>> = {
     "streams the import's files and appends to its journal; host.disk has whole files only",
   'cli/src/supervisor/child.ts':
     "both ends of the channel between the supervisor and a region's process; the host has no processes",
+  'shop/src/cluster.fixture.ts':
+    "the tests' machine: a temporary folder, an HTTP client, and the sockets that a killed region loses",
   'cli/src/cardume.ts': 'the entry of the command line: arguments, exit code, signals of its own process',
 };
 

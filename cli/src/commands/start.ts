@@ -9,7 +9,7 @@ import { banner } from '../supervisor/banner.ts';
 import { checkPorts, claimFolder } from '../supervisor/claims.ts';
 import { seedDemo } from '../supervisor/demo.ts';
 import { supervise } from '../supervisor/supervisor.ts';
-import { issueToken } from '../token.ts';
+import { warmUp } from '../supervisor/warmth.ts';
 
 export interface StartOptions extends Overrides {
   /** Regions to run here; all when left out. */
@@ -21,11 +21,6 @@ export interface StartOptions extends Overrides {
 
 const ENTRY = fileURLToPath(new URL('../cardume.ts', import.meta.url));
 
-/**
- * Small young generations: three idle regions must fit into a laptop's memory. Measured in docs/decisions/0006.
- */
-const NODE_FLAGS = ['--max-semi-space-size=16'];
-
 /** @returns the exit code */
 export async function start(shell: Shell, options: StartOptions): Promise<number> {
   const configuration = await openConfiguration(shell, options);
@@ -36,13 +31,17 @@ export async function start(shell: Shell, options: StartOptions): Promise<number
     await checkPorts(shell.host, topology, regions);
     const secrets = await openSecrets(shell.host, dataFolder);
     const cache = shell.host.env.get('NODE_COMPILE_CACHE') ?? join(dataFolder, 'compile-cache');
+    const environment = { NODE_COMPILE_CACHE: resolve(shell.folder, cache) };
+    await warmUp(shell.host, environment.NODE_COMPILE_CACHE, {
+      command: [ENTRY, 'warm', '--config', configuration.file],
+      environment,
+    });
     return await supervise({
       shell,
       topology,
       regions,
       json: options.json ?? false,
-      nodeFlags: NODE_FLAGS,
-      environment: { NODE_COMPILE_CACHE: resolve(cache) },
+      environment,
       command: (region) => [
         ENTRY,
         'instance',
@@ -52,7 +51,10 @@ export async function start(shell: Shell, options: StartOptions): Promise<number
       async onReady(edge, log) {
         const url = `http://${edge.address.host}:${edge.address.port}`;
         const wantsDemo = options.demo && regions.length === Object.keys(topology.regions).length;
-        const staffToken = issueToken(shell.host, topology, secrets, { id: 'operator', role: 'staff' }).token;
+        const staffToken = async (): Promise<string> => {
+          const { issueToken } = await import('../token.ts'); // 10 MB, at the first start only
+          return issueToken(shell.host, topology, secrets, { id: 'operator', role: 'staff' }).token;
+        };
         const demo = wantsDemo
           ? await seedDemo({ host: shell.host, url, staffToken, regions, dataFolder }).catch(
               (error: unknown) => {

@@ -18,9 +18,8 @@ export type Report =
 export type Order = { readonly kind: 'drain' };
 
 export interface ChildOptions {
-  /** Script and its arguments, after the flags of Node. */
+  /** Script and its arguments. */
   readonly command: readonly string[];
-  readonly nodeFlags: readonly string[];
   /** Added to the environment of this process. */
   readonly environment: Readonly<Record<string, string>>;
   readonly onReport: (report: Report) => void;
@@ -37,7 +36,7 @@ export interface Child {
 }
 
 export function startChild(options: ChildOptions): Child {
-  const child = spawn(process.execPath, [...options.nodeFlags, ...options.command], {
+  const child = spawn(process.execPath, options.command, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...options.environment },
   });

@@ -43,7 +43,7 @@ export async function seedDemo(args: {
   readonly host: Host;
   /** Where the API answers. */
   readonly url: string;
-  readonly staffToken: string;
+  readonly staffToken: () => Promise<string>;
   readonly regions: readonly string[];
   readonly dataFolder: string;
 }): Promise<Demo> {
@@ -52,7 +52,7 @@ export async function seedDemo(args: {
   const known = await host.disk.read(path);
   if (known !== null) return JSON.parse(Buffer.from(known).toString()) as Demo;
 
-  const api = openApi(args.url, args.staffToken, 16, 15_000);
+  const api = openApi(args.url, await args.staffToken(), 16, 15_000);
   const never = new AbortController();
   const bounds = { patienceMs: 10_000, backoffMsMin: 50, backoffMsMax: 500, brokenAttemptsMax: 3 };
   const patience = openPatience({

@@ -100,7 +100,6 @@ async function run(t: TestContext, behaviours: Readonly<Record<string, string>>)
     topology,
     regions: names,
     json: false,
-    nodeFlags: [],
     environment: {},
     command: (name) => [stub, name, String(topology.regions[name]?.port), behaviours[name] as string],
     onReady: async () => ready.resolve(),
@@ -234,7 +233,7 @@ import { realHost } from ${JSON.stringify(import.meta.resolve('cardume/host/real
 const topology = ${JSON.stringify(topology)};
 await supervise({
   shell: { host: realHost(), folder: '', colour: false, print() {}, complain() {}, onSignal() {}, exit: process.exit, supervision: null },
-  topology, regions: Object.keys(topology.regions), json: false, nodeFlags: [], environment: {},
+  topology, regions: Object.keys(topology.regions), json: false, environment: {},
   command: (name) => [${JSON.stringify(stub)}, name, String(topology.regions[name].port), 'stubborn'],
   onReady: async () => console.log('ready'),
 });

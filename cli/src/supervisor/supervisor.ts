@@ -1,5 +1,5 @@
 /**
- * Three regions on one machine: a process each, the edge in this one (it saves a process's 45 MB), one stream of log
+ * Three regions on one machine: a process each, the edge in this one (it saves a bare process's 40 MB), one stream of log
  * lines. It owns no data: killed at any moment, it leaves nothing behind that the next start would trip over.
  */
 import { type Edge, startEdge } from 'cardume/edge';
@@ -18,7 +18,6 @@ export interface SupervisorOptions {
   readonly regions: readonly string[];
   /** Script and arguments of a region's process. */
   readonly command: (region: string) => readonly string[];
-  readonly nodeFlags: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   /** Log lines stay JSON. */
   readonly json: boolean;

@@ -78,7 +78,10 @@ const UNIQUE_AT = 8;
 /** @throws CardumeError `not-found` when the text is not an id (of that type) */
 export function parseId(id: string, type?: string): ParsedId {
   if (!isId(id) || (type !== undefined && !id.startsWith(type))) {
-    throw new CardumeError('not-found', `'${id.slice(0, 80)}' is not an id${type ? ` of type '${type}'` : ''}`);
+    throw new CardumeError(
+      'not-found',
+      `'${id.slice(0, 80)}' is not an id${type ? ` of type '${type}'` : ''}`,
+    );
   }
   return { type: id.slice(0, 3), scope: digit(id, 4), partition: digit(id, 5) * 32 + digit(id, 6) };
 }

@@ -18,7 +18,9 @@ const decimalsByCurrency = new Map<string, number>();
 export function currencyDecimals(currency: string): number {
   let decimals = decimalsByCurrency.get(currency);
   if (decimals === undefined) {
-    decimals = new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2;
+    decimals =
+      new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ??
+      2;
     if (decimalsByCurrency.size < 400) decimalsByCurrency.set(currency, decimals);
   }
   return decimals;
@@ -34,7 +36,8 @@ export function currencyDecimals(currency: string): number {
 export function parseAmount(amount: string, decimals: number, path: string): number {
   const match = DECIMAL.exec(amount);
   const fraction = match?.[2] ?? '';
-  if (match === null) throw fault(path, `expected a decimal number as text such as "2.55", got "${amount.slice(0, 40)}"`);
+  if (match === null)
+    throw fault(path, `expected a decimal number as text such as "2.55", got "${amount.slice(0, 40)}"`);
   if (fraction.length > decimals) throw fault(path, `expected at most ${decimals} decimals, got "${amount}"`);
   const e4 = Number(match[1] as string) * 10_000 + Number(fraction.padEnd(DECIMALS_MAX, '0'));
   if (e4 > AMOUNT_E4_MAX) throw fault(path, 'expected an amount of at most 900 billion');

@@ -10,7 +10,12 @@ import type { Service } from './service.ts';
 export type AccountEvent =
   | { readonly type: 'Opened'; readonly owner: string }
   | { readonly type: 'Deposited'; readonly amount: number }
-  | { readonly type: 'TransferStarted'; readonly to: string; readonly amount: number; readonly transfer: number }
+  | {
+      readonly type: 'TransferStarted';
+      readonly to: string;
+      readonly amount: number;
+      readonly transfer: number;
+    }
   | { readonly type: 'TransferDone'; readonly transfer: number }
   | { readonly type: 'Broken' };
 
@@ -48,7 +53,9 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
     if (state.owner === null) return reject('not-found', 'there is no such account');
     switch (command.type) {
       case 'Deposit':
-        return accept([{ type: 'Deposited', amount: command.amount }], { balance: state.balance + command.amount });
+        return accept([{ type: 'Deposited', amount: command.amount }], {
+          balance: state.balance + command.amount,
+        });
       case 'Withdraw':
         if (command.amount > state.balance) return reject('conflict', `the balance is ${state.balance}`);
         return accept([{ type: 'Deposited', amount: -command.amount }]);
@@ -58,7 +65,9 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
           { type: 'TransferStarted', to: command.to, amount: command.amount, transfer: state.transfers + 1 },
         ]);
       case 'FinishTransfer':
-        return accept(state.open.has(command.transfer) ? [{ type: 'TransferDone', transfer: command.transfer }] : []);
+        return accept(
+          state.open.has(command.transfer) ? [{ type: 'TransferDone', transfer: command.transfer }] : [],
+        );
       case 'Break':
         return accept([{ type: 'Broken' }]);
     }
@@ -103,7 +112,9 @@ export const transfers = process<Map<number, { to: string; amount: number }>, Ac
       async run({ bus, ports, key }) {
         await (ports.beforeDeposit as (() => Promise<void>) | undefined)?.();
         const deposit = { type: 'Deposit', amount } as const;
-        await bus.send({ service: 'bank', aggregate: 'account' }, to, deposit, { key: { text: key, fingerprint: '' } });
+        await bus.send({ service: 'bank', aggregate: 'account' }, to, deposit, {
+          key: { text: key, fingerprint: '' },
+        });
         return { type: 'FinishTransfer', transfer };
       },
     })),
@@ -116,15 +127,22 @@ export const balances: Table = {
   indexes: [['balance']],
 };
 
-export const owners: Table = { name: 'owners', columns: { id: 'text', owner: 'text' }, key: ['id'], indexes: [] };
+export const owners: Table = {
+  name: 'owners',
+  columns: { id: 'text', owner: 'text' },
+  key: ['id'],
+  indexes: [],
+};
 
 const balanceList = projection<AccountEvent>({
   name: 'balance-list',
   tables: [balances],
   on: {
     Opened: (_event, { stream }, rows) => rows(balances).put({ id: stream, balance: 0, deposits: 0 }),
-    Deposited: ({ amount }, { stream }, rows) => rows(balances).add({ id: stream }, { balance: amount, deposits: 1 }),
-    TransferStarted: ({ amount }, { stream }, rows) => rows(balances).add({ id: stream }, { balance: -amount }),
+    Deposited: ({ amount }, { stream }, rows) =>
+      rows(balances).add({ id: stream }, { balance: amount, deposits: 1 }),
+    TransferStarted: ({ amount }, { stream }, rows) =>
+      rows(balances).add({ id: stream }, { balance: -amount }),
   },
 });
 

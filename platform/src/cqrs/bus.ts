@@ -29,7 +29,12 @@ export interface Bus {
    */
   reached(service: string, token: string): Promise<void>;
   /** Events of one aggregate: those after the version, then live ones, until the signal. */
-  follow(of: AggregateOf<unknown>, id: string, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  follow(
+    of: AggregateOf<unknown>,
+    id: string,
+    afterVersion: number,
+    signal: AbortSignal,
+  ): AsyncIterable<StreamEvent>;
 }
 
 /** Enough to address a command: the full definition lives in the service, this part in its contract. */
@@ -49,7 +54,9 @@ export interface AggregateOf<State> {
 /** The address of an aggregate as both senders and readers use it. */
 export function refer<State, Command extends Typed, Event extends Typed>(
   service: string,
-  definition: Pick<Aggregate<State, Command, Event>, 'name'> & { decide?: Aggregate<State, Command, Event>['decide'] },
+  definition: Pick<Aggregate<State, Command, Event>, 'name'> & {
+    decide?: Aggregate<State, Command, Event>['decide'];
+  },
 ): AggregateRef<Command> & AggregateOf<State> {
   return { service, aggregate: definition.name };
 }

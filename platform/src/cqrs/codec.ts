@@ -39,7 +39,8 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
       event.type = type;
       for (const name of personalOf.get(type) ?? []) {
         const sealed = event[name];
-        if (typeof sealed === 'string') event[name] = openValue(crypto, key, sealed, context(subject, type, name));
+        if (typeof sealed === 'string')
+          event[name] = openValue(crypto, key, sealed, context(subject, type, name));
       }
       return event;
     },

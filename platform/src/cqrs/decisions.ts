@@ -158,7 +158,13 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     return log.append(partition, entries).catch(again);
   }
 
-  async function decideOnce(kind: Kind, partition: number, id: string, command: Typed, options: SendOptions): Promise<Answer> {
+  async function decideOnce(
+    kind: Kind,
+    partition: number,
+    id: string,
+    command: Typed,
+    options: SendOptions,
+  ): Promise<Answer> {
     const subject = subjectOf(kind, id);
     const key = kind.codec.personal ? await keys.ensure(partition, subject) : null;
     const found = options.born === true ? born(kind, partition, id) : live(kind, partition, id);
@@ -210,13 +216,24 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     if (now.pending === 0 && underWay.get(id) === now) underWay.delete(id);
     now.token = encodeToken({ ...appended, position: appended.position + entries.length - 1 });
     if (frozen !== null) {
-      snapshots.save({ partition, stream: id, version, revision: kind.aggregate.stateRevision ?? 1, state: frozen });
+      snapshots.save({
+        partition,
+        stream: id,
+        version,
+        revision: kind.aggregate.stateRevision ?? 1,
+        state: frozen,
+      });
     }
     return { id, version, result, token: now.token, replayed: false };
   }
 
   /** An answer without an event: remembered in the log when it has a key, told when what it read is durable. */
-  async function noted(partition: number, about: DecideContext, options: SendOptions, what: Meta): Promise<string | null> {
+  async function noted(
+    partition: number,
+    about: DecideContext,
+    options: SendOptions,
+    what: Meta,
+  ): Promise<string | null> {
     if (options.key === undefined) {
       await settled(partition);
       return null;
@@ -237,7 +254,13 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     return Math.floor(after / snapshotEveryEvents) > Math.floor(before / snapshotEveryEvents);
   }
 
-  async function decide(kind: Kind, partition: number, id: string, command: Typed, asked: SendOptions): Promise<Answer> {
+  async function decide(
+    kind: Kind,
+    partition: number,
+    id: string,
+    command: Typed,
+    asked: SendOptions,
+  ): Promise<Answer> {
     let options = asked;
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -245,7 +268,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       } catch (error) {
         if (!(error instanceof Discarded)) throw error;
         options = { ...options, born: false };
-        if (attempt === ATTEMPTS_MAX) throw new CardumeError('overloaded', 'the write collided with others too often');
+        if (attempt === ATTEMPTS_MAX)
+          throw new CardumeError('overloaded', 'the write collided with others too often');
       }
     }
   }
@@ -257,10 +281,23 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     refuseOther(key, meta.fingerprint);
     if (meta.rejected !== undefined) throw new CardumeError(meta.rejected.code, meta.rejected.detail);
     const version = entry.version ?? 0;
-    return { id: entry.stream, version, result: meta.result ?? null, token: encodeToken(entry), replayed: true };
+    return {
+      id: entry.stream,
+      version,
+      result: meta.result ?? null,
+      token: encodeToken(entry),
+      replayed: true,
+    };
   }
 
-  async function sendKeyed(kind: Kind, partition: number, id: string, command: Typed, send: SendOptions, key: IdempotencyKey): Promise<Answer> {
+  async function sendKeyed(
+    kind: Kind,
+    partition: number,
+    id: string,
+    command: Typed,
+    send: SendOptions,
+    key: IdempotencyKey,
+  ): Promise<Answer> {
     const name = `${partition}/${key.text}`;
     const other = keysUnderWay.get(name);
     if (other !== undefined) {
@@ -271,7 +308,9 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     const answer =
       key.fresh === true
         ? decideOnceForKey(kind, partition, id, command, send, key)
-        : find(partition, key).then((known) => known ?? decideOnceForKey(kind, partition, id, command, send, key));
+        : find(partition, key).then(
+            (known) => known ?? decideOnceForKey(kind, partition, id, command, send, key),
+          );
     keysUnderWay.set(name, answer);
     try {
       return await answer;

@@ -20,7 +20,10 @@ test('answers older than the days are forgotten in bounded steps, and hourly fro
   const begunMs = host.clock.nowMs();
   const end = forgetOldAnswers(host, log, 30, () => undefined);
   await host.advance(10_000);
-  assert.deepEqual(asked.map(({ entriesMax }) => entriesMax), [10_000, 10_000, 10_000]);
+  assert.deepEqual(
+    asked.map(({ entriesMax }) => entriesMax),
+    [10_000, 10_000, 10_000],
+  );
   assert.equal(asked[0]?.beforeMs, begunMs + 1_000 - 30 * DAY_MS);
   await host.advance(3_600_000);
   assert.equal(asked.length, 4);

@@ -53,13 +53,20 @@ export function openMemory(disk: Disk, path: string, options: { readonly readOnl
       ) WITHOUT ROWID`);
   }
   const saveSnapshot = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)');
-  const saveCheckpoint = database.prepare('INSERT OR REPLACE INTO process_checkpoints VALUES (?, ?, ?, ?, ?)');
+  const saveCheckpoint = database.prepare(
+    'INSERT OR REPLACE INTO process_checkpoints VALUES (?, ?, ?, ?, ?)',
+  );
   const findSnapshot = database.prepare('SELECT * FROM snapshots WHERE partition = ? AND stream = ?');
-  const findCheckpoint = database.prepare('SELECT * FROM process_checkpoints WHERE process = ? AND partition = ?');
+  const findCheckpoint = database.prepare(
+    'SELECT * FROM process_checkpoints WHERE process = ? AND partition = ?',
+  );
   return {
-    saveSnapshot: (one) => void saveSnapshot.run(one.partition, one.stream, one.version, one.revision, one.state),
-    saveCheckpoint: (one) => void saveCheckpoint.run(one.process, one.partition, one.epoch, one.position, one.open),
-    findSnapshot: (partition, stream) => (findSnapshot.get(partition, stream) as Snapshot | undefined) ?? null,
+    saveSnapshot: (one) =>
+      void saveSnapshot.run(one.partition, one.stream, one.version, one.revision, one.state),
+    saveCheckpoint: (one) =>
+      void saveCheckpoint.run(one.process, one.partition, one.epoch, one.position, one.open),
+    findSnapshot: (partition, stream) =>
+      (findSnapshot.get(partition, stream) as Snapshot | undefined) ?? null,
     findCheckpoint: (process, partition) =>
       (findCheckpoint.get(process, partition) as ProcessCheckpoint | undefined) ?? null,
     close: () => database.close(),

@@ -58,6 +58,8 @@ interface Instance {
   readonly id: string;
   readonly partition: number;
   readonly process: Process;
+  /** It was open before this start: whatever it wants may have been under way. */
+  readonly recovered: boolean;
   state: unknown;
   /** Effects under way or done, by key. */
   readonly effects: Map<string, Running>;
@@ -79,7 +81,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   const { host, log, bus, processes } = options;
   const instances = new Map<string, Instance>();
   const processesOf = new Map<string, Process[]>();
-  for (const one of processes) processesOf.set(one.of.idType, [...(processesOf.get(one.of.idType) ?? []), one]);
+  for (const one of processes)
+    processesOf.set(one.of.idType, [...(processesOf.get(one.of.idType) ?? []), one]);
   const checkpoints = new Map<number, Checkpoint>();
   const waiting: (() => void)[] = [];
   let running = 0;
@@ -100,6 +103,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         id: entry.stream,
         partition: entry.partition,
         process,
+        recovered: recovering,
         state: process.initial(entry.stream),
         effects: new Map(),
       };
@@ -161,7 +165,10 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     begun.timer = host.clock.after(Math.min(delayMs, TIMER_MS_MAX), () => {
       if (begun.cancelled || closed) return;
       if (host.clock.nowMs() < effect.atMs) setTimer(instance, effect, begun);
-      else enqueue(() => attempt(instance, { key: effect.key, kind: 'work', run: async () => effect.command }, begun, 1));
+      else
+        enqueue(() =>
+          attempt(instance, { key: effect.key, kind: 'work', run: async () => effect.command }, begun, 1),
+        );
     });
   }
 
@@ -187,14 +194,20 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     const { process, id } = instance;
     const key = `${process.name}/${id}/${effect.key}`;
     try {
-      const command = await effect.run({ bus, ports: options.ports, key, nowMs: host.clock.nowMs() });
-      if (command !== null) await bus.send({ service: options.service, aggregate: process.of.name }, id, command);
+      const again = count > 1 || instance.recovered;
+      const command = await effect.run({ bus, ports: options.ports, key, again, nowMs: host.clock.nowMs() });
+      if (command !== null)
+        await bus.send({ service: options.service, aggregate: process.of.name }, id, command);
     } catch (error) {
       if (begun.cancelled || closed) return;
       const retryable = error instanceof CardumeError && errors[error.code].retryable;
       const pauseMs = retryable ? Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (count - 1)) : PAUSE_MS_MAX;
       if (!retryable || count % REPORT_AFTER_ATTEMPTS === 0) {
-        options.report('an effect of a process failed and will be tried again', { effect: key, attempts: count, error });
+        options.report('an effect of a process failed and will be tried again', {
+          effect: key,
+          attempts: count,
+          error,
+        });
       }
       begun.timer = host.clock.after(pauseMs * (0.5 + host.random.fraction()), () => {
         enqueue(() => attempt(instance, effect, begun, count + 1));
@@ -205,7 +218,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   function savedStates(partition: number, process: Process): Uint8Array {
     const states = new Map<string, unknown>();
     for (const instance of instances.values()) {
-      if (instance.partition === partition && instance.process === process) states.set(instance.id, instance.state);
+      if (instance.partition === partition && instance.process === process)
+        states.set(instance.id, instance.state);
     }
     return serialize(states);
   }
@@ -225,14 +239,18 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   }
 
   async function recoverPartition(partition: number, position: number): Promise<void> {
-    const found = processes.map((process) => ({ process, saved: options.findCheckpoint(process.name, partition) }));
+    const found = processes.map((process) => ({
+      process,
+      saved: options.findCheckpoint(process.name, partition),
+    }));
     const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
     const aligned = found.every(({ saved }) => saved !== null && saved.position === oldest);
     if (aligned) {
       for (const { process, saved } of found) {
         const states = deserialize((saved as ProcessCheckpoint).open) as Map<string, unknown>;
         for (const [id, state] of states) {
-          instances.set(nameOf(process, id), { id, partition, process, state, effects: new Map() });
+          const instance = { id, partition, process, recovered: true, state, effects: new Map() };
+          instances.set(nameOf(process, id), instance);
         }
       }
     }
@@ -262,7 +280,9 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       for (const [partition, checkpoint] of checkpoints) {
         if (checkpoint.behind < CHECKPOINT_EVERY_ENTRIES) continue;
         for (const saving of save(partition)) {
-          saving.catch((error) => options.report('a checkpoint of a process was not saved', { partition, error }));
+          saving.catch((error) =>
+            options.report('a checkpoint of a process was not saved', { partition, error }),
+          );
         }
       }
     },
@@ -275,7 +295,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     open: () => instances.size,
     async close() {
       closed = true;
-      for (const instance of instances.values()) for (const effect of instance.effects.values()) cancel(effect);
+      for (const instance of instances.values())
+        for (const effect of instance.effects.values()) cancel(effect);
       await Promise.all([...checkpoints.keys()].flatMap(save));
     },
   };

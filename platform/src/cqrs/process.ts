@@ -5,8 +5,9 @@
  * to the aggregate. After a crash the state is folded from the log again and the same effects appear with the same
  * keys, so each happens once. A process sees personal fields sealed: it carries ids, never people.
  */
-import type { Json } from '../base/json.ts';
+
 import type { CardumeError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
 import type { Answer, Bus } from './bus.ts';
 
@@ -44,6 +45,8 @@ export interface Work {
   readonly ports: Readonly<Record<string, unknown>>;
   /** `<process>/<instance>/<effect>`: the idempotency key of what this effect does. */
   readonly key: string;
+  /** It may have run before: an attempt failed, or the process was recovered after a stop or a crash. */
+  readonly again: boolean;
   readonly nowMs: number;
 }
 

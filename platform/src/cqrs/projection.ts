@@ -40,7 +40,9 @@ export type { Typed };
 export function projection<Event extends Typed>(definition: {
   readonly name: string;
   readonly tables: readonly Table[];
-  readonly on: { readonly [T in Event['type']]?: (event: Extract<Event, { type: T }>, about: About, rows: RowsOf) => void };
+  readonly on: {
+    readonly [T in Event['type']]?: (event: Extract<Event, { type: T }>, about: About, rows: RowsOf) => void;
+  };
 }): Projection {
   return definition as unknown as Projection;
 }

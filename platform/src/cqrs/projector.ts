@@ -6,9 +6,10 @@
  * folded again from the log. All healthy projections share one checkpoint per partition, so that a batch costs one
  * row per partition; one that halts keeps its own from then on.
  */
-import type { Database, Disk, Statement } from '../host/disk.ts';
+
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
+import type { Database, Disk, Statement } from '../host/disk.ts';
 import { createTable } from '../sharding/sql.ts';
 import type { Table } from '../sharding/table.ts';
 import type { Typed } from './aggregate.ts';
@@ -55,7 +56,11 @@ export function openProjector(
   function apply(projection: Projection, entry: Entry, event: Typed): void {
     const react = projection.on[entry.type] as React;
     for (const table of projection.tables) (rows.get(table.name) as TableRows).at(entry.partition);
-    react(event as never, { stream: entry.stream, version: entry.version as number, atMs: entry.atMs }, rowsOf);
+    react(
+      event as never,
+      { stream: entry.stream, version: entry.version as number, atMs: entry.atMs },
+      rowsOf,
+    );
   }
 
   /** One transaction; on failure nothing of it stays, and the culprit is named. */
@@ -89,7 +94,11 @@ export function openProjector(
 
   function halt(projection: Projection, error: unknown): Halt {
     const reason = error instanceof Error ? error.message : String(error);
-    const entry = { projection: projection.name, tables: projection.tables.map((table) => table.name), reason };
+    const entry = {
+      projection: projection.name,
+      tables: projection.tables.map((table) => table.name),
+      reason,
+    };
     checkpoints.fork(SHARED, projection.name);
     halted.set(projection.name, entry);
     interest = reactionsByType(projections.filter((one) => !halted.has(one.name)));
@@ -105,7 +114,11 @@ export function openProjector(
       seen.add(entry.partition);
       let position = checkpoints.position(SHARED, entry.partition);
       while (position < entry.position - 1) {
-        const page = source.read(entry.partition, position, Math.min(CATCH_UP_ENTRIES, entry.position - 1 - position));
+        const page = source.read(
+          entry.partition,
+          position,
+          Math.min(CATCH_UP_ENTRIES, entry.position - 1 - position),
+        );
         missing.push(...page);
         position = page.at(-1)?.position ?? entry.position;
       }
@@ -134,7 +147,8 @@ export function openProjector(
         database.exec('BEGIN IMMEDIATE');
         try {
           for (const entry of entries) {
-            if (entry.version !== null && projection.on[entry.type] !== undefined) apply(projection, entry, eventOf(entry));
+            if (entry.version !== null && projection.on[entry.type] !== undefined)
+              apply(projection, entry, eventOf(entry));
           }
           checkpoints.save(projection.name, last);
           database.exec('COMMIT');
@@ -178,7 +192,8 @@ export function tablesOf(projections: readonly Projection[]): readonly Table[] {
 function reactionsByType(projections: readonly Projection[]): Map<string, Projection[]> {
   const byType = new Map<string, Projection[]>();
   for (const projection of projections) {
-    for (const type of Object.keys(projection.on)) byType.set(type, [...(byType.get(type) ?? []), projection]);
+    for (const type of Object.keys(projection.on))
+      byType.set(type, [...(byType.get(type) ?? []), projection]);
   }
   return byType;
 }
@@ -245,7 +260,8 @@ function openCheckpoints(database: Database): Checkpoints {
         copy.run(projection, shared);
         setApart.run(1, projection);
         for (const [key, position] of [...known]) {
-          if (key.startsWith(`${shared}/`)) known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
+          if (key.startsWith(`${shared}/`))
+            known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
         }
       }
       database.exec('COMMIT');

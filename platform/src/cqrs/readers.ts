@@ -120,7 +120,13 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
       }
       return new Promise((resolve, reject) => {
         ids += 1;
-        const scan: Scan = { request: { id: ids, path, plan }, resolve, reject, deadline: null, worker: null };
+        const scan: Scan = {
+          request: { id: ids, path, plan },
+          resolve,
+          reject,
+          deadline: null,
+          worker: null,
+        };
         scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
         queue.push(scan);
         next();

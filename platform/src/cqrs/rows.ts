@@ -32,7 +32,10 @@ export function tableRows(database: Database, table: Table): TableRows {
       : `UPDATE SET ${values.map((column) => `${quoted(column)} = excluded.${quoted(column)}`).join(', ')}`
   }`;
   let partition = 0;
-  const keyOf = (key: Row): SqlValue[] => [partition, ...table.key.map((column) => required(table, key, column))];
+  const keyOf = (key: Row): SqlValue[] => [
+    partition,
+    ...table.key.map((column) => required(table, key, column)),
+  ];
   return {
     at(of) {
       partition = of;
@@ -41,7 +44,9 @@ export function tableRows(database: Database, table: Table): TableRows {
       refuseUnknown(table, row);
       statement(put).run(
         partition,
-        ...columns.map((column) => (table.key.includes(column) ? required(table, row, column) : (row[column] ?? null))),
+        ...columns.map((column) =>
+          table.key.includes(column) ? required(table, row, column) : (row[column] ?? null),
+        ),
       );
     },
     patch(key, changes) {
@@ -59,7 +64,9 @@ export function tableRows(database: Database, table: Table): TableRows {
         .join(', ')}`;
       statement(sql).run(
         partition,
-        ...columns.map((column) => (table.key.includes(column) ? required(table, key, column) : (deltas[column] ?? null))),
+        ...columns.map((column) =>
+          table.key.includes(column) ? required(table, key, column) : (deltas[column] ?? null),
+        ),
       );
     },
     remove(key) {
@@ -80,12 +87,14 @@ export function rowByKey(table: Table): string {
 
 function required(table: Table, row: Row, column: string): Value {
   const value = row[column];
-  if (value === undefined || value === null) throw new Error(`table '${table.name}': the key column '${column}' is missing`);
+  if (value === undefined || value === null)
+    throw new Error(`table '${table.name}': the key column '${column}' is missing`);
   return value;
 }
 
 function refuseUnknown(table: Table, row: Readonly<Record<string, unknown>>): void {
   for (const column in row) {
-    if (table.columns[column] === undefined) throw new Error(`table '${table.name}' has no column '${column}'`);
+    if (table.columns[column] === undefined)
+      throw new Error(`table '${table.name}' has no column '${column}'`);
   }
 }

@@ -2,10 +2,11 @@
  * What a shard does on its writer thread beside the log: projections after each commit, and the small stores that
  * wait for the disk (subject keys, snapshots, checkpoints of processes). It is the tail of the shard's log.
  */
-import type { Host } from '../host/host.ts';
+
 import type { Tail, TailSource } from '../events/tail.ts';
+import type { Host } from '../host/host.ts';
 import { type KeyStore, openKeyStore } from '../privacy/key-store.ts';
-import { openMemory, type Memory, type ProcessCheckpoint, type Snapshot } from './memory.ts';
+import { type Memory, openMemory, type ProcessCheckpoint, type Snapshot } from './memory.ts';
 import { type Halt, openProjector, type Projector } from './projector.ts';
 import type { Service } from './service.ts';
 
@@ -18,7 +19,12 @@ export interface ShardThreadInit {
 
 export type ShardRequest =
   | { readonly kind: 'halts' }
-  | { readonly kind: 'ensure-key'; readonly partition: number; readonly subject: string; readonly wrapped: Uint8Array }
+  | {
+      readonly kind: 'ensure-key';
+      readonly partition: number;
+      readonly subject: string;
+      readonly wrapped: Uint8Array;
+    }
   | { readonly kind: 'find-key'; readonly partition: number; readonly subject: string }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'checkpoint'; readonly checkpoint: ProcessCheckpoint };

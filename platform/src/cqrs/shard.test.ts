@@ -7,14 +7,13 @@ import { isCardumeError } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { openWriterPool } from '../events/events.ts';
 import { realHost } from '../host/real.ts';
+import { planQuery } from '../sharding/plan.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
-import { type AccountCommand, type AccountState, service } from './bank.fixture.ts';
+import { type AccountCommand, type AccountState, balances, service } from './bank.fixture.ts';
 import type { Bus, SendOptions } from './bus.ts';
 import { openReaders } from './readers.ts';
 import { openShard, type Shard } from './shard.ts';
-import { planQuery } from '../sharding/plan.ts';
-import { balances } from './bank.fixture.ts';
 
 const host = realHost();
 const places = [0, 1, 2, 3].map((partition) => ({ scope: 1, partition }));
@@ -44,7 +43,11 @@ interface Open {
   close(): Promise<void>;
 }
 
-async function open(folder: string, ports: Record<string, unknown> = {}, over: Partial<Bounds> = {}): Promise<Open> {
+async function open(
+  folder: string,
+  ports: Record<string, unknown> = {},
+  over: Partial<Bounds> = {},
+): Promise<Open> {
   const pool = openWriterPool(host, { threadsMax: 1 });
   const reports: string[] = [];
   let shard: Shard | undefined;
@@ -79,7 +82,12 @@ async function open(folder: string, ports: Record<string, unknown> = {}, over: P
 }
 
 function accountId(n: number): string {
-  return newId('acc', places[n % places.length] as (typeof places)[number], host.clock.nowMs(), host.random.bytes(10));
+  return newId(
+    'acc',
+    places[n % places.length] as (typeof places)[number],
+    host.clock.nowMs(),
+    host.random.bytes(10),
+  );
 }
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
@@ -106,7 +114,10 @@ test('an answered command is durable, projected, and there after a restart', asy
   const id = accountId(0);
   await bank.send(id, { type: 'Open', owner: 'Ana' });
   const answer = await bank.send(id, { type: 'Deposit', amount: 7 });
-  assert.deepEqual({ version: answer.version, result: answer.result }, { version: 2, result: { balance: 7 } });
+  assert.deepEqual(
+    { version: answer.version, result: answer.result },
+    { version: 2, result: { balance: 7 } },
+  );
   const partition = partitionKey(places[0] as (typeof places)[number]);
   assert.deepEqual({ ...bank.shard.row('balances', partition, { id }) }, { id, balance: 7, deposits: 1 });
   await bank.close();
@@ -129,7 +140,6 @@ test('a hot aggregate takes thousands of decisions at once, each on the state be
   assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 500);
   assert.equal((await bank.state(id)).balance, 0);
   await bank.close();
-
 });
 
 test('snapshots bound a cold load, also of a stream that never rests', async () => {
@@ -166,19 +176,31 @@ test('a key has one effect and one answer: at once, later, after a restart; reje
   assert.equal(many.filter(({ replayed }) => !replayed).length, 1);
   assert.equal(new Set(many.map(({ token }) => token)).size, 1);
   const refused = { text: 'ana|withdraw|1', fingerprint: 'f' };
-  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  assert.equal(
+    await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })),
+    'conflict',
+  );
   await bank.send(id, { type: 'Deposit', amount: 5 });
-  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  assert.equal(
+    await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })),
+    'conflict',
+  );
   await bank.close();
 
   bank = await open(folder);
   const replay = await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
   assert.deepEqual(replay, { ...(many[0] as object), replayed: true });
-  assert.equal(await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })), 'conflict');
+  assert.equal(
+    await rejectionOf(bank.send(id, { type: 'Withdraw', amount: 6 }, { key: refused })),
+    'conflict',
+  );
   const fresh = await bank.send(id, { type: 'Deposit', amount: 5 }, { key: { ...key, fresh: true } });
   assert.deepEqual(fresh, replay, 'a key that is taken for fresh, and is not');
   const other = { ...key, fingerprint: 'another body' };
-  assert.equal(await rejectionOf(bank.send(id, { type: 'Deposit', amount: 1 }, { key: other })), 'idempotency-key-reused');
+  assert.equal(
+    await rejectionOf(bank.send(id, { type: 'Deposit', amount: 1 }, { key: other })),
+    'idempotency-key-reused',
+  );
   assert.equal((await bank.state(id)).balance, 10);
   await bank.close();
 });
@@ -191,7 +213,10 @@ test('If-Match: only the version that was read', async () => {
     bank.send(id, { type: 'Deposit', amount: 1 }, { ifVersion: 1 }),
     bank.send(id, { type: 'Deposit', amount: 1 }, { ifVersion: 1 }),
   ]);
-  assert.deepEqual(both.map(({ status }) => status), ['fulfilled', 'rejected']);
+  assert.deepEqual(
+    both.map(({ status }) => status),
+    ['fulfilled', 'rejected'],
+  );
   await bank.close();
 });
 
@@ -202,13 +227,25 @@ test('a failed append drops what was decided behind it, and all is decided again
   await bank.send(id, { type: 'Open', owner: 'Ana' });
   await bank.send(id, { type: 'Deposit', amount: 100 });
   // Somebody writes past the pipeline: the speculative state is wrong from now on, until the log says so.
-  const foreign = { stream: id, version: 3, type: 'Deposited', data: '{"amount":-100}', meta: null, key: null, atMs: 1 };
+  const foreign = {
+    stream: id,
+    version: 3,
+    type: 'Deposited',
+    data: '{"amount":-100}',
+    meta: null,
+    key: null,
+    atMs: 1,
+  };
   const written = bank.shard.log.append(partition, [foreign]);
   const answers = await Promise.allSettled(
     Array.from({ length: 20 }, () => bank.send(id, { type: 'Withdraw', amount: 10 })),
   );
   await written;
-  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 0, 'the balance was 0 before them');
+  assert.equal(
+    answers.filter(({ status }) => status === 'fulfilled').length,
+    0,
+    'the balance was 0 before them',
+  );
   assert.equal((await bank.state(id)).balance, 0);
   await bank.close();
 });
@@ -279,7 +316,11 @@ test('a process carries on after a crash, and what it did before is not done twi
 });
 
 test('beyond the bound of open processes a new instance is refused, and no other command is', async () => {
-  const bank = await open(await newFolder(), { beforeDeposit: () => new Promise(() => undefined) }, { processesOpenMax: 1 });
+  const bank = await open(
+    await newFolder(),
+    { beforeDeposit: () => new Promise(() => undefined) },
+    { processesOpenMax: 1 },
+  );
   const [from, to] = [accountId(0), accountId(1)];
   await bank.send(from, { type: 'Open', owner: 'Ana' });
   await bank.send(to, { type: 'Open', owner: 'Bea' });
@@ -337,11 +378,19 @@ test('scans run in a reader thread and see what was answered', async () => {
     await bank.send(id, { type: 'Deposit', amount: i * 10 });
   }
   const plan = planQuery(
-    { service: 'bank', table: 'balances', select: ['balance'], orderBy: [{ column: 'balance', direction: 'descending' }] },
+    {
+      service: 'bank',
+      table: 'balances',
+      select: ['balance'],
+      orderBy: [{ column: 'balance', direction: 'descending' }],
+    },
     balances,
   );
   const rows = await readers.scan(bank.shard.views, plan);
-  assert.deepEqual(rows.map((row) => row[0]), [40, 30, 20, 10, 0]);
+  assert.deepEqual(
+    rows.map((row) => row[0]),
+    [40, 30, 20, 10, 0],
+  );
   await readers.close();
   await bank.close();
 });
@@ -357,7 +406,10 @@ test('a consistency token waits for its entry, and is refused where the history 
   assert.equal(first, 'waits');
   await bank.send(id, { type: 'Deposit', amount: 1 });
   await next;
-  assert.equal(await rejectionOf(bank.shard.reached(`${partition}-${Number(epoch) + 1}-${position}`)), 'invalid-cursor');
+  assert.equal(
+    await rejectionOf(bank.shard.reached(`${partition}-${Number(epoch) + 1}-${position}`)),
+    'invalid-cursor',
+  );
   assert.equal(await rejectionOf(bank.shard.reached(`zz-1-1`)), 'invalid-cursor');
   await bank.close();
 });

@@ -3,16 +3,15 @@
  * command or a read touches on its way is in this file's three dozen lines of wiring.
  */
 import { CardumeError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
 import { openLog } from '../events/events.ts';
 import type { Entry, Log } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
 import type { WriterPool } from '../events/writer-pool.ts';
 import type { Host } from '../host/host.ts';
 import { openKeyRing } from '../privacy/key-ring.ts';
-import { rowByKey } from './rows.ts';
 import type { Row, Table } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
-import type { Json } from '../base/json.ts';
 import type { Typed } from './aggregate.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
@@ -21,8 +20,15 @@ import { forgetOldAnswers } from './forgetting.ts';
 import { openMemory } from './memory.ts';
 import { openProcessRunner } from './process-runner.ts';
 import { type Halt, tablesOf } from './projector.ts';
+import { rowByKey } from './rows.ts';
 import type { Service } from './service.ts';
-import { memoryPath, type ShardReport, type ShardRequest, type ShardThreadInit, viewsPath } from './shard-thread.ts';
+import {
+  memoryPath,
+  type ShardReport,
+  type ShardRequest,
+  type ShardThreadInit,
+  viewsPath,
+} from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
 import { reached } from './waiting.ts';
 
@@ -52,7 +58,13 @@ export interface Shard extends Decisions {
   refuseHalted(table: string): void;
   /** See `Bus.reached`. */
   reached(token: string): Promise<void>;
-  follow(aggregate: string, id: string, partition: number, afterVersion: number, signal: AbortSignal): AsyncIterable<StreamEvent>;
+  follow(
+    aggregate: string,
+    id: string,
+    partition: number,
+    afterVersion: number,
+    signal: AbortSignal,
+  ): AsyncIterable<StreamEvent>;
   processesOpen(): number;
   close(): Promise<void>;
 }
@@ -103,7 +115,9 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     report: options.report,
   });
   const snapshots = openSnapshots(host.crypto, memory, (snapshot) => {
-    ask({ kind: 'snapshot', snapshot }).catch((error) => options.report('a snapshot was not saved', { error }));
+    ask({ kind: 'snapshot', snapshot }).catch((error) =>
+      options.report('a snapshot was not saved', { error }),
+    );
   });
   const decisions = openDecisions({
     host,
@@ -123,8 +137,12 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   });
 
   const views = host.disk.database(viewsPath(base), { readOnly: true });
-  const tables = new Map<string, { readonly table: Table; readonly select: ReturnType<typeof views.prepare> }>();
-  for (const table of tablesOf(service.projections)) tables.set(table.name, { table, select: views.prepare(rowByKey(table)) });
+  const tables = new Map<
+    string,
+    { readonly table: Table; readonly select: ReturnType<typeof views.prepare> }
+  >();
+  for (const table of tablesOf(service.projections))
+    tables.set(table.name, { table, select: views.prepare(rowByKey(table)) });
 
   function refuseHalted(table: string): void {
     const one = halted.get(table);
@@ -141,13 +159,17 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       refuseHalted(name);
       const found = tables.get(name);
       if (found === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
-      const row = found.select.get(partition, ...found.table.key.map((column) => key[column] as string | number));
+      const row = found.select.get(
+        partition,
+        ...found.table.key.map((column) => key[column] as string | number),
+      );
       return (row as Row | undefined) ?? null;
     },
     reached: (token) => reached(host.clock, log, token),
     async *follow(aggregate, id, partition, afterVersion, signal) {
       for await (const entry of followers.follow(partition, id, afterVersion, signal)) {
-        const event = (await decisions.decode(aggregate, id, entry.type, entry.data)) as Typed & Record<string, Json>;
+        const event = (await decisions.decode(aggregate, id, entry.type, entry.data)) as Typed &
+          Record<string, Json>;
         yield { version: entry.version as number, event, atMs: entry.atMs, token: encodeToken(entry) };
       }
     },

@@ -11,10 +11,19 @@ export interface SnapshotStore {
   freeze(stream: string, state: unknown, key: Uint8Array | null): Uint8Array;
   save(snapshot: Snapshot): void;
   /** @returns null when there is none of this revision, or it does not open */
-  find(partition: number, stream: string, revision: number, key: Uint8Array | null): { state: unknown; version: number } | null;
+  find(
+    partition: number,
+    stream: string,
+    revision: number,
+    key: Uint8Array | null,
+  ): { state: unknown; version: number } | null;
 }
 
-export function openSnapshots(crypto: Cryptography, memory: Memory, save: (snapshot: Snapshot) => void): SnapshotStore {
+export function openSnapshots(
+  crypto: Cryptography,
+  memory: Memory,
+  save: (snapshot: Snapshot) => void,
+): SnapshotStore {
   const context = (stream: string): string => `snapshot/${stream}`;
   return {
     freeze(stream, state, key) {

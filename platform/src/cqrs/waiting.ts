@@ -12,7 +12,8 @@ const REACHED_MS_MAX = 2_000;
  */
 export async function reached(clock: Clock, log: Log, text: string): Promise<void> {
   const token = decodeToken(text);
-  const position = (): number => log.heads().find((head) => head.partition === token.partition)?.position ?? -1;
+  const position = (): number =>
+    log.heads().find((head) => head.partition === token.partition)?.position ?? -1;
   if (position() < 0) throw new CardumeError('invalid-cursor', 'the token is of another place');
   if (position() < token.position) await arrival();
   const [entry] = await log.readPartition(token.partition, token.position - 1, 1);
@@ -30,7 +31,12 @@ export async function reached(clock: Clock, log: Log, text: string): Promise<voi
       });
       const late = clock.after(REACHED_MS_MAX, () => {
         stop();
-        reject(new CardumeError('deadline-exceeded', `the state of the token did not arrive in ${REACHED_MS_MAX} ms`));
+        reject(
+          new CardumeError(
+            'deadline-exceeded',
+            `the state of the token did not arrive in ${REACHED_MS_MAX} ms`,
+          ),
+        );
       });
     });
   }

@@ -84,7 +84,8 @@ async function startEdgeOver(regions: readonly Region[], bounds: Partial<Bounds>
     bounds: { bodyBytesMax: BODY_BYTES_MAX, requestTimeoutMs: 5_000, drainTimeoutMs: 2_000, ...bounds },
   } as unknown as Topology;
   const started = await startEdge({ host, topology, log: silent, probeIntervalMs: 50 });
-  await until(() => Object.values(started.health()).every(({ state }) => state !== 'unknown'));
+  // The first round trips contain the warming up of both sides.
+  await until(() => Object.values(started.health()).every(({ roundTripsMs }) => roundTripsMs.length >= 3));
   return started;
 }
 

@@ -22,7 +22,8 @@ export interface Edge {
 }
 
 /**
- * Listens on `topology.edge`. Until the first probe of a region has ended, requests get 503.
+ * Listens on `topology.edge`; resolves when every region was probed once, so that no first request meets an edge that
+ * knows nothing yet.
  * @throws Error of Node, such as `EADDRINUSE`, when it cannot listen
  */
 export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOptions): Promise<Edge> {
@@ -55,6 +56,7 @@ export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOp
       else if (after.state === 'up' && before.state === 'down') log.info('a region is up again', { region });
     },
   });
+  await health.firstRound;
   return {
     address: proxy.address,
     health: health.table,

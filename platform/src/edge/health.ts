@@ -58,6 +58,8 @@ export interface HealthOptions {
 }
 
 export interface Health {
+  /** The first probe of every region has ended: none is `unknown` any more. */
+  readonly firstRound: Promise<void>;
   table(): HealthTable;
   /** A request could not be delivered. */
   requestFailed(region: RegionName): void;
@@ -90,9 +92,10 @@ export function watchHealth(options: HealthOptions): Health {
       clock.after(Math.max(0, intervalMs - tookMs), () => void probeOnce(region)),
     );
   };
-  for (const region of options.regions) void probeOnce(region);
+  const firstRound = Promise.all(options.regions.map(probeOnce)).then(() => {});
 
   return {
+    firstRound,
     table: () => table,
     requestFailed: (region) => note(region, 'failed'),
     stop() {

@@ -8,14 +8,15 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import { CardumeError, errors } from '../base/errors.ts';
 import { expectedError, problemHeaders, problemOf } from '../base/problem.ts';
 import type { Host, Random } from '../host/host.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Bounds, RegionName, Topology } from '../topology/topology.ts';
 import { type Forwarded, forwardedReply, forwardedRequest } from './headers.ts';
-import { REGION_PARAMETER, type RequestFacts } from './routing.ts';
+import { type ConnectionPool, openPool, statusOf } from './pool.ts';
+import { type RequestFacts, targetOf } from './routing.ts';
 
 /** Requests under way through this edge, event streams included; beyond it clients get 503. */
 const REQUESTS_MAX = 20_000;
@@ -52,9 +53,9 @@ export interface Proxy {
 
 /** Both ways into a region. Probes have their own connections: they must not queue behind requests. */
 interface Upstream {
-  readonly requests: Pool;
-  readonly events: Pool;
-  readonly probes: Pool;
+  readonly requests: ConnectionPool;
+  readonly events: ConnectionPool;
+  readonly probes: ConnectionPool;
 }
 
 /** @throws Error of Node, such as `EADDRINUSE`, when it cannot listen */
@@ -78,17 +79,8 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address: { host: topology.edge.host, port },
     async probe(region, timeoutMs) {
-      try {
-        const reply = await shared.upstream(region).probes.request({
-          method: 'GET',
-          path: '/health/ready',
-          signal: AbortSignal.timeout(timeoutMs),
-        });
-        await reply.body.dump();
-        return reply.statusCode === 200;
-      } catch {
-        return false; // nobody answered, in time or at all
-      }
+      const { probes } = shared.upstream(region);
+      return (await statusOf(probes, '/health/ready', AbortSignal.timeout(timeoutMs))) === 200;
     },
     async drain(timeoutMs) {
       shared.draining = true;
@@ -144,13 +136,13 @@ class Shared {
         return [
           name,
           {
-            requests: new Pool(origin, {
+            requests: openPool(origin, {
               ...timing,
               connections: CONNECTIONS_MAX,
               bodyTimeout: timing.headersTimeout,
             }),
-            events: new Pool(origin, { ...timing, bodyTimeout: 0 }), // a stream may be silent for hours
-            probes: new Pool(origin, { ...timing, connections: 2 }),
+            events: openPool(origin, { ...timing, bodyTimeout: 0 }), // a stream may be silent for hours
+            probes: openPool(origin, { ...timing, connections: 2 }),
           },
         ];
       }),
@@ -365,29 +357,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#controller?.abort(new Error('the client is gone'));
     this.#shared.onExchangeEnd();
   }
-}
-
-/** The path for the region, and the region that the query names. @throws CardumeError `invalid-input` */
-function targetOf(target: string): { readonly path: string; readonly region: string | null } {
-  let path = target;
-  if (!path.startsWith('/')) {
-    const url = URL.parse(target); // absolute-form (RFC 9112, section 3.2.2)
-    if (url === null)
-      throw new CardumeError('invalid-input', 'the request target is neither a path nor a URL');
-    path = url.pathname + url.search;
-  }
-  const question = path.indexOf('?');
-  if (question === -1 || !path.includes(REGION_PARAMETER, question)) return { path, region: null };
-  let region: string | null = null;
-  const kept = path
-    .slice(question + 1)
-    .split('&')
-    .filter((pair) => {
-      if (!pair.startsWith(`${REGION_PARAMETER}=`)) return true;
-      region = pair.slice(REGION_PARAMETER.length + 1);
-      return false;
-    });
-  return { path: path.slice(0, question) + (kept.length === 0 ? '' : `?${kept.join('&')}`), region };
 }
 
 /** A connection whose request could not even be read. */

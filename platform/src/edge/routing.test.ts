@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
 import type { HealthTable, RegionHealth } from './health.ts';
-import { regionOrder, wishedRegion } from './routing.ts';
+import { regionOrder, targetOf, wishedRegion } from './routing.ts';
 
 const region = (code: number, countries: readonly string[]) => ({
   code,
@@ -73,4 +73,21 @@ test('the wished region goes first although it is far, and is left out when it i
 
 test('no healthy region: an empty order', () => {
   assert.deepEqual(regionOrder('a', { a: down, b: down }), []);
+});
+
+test('the path goes on without the region that the query names, all else as it came', () => {
+  const cases: readonly (readonly [target: string, path: string, region: string | null])[] = [
+    ['/a', '/a', null],
+    ['/a?x=%20&x=2', '/a?x=%20&x=2', null],
+    ['/a?cardume-region=eu', '/a', 'eu'],
+    ['/a?x=1&cardume-region=eu&y', '/a?x=1&y', 'eu'],
+    ['/cardume-region=eu?x=1', '/cardume-region=eu?x=1', null],
+    ['/a?not-cardume-region=eu', '/a?not-cardume-region=eu', null],
+    ['http://shop.example/a?cardume-region=eu', '/a', 'eu'],
+  ];
+  for (const [target, path, region] of cases) assert.deepEqual(targetOf(target), { path, region });
+  assert.throws(
+    () => targetOf('*'),
+    (error) => isCardumeError(error, 'invalid-input'),
+  );
 });

@@ -40,8 +40,8 @@ export function wishedRegion(facts: RequestFacts, regions: Topology['regions']):
   return others;
 }
 
-/** Distances within one step count as equal, so that noise does not send clients to and fro. */
-const DISTANCE_STEP_MS = 5;
+/** Distances within one step count as equal: regions are tens of milliseconds apart, noise is not. */
+const DISTANCE_STEP_MS = 20;
 
 /** The regions that may be tried, the best first; none when all are down. Equally near ones keep the table's order. */
 export function regionOrder(wished: RegionName | null, table: HealthTable): readonly RegionName[] {
@@ -53,4 +53,27 @@ export function regionOrder(wished: RegionName | null, table: HealthTable): read
       return distance(left.roundTripMs) - distance(right.roundTripMs);
     })
     .map(([name]) => name);
+}
+
+/** The path for the region, and the region that the query names. @throws CardumeError `invalid-input` */
+export function targetOf(target: string): { readonly path: string; readonly region: string | null } {
+  let path = target;
+  if (!path.startsWith('/')) {
+    const url = URL.parse(target); // absolute-form (RFC 9112, section 3.2.2)
+    if (url === null)
+      throw new CardumeError('invalid-input', 'the request target is neither a path nor a URL');
+    path = url.pathname + url.search;
+  }
+  const question = path.indexOf('?');
+  if (question === -1 || !path.includes(REGION_PARAMETER, question)) return { path, region: null };
+  let region: string | null = null;
+  const kept = path
+    .slice(question + 1)
+    .split('&')
+    .filter((pair) => {
+      if (!pair.startsWith(`${REGION_PARAMETER}=`)) return true;
+      region = pair.slice(REGION_PARAMETER.length + 1);
+      return false;
+    });
+  return { path: path.slice(0, question) + (kept.length === 0 ? '' : `?${kept.join('&')}`), region };
 }

@@ -1,19 +1,31 @@
-/** Real processes, killed and stopped: what was acknowledged stands, and a stale writer writes nothing. */
+/**
+ * Real processes, killed and stopped: what was acknowledged stands, and a stale writer writes nothing.
+ *
+ * The file is also the other process: with a path it opens that shard and takes orders from standard input,
+ *
+ *   load          appends without end over 16 streams
+ *   append NAME   appends one event
+ *
+ * and writes (at once: pipes are synchronous) `open`, then for each acknowledged event `ack PARTITION POSITION STREAM VERSION`, or `refused CODE`.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { isCardumeError } from '../base/errors.ts';
 import { realHost } from '../host/real.ts';
 import { openLog, openWriterPool } from './events.ts';
 import { openReader } from './reader.ts';
+import { spotOf } from './spot.ts';
 import { verifyLog } from './verify.ts';
 
 const KILLS = 50;
-const CHILD = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
+const STREAMS = 16;
+const PARTITIONS = [1, 2, 3];
 
 interface Child {
   readonly process: ChildProcess;
@@ -24,7 +36,9 @@ interface Child {
 }
 
 function start(path: string, round: number): Child {
-  const process_ = spawn(process.execPath, [CHILD, path, String(round)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const process_ = spawn(process.execPath, [import.meta.filename, path, String(round)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const lines: string[] = [];
   let rest = '';
   let wake: () => void = () => undefined;
@@ -53,94 +67,153 @@ function start(path: string, round: number): Child {
 }
 
 async function end(child: Child, signal: NodeJS.Signals): Promise<void> {
+  assert.equal(child.process.exitCode, null, 'the child lives until it is killed');
   const exited = once(child.process, 'close');
   child.process.kill(signal);
   await exited;
 }
 
-test(`no acknowledged event is lost when the process is killed, ${KILLS} times`, { timeout: 120_000 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
-  const path = join(folder, 'shard.db');
+async function serveOrders(path: string, round: string): Promise<void> {
   const host = realHost();
-  const acknowledged: string[] = [];
-  let next = start(path, 0);
-  try {
-    await next.line('open');
-    for (let round = 0; round < KILLS; round += 1) {
-      const child = next;
-      child.order('load');
-      // Somewhere in its first 30 to 180 acknowledged events: between and within commits.
-      const enough = 30 + Math.floor(Math.random() * 150);
-      while (child.lines.length < enough) await new Promise(setImmediate);
-      await end(child, 'SIGKILL');
-      acknowledged.push(...child.lines.filter((line) => line.startsWith('ack')));
-      next = start(path, round + 1); // it recovers the file while we look at it
+  const pool = openWriterPool(host, { threadsMax: 1 });
+  const bounds = { batchEntriesMax: 32, queueEntriesMax: 1_000 };
+  const log = await openLog(host, { path, partitions: PARTITIONS, pool, bounds });
+  process.stdout.write('open\n');
 
-      const { faults, entries, heads } = verifyLog(host, path);
-      assert.deepEqual(faults, [], `round ${round}`);
-      assert.ok(entries >= acknowledged.length, `${entries} entries, ${acknowledged.length} acknowledged`);
+  async function append(partition: number, stream: string, version: number): Promise<void> {
+    const entry = {
+      stream,
+      version,
+      type: 'Loaded',
+      data: `{"of":"${stream}"}`,
+      meta: null,
+      key: `${stream}/${version}`,
+      atMs: 1,
+    };
+    const { position } = await log.append(partition, [entry]);
+    process.stdout.write(`ack ${partition} ${position} ${stream} ${version}\n`);
+  }
+
+  async function load(writer: number): Promise<never> {
+    for (let version = 1; ; version += 1) {
+      await append(PARTITIONS[writer % PARTITIONS.length] as number, `round-${round}-${writer}`, version);
+    }
+  }
+
+  createInterface(process.stdin).on('line', (line) => {
+    const [order, name] = line.split(' ');
+    if (order === 'load') for (let writer = 0; writer < STREAMS; writer += 1) void load(writer);
+    else {
+      append(1, name as string, 1).catch((error) => {
+        process.stdout.write(`refused ${isCardumeError(error) ? error.code : error}\n`);
+      });
+    }
+  });
+}
+
+const [orderedPath, orderedRound] = process.argv.slice(2);
+if (orderedPath !== undefined) await serveOrders(orderedPath, orderedRound as string);
+else registerTests();
+
+function registerTests(): void {
+  test(`no acknowledged event is lost when the process is killed, ${KILLS} times`, {
+    timeout: 120_000,
+  }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
+    const path = join(folder, 'shard.db');
+    const host = realHost();
+    const acknowledged: string[] = [];
+    let next = start(path, 0);
+    try {
+      await next.line('open');
+      for (let round = 0; round < KILLS; round += 1) {
+        const child = next;
+        child.order('load');
+        // Somewhere in its first 30 to 180 acknowledged events: between and within commits.
+        const enough = 30 + Math.floor(Math.random() * 150);
+        while (child.lines.length < enough) await new Promise(setImmediate);
+        await end(child, 'SIGKILL');
+        acknowledged.push(...child.lines.filter((line) => line.startsWith('ack')));
+        next = start(path, round + 1); // it recovers the file while we look at it
+
+        const { faults, entries, heads } = verifyLog(host, path);
+        assert.deepEqual(faults, [], `round ${round}`);
+        assert.ok(entries >= acknowledged.length, `${entries} entries, ${acknowledged.length} acknowledged`);
+        const database = host.disk.database(path, { readOnly: true });
+        const reader = openReader(database);
+        for (const line of child.lines) {
+          const [kind, partition, position, stream, version] = line.split(' ');
+          if (kind !== 'ack') continue;
+          const [entry] = reader.readPartition(Number(partition), Number(position) - 1, 1);
+          assert.equal(
+            `${entry?.stream} ${entry?.version}`,
+            `${stream} ${version}`,
+            `round ${round}: ${line}`,
+          );
+          assert.equal(
+            reader.findAnswer(Number(partition), `${stream}/${version}`)?.position,
+            Number(position),
+          );
+        }
+        database.close();
+        assert.equal(heads.length, 3);
+        await next.line('open');
+      }
+      // All of them once more, in the end: later rounds took nothing away.
       const database = host.disk.database(path, { readOnly: true });
-      const reader = openReader(database);
-      for (const line of child.lines) {
-        const [kind, partition, position, stream, version] = line.split(' ');
-        if (kind !== 'ack') continue;
-        const [entry] = reader.readPartition(Number(partition), Number(position) - 1, 1);
-        assert.equal(`${entry?.stream} ${entry?.version}`, `${stream} ${version}`, `round ${round}: ${line}`);
-        assert.equal(reader.findAnswer(Number(partition), `${stream}/${version}`)?.position, Number(position));
+      const stands = database.prepare('SELECT stream, version FROM entries WHERE spot = ?');
+      for (const line of acknowledged) {
+        const [, partition, position, stream, version] = line.split(' ');
+        const row = stands.get(spotOf(Number(partition), Number(position)));
+        assert.deepEqual([row?.['stream'], row?.['version']], [stream, Number(version)]);
       }
       database.close();
-      assert.equal(heads.length, 3);
-      await next.line('open');
+      assert.ok(acknowledged.length >= KILLS * 25, `${acknowledged.length} events were acknowledged`);
+    } finally {
+      await end(next, 'SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
     }
-    // All of them once more, in the end: later rounds took nothing away.
-    const database = host.disk.database(path, { readOnly: true });
-    const stands = database.prepare('SELECT stream, version FROM entries WHERE partition = ? AND position = ?');
-    for (const line of acknowledged) {
-      const [, partition, position, stream, version] = line.split(' ');
-      const row = stands.get(Number(partition), Number(position));
-      assert.deepEqual([row?.['stream'], row?.['version']], [stream, Number(version)]);
+  });
+
+  test('a writer that was stopped while another took over is fenced', { timeout: 30_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
+    const path = join(folder, 'shard.db');
+    const host = realHost();
+    const child = start(path, 0);
+    const pool = openWriterPool(host, { threadsMax: 1 });
+    try {
+      await child.line('open');
+      child.order('append before');
+      await child.line('ack');
+      child.process.kill('SIGSTOP');
+      child.order('append stale'); // waits in the pipe
+
+      const log = await openLog(host, {
+        path,
+        partitions: [1],
+        pool,
+        bounds: { batchEntriesMax: 8, queueEntriesMax: 8 },
+      });
+      const entry = { stream: 'new', version: 1, type: 'Taken', data: '{}', meta: null, key: null, atMs: 1 };
+      const { epoch, position } = await log.append(1, [entry]);
+      assert.deepEqual([epoch, position], [2, 2]);
+
+      child.process.kill('SIGCONT');
+      assert.equal(await child.line('refused'), 'refused fenced');
+      await log.append(1, [{ ...entry, version: 2 }]);
+      const entries = await log.readPartition(1, 0, 10);
+      assert.deepEqual(
+        entries.map((one) => `${one.epoch} ${one.stream}@${one.version}`),
+        ['1 before@1', '2 new@1', '2 new@2'],
+      );
+      assert.equal(await log.findAnswer(1, 'stale/1'), null);
+      assert.deepEqual(await log.readStream(1, 'stale', 1, 10), []);
+      await log.close();
+      assert.deepEqual(verifyLog(host, path).faults, []);
+    } finally {
+      await end(child, 'SIGKILL');
+      await pool.close();
+      rmSync(folder, { recursive: true, force: true });
     }
-    database.close();
-    assert.ok(acknowledged.length >= KILLS * 25, `${acknowledged.length} events were acknowledged`);
-  } finally {
-    await end(next, 'SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
-
-test('a writer that was stopped while another took over is fenced', { timeout: 30_000 }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
-  const path = join(folder, 'shard.db');
-  const host = realHost();
-  const child = start(path, 0);
-  const pool = openWriterPool(host, { threadsMax: 1 });
-  try {
-    await child.line('open');
-    child.order('append before');
-    await child.line('ack');
-    child.process.kill('SIGSTOP');
-    child.order('append stale'); // waits in the pipe
-
-    const log = await openLog(host, { path, partitions: [1], pool, bounds: { batchEntriesMax: 8, queueEntriesMax: 8 } });
-    const entry = { stream: 'new', version: 1, type: 'Taken', data: '{}', meta: null, key: null, atMs: 1 };
-    const { epoch, position } = await log.append(1, [entry]);
-    assert.deepEqual([epoch, position], [2, 2]);
-
-    child.process.kill('SIGCONT');
-    assert.equal(await child.line('refused'), 'refused fenced');
-    await log.append(1, [{ ...entry, version: 2 }]);
-    const entries = await log.readPartition(1, 0, 10);
-    assert.deepEqual(
-      entries.map((one) => `${one.epoch} ${one.stream}@${one.version}`),
-      ['1 before@1', '2 new@1', '2 new@2'],
-    );
-    assert.equal(await log.findAnswer(1, 'stale/1'), null);
-    assert.deepEqual(await log.readStream(1, 'stale', 1, 10), []);
-    await log.close();
-    assert.deepEqual(verifyLog(host, path).faults, []);
-  } finally {
-    await end(child, 'SIGKILL');
-    await pool.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
+  });
+}

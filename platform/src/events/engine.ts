@@ -9,15 +9,18 @@
  * transaction is rolled back and done again without them. So of each partition a prefix of its appends stands, and
  * the loop ends after as many rounds as there are partitions, plus one.
  */
-import { assert } from '../base/assert.ts';
-import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
+import { CardumeError, isCardumeError } from '../base/errors.ts';
+import type { Database } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import { type Batch, type Failure, type Outcome, unpack } from './batch.ts';
 import { checksumOf, joinChecksums } from './checksum.ts';
+import { prepareForget } from './forget.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
 import { openReader, type Reader } from './reader.ts';
 import { recentVersions } from './recent-versions.ts';
 import { prepareSchema } from './schema.ts';
+import { endOf, spotOf } from './spot.ts';
+import { rollBack, transaction } from './transaction.ts';
 
 export interface Engine {
   readonly reader: Reader;
@@ -27,29 +30,6 @@ export interface Engine {
   /** @returns how many entries it looked at: fewer than `entriesMax` means that no older answer is left */
   forgetAnswers(beforeMs: number, entriesMax: number): number;
   close(): void;
-}
-
-/** What an opener that lost its writer thread knows of a partition. */
-export interface Lost {
-  readonly partition: PartitionKey;
-  readonly epoch: number;
-  /** Where the head stood before the batch whose outcome is unknown. */
-  readonly position: number;
-}
-
-export interface Recovery {
-  /** The last batch that was sent. */
-  readonly batch: number;
-  readonly lost: readonly Lost[];
-}
-
-/** What became of a lost partition. */
-export interface Recovered {
-  readonly partition: PartitionKey;
-  /** Entries of the batch that stand. */
-  readonly entries: number;
-  /** Another host has opened it meanwhile. */
-  readonly fenced: boolean;
 }
 
 interface Append {
@@ -84,94 +64,24 @@ export function openEngine(host: Host, path: string, partitions: readonly Partit
   }
 }
 
-/**
- * Opens the file again after its writer thread ended in the middle of a batch: finds out what of the batch stands,
- * and raises the epoch of those partitions that no other host has opened since.
- */
-export function reopenEngine(
-  host: Host,
-  path: string,
-  recovery: Recovery,
-): { readonly engine: Engine; readonly recovered: Recovered[] } {
-  const database = host.disk.database(path);
-  try {
-    prepareSchema(path, database);
-    const headOf = database.prepare('SELECT epoch, position, batch FROM heads WHERE partition = ?');
-    const ours = database.prepare(
-      'SELECT count(*) AS entries FROM entries WHERE partition = ? AND position > ? AND epoch = ?',
-    );
-    const raise = database.prepare('UPDATE heads SET epoch = epoch + 1 WHERE partition = ?');
-    const recovered = transaction(database, () =>
-      recovery.lost.map(({ partition, epoch, position }): Recovered => {
-        const head = headOf.get(partition) as { epoch: number; position: number; batch: number };
-        if (head.epoch === epoch) {
-          raise.run(partition);
-          const entries = head.position - position;
-          assert(
-            entries === 0 || head.batch === recovery.batch,
-            'only the batch under way can have moved the head',
-          );
-          return { partition, entries, fenced: false };
-        }
-        // Another host may have overwritten the head's batch: the entries of our epoch tell.
-        const row = ours.get(partition, position, epoch) as { entries: number };
-        return { partition, entries: row.entries, fenced: true };
-      }),
-    );
-    const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);
-    return { engine: engineOver(host, database, hosted), recovered };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-type Database = ReturnType<Host['disk']['database']>;
-
-function transaction<T>(database: Database, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE');
-  try {
-    const result = work();
-    database.exec('COMMIT');
-    return result;
-  } catch (error) {
-    rollBack(database);
-    throw error;
-  }
-}
-
-/** SQLite has rolled back by itself after some errors (a full disk); then there is nothing left to do. */
-function rollBack(database: Database): void {
-  try {
-    database.exec('ROLLBACK');
-  } catch (error) {
-    if (!(error as Error).message.includes('no transaction is active')) throw error;
-  }
-}
-
-function engineOver(host: Host, database: Database, partitions: readonly PartitionKey[]): Engine {
+export function engineOver(host: Host, database: Database, partitions: readonly PartitionKey[]): Engine {
   const reader = openReader(database);
   const statements = {
     advance: database.prepare(
       'UPDATE heads SET position = ?, checksum = ?, batch = ? WHERE partition = ? AND epoch = ? AND position = ?',
     ),
     insert: database.prepare(
-      `INSERT INTO entries (partition, position, epoch, stream, version, type, data, meta, key, at_ms, checksum)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO entries (spot, epoch, stream, version, type, data, meta, key, at_ms, checksum)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     remember: database.prepare('INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)'),
     versionStands: database.prepare(
-      'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +partition = ?',
+      'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +spot > ? AND +spot < ?',
     ),
     batchOf: database.prepare('SELECT epoch, batch FROM heads WHERE partition = ?'),
-    forgotten: database.prepare('SELECT forgotten FROM heads WHERE partition = ?'),
-    forgetUpTo: database.prepare('UPDATE heads SET forgotten = ? WHERE partition = ?'),
-    forget: database.prepare('DELETE FROM answers WHERE partition = ? AND key = ? AND position = ?'),
-    old: database.prepare(
-      'SELECT position, key, at_ms FROM entries WHERE partition = ? AND position > ? ORDER BY position LIMIT ?',
-    ),
     head: database.prepare('SELECT epoch, position, checksum FROM heads WHERE partition = ?'),
   };
+  const forget = prepareForget(database);
   const heads = new Map<PartitionKey, Head>();
   for (const partition of partitions) {
     const row = statements.head.get(partition) as { epoch: number; position: number; checksum: Uint8Array };
@@ -182,7 +92,10 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
   const recent = recentVersions();
 
   function versionStands(stream: string, version: number, partition: PartitionKey): boolean {
-    return recent.has(stream, version) || statements.versionStands.get(stream, version, partition) !== undefined;
+    if (recent.has(stream, version)) return true;
+    return (
+      statements.versionStands.get(stream, version, spotOf(partition, 0), endOf(partition)) !== undefined
+    );
   }
 
   /** Gives every append its positions and checksums, as if all were accepted. */
@@ -268,19 +181,8 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
           versions.set(stream, version);
         }
         try {
-          statements.insert.run(
-            partition,
-            position,
-            epoch,
-            stream,
-            version,
-            type,
-            data,
-            meta,
-            key,
-            atMs,
-            checksum,
-          );
+          const spot = spotOf(partition, position);
+          statements.insert.run(spot, epoch, stream, version, type, data, meta, key, atMs, checksum);
         } catch (error) {
           throw isCardumeError(error, 'conflict') ? refusedVersion(i, entry) : error;
         }
@@ -301,7 +203,11 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
   }
 
   /** One try at the transaction; after a throw nothing of it stands. */
-  function attempt(batch: Batch, appends: readonly Append[], failed: readonly (Failure | undefined)[]): Head[] {
+  function attempt(
+    batch: Batch,
+    appends: readonly Append[],
+    failed: readonly (Failure | undefined)[],
+  ): Head[] {
     let moved: Head[] = [];
     let committing = false;
     try {
@@ -321,7 +227,8 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
   /**
    * A commit that failed while it wrote may have left its frames in the WAL, where a crash would revive them.
    * The next commit overwrites them; behind it the batch id in a head says for good whether the batch stands.
-   * @throws the commit's error when it does not, `unknown-outcome` when the next commit fails too
+   * @throws the commit's error when it does not, `unknown-outcome` when the next commit fails too: then this engine
+   *   no longer knows its heads and must be opened again
    */
   function resolveCommit(batch: Batch, { partition, epoch }: Head, failure: CardumeError): void {
     let head: { epoch: number; batch: number };
@@ -347,15 +254,6 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
     }
   }
 
-  function failAll(
-    appends: readonly Append[],
-    failed: (Failure | undefined)[],
-    code: ErrorCode,
-    detail: string,
-  ): void {
-    for (let i = 0; i < appends.length; i += 1) failed[i] ??= { append: i, code, detail };
-  }
-
   return {
     reader,
     heads: () => [...heads.values()],
@@ -369,8 +267,11 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
           break;
         } catch (error) {
           if (error instanceof Refused) fail(appends, failed, error.failure);
-          else if (isCardumeError(error)) failAll(appends, failed, error.code, error.message);
-          else throw error;
+          else if (!isCardumeError(error)) throw error;
+          else {
+            const { code, message } = error;
+            for (let i = 0; i < appends.length; i += 1) failed[i] ??= { append: i, code, detail: message };
+          }
         }
         left = failed.filter((failure) => failure === undefined).length;
       }
@@ -391,28 +292,7 @@ function engineOver(host: Host, database: Database, partitions: readonly Partiti
         entries,
       };
     },
-    forgetAnswers(beforeMs, entriesMax) {
-      let looked = 0;
-      transaction(database, () => {
-        for (const partition of heads.keys()) {
-          const { forgotten } = statements.forgotten.get(partition) as { forgotten: number };
-          let upTo = forgotten;
-          for (const row of statements.old.all(partition, forgotten, entriesMax - looked)) {
-            const {
-              position,
-              key,
-              at_ms: atMs,
-            } = row as { position: number; key: string | null; at_ms: number };
-            if (atMs >= beforeMs) break;
-            if (key !== null) statements.forget.run(partition, key, position);
-            upTo = position;
-          }
-          statements.forgetUpTo.run(upTo, partition);
-          looked += upTo - forgotten;
-        }
-      });
-      return looked;
-    },
+    forgetAnswers: (beforeMs, entriesMax) => forget(heads.keys(), beforeMs, entriesMax),
     close: () => database.close(),
   };
 }

@@ -64,7 +64,8 @@ export interface Log {
    * When an append fails, every later append to the same partition that was already made fails too (`conflict`),
    * since it may rest on state that never was; the caller decides again. Earlier ones, and those of other
    * partitions, stand. All of them are told in one turn: whoever sees the failure finds nothing of that partition
-   * under way. So decide and append in the same turn.
+   * under way. So decide and append in the same turn. This holds for appends that are refused at once, too
+   * (`overloaded`, `fenced`, `draining`): they are told when those before them are.
    * @throws CardumeError `conflict` (a stream version exists, or leaves a gap), `already-exists` (the key has an
    *   answer), `fenced`, `overloaded`, `storage-failed` (nothing was changed), `unknown-outcome` (it could not be
    *   found out), `partition-unavailable` (not opened here), `draining` (closed)
@@ -72,7 +73,7 @@ export interface Log {
   append(partition: PartitionKey, entries: readonly NewEntry[]): Promise<Appended>;
   /** Resolves when all that was appended to the partition before this call is durable; rejects when it failed. */
   settled(partition: PartitionKey): Promise<void>;
-  /** Committed events of a stream, in order of version, from `fromVersion` on. */
+  /** Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries. */
   readStream(
     partition: PartitionKey,
     stream: string,

@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts';
 import type { Database, SqlRow } from '../host/disk.ts';
 import type { Entry, PartitionKey } from './log.ts';
+import { endOf, partitionOf, positionOf, spotOf } from './spot.ts';
 
 /** Rows that one read may return: at some 5 µs a row, it holds the thread for 50 ms. */
 export const READ_ENTRIES_MAX = 10_000;
@@ -14,37 +15,39 @@ export interface Reader {
   epochAt(partition: PartitionKey, position: number): number | null;
 }
 
-const COLUMNS =
-  'e.partition, e.position, e.epoch, e.stream, e.version, e.type, e.data, e.meta, e.key, e.at_ms, e.checksum';
+const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
 
 export function openReader(database: Database): Reader {
-  const byPosition = database.prepare(
-    `SELECT ${COLUMNS} FROM entries e WHERE partition = ? AND position > ? ORDER BY position LIMIT ?`,
+  const bySpot = database.prepare(
+    `SELECT ${COLUMNS} FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ?`,
   );
-  // `+partition`: the stream's index finds the rows, not the partition's key.
+  // `+spot`: the stream's index finds the rows, not the partition's range.
   const byStream = database.prepare(
-    `SELECT ${COLUMNS} FROM entries e WHERE stream = ? AND version >= ? AND +partition = ? ORDER BY version LIMIT ?`,
+    `SELECT ${COLUMNS} FROM entries WHERE stream = ? AND version >= ? AND +spot > ? AND +spot < ?
+     ORDER BY version LIMIT ?`,
   );
-  const byKey = database.prepare(
-    `SELECT ${COLUMNS} FROM answers a JOIN entries e ON e.partition = a.partition AND e.position = a.position
-     WHERE a.partition = ? AND a.key = ?`,
-  );
-  const epoch = database.prepare('SELECT epoch FROM entries WHERE partition = ? AND position = ?');
+  const byKey = database.prepare('SELECT position FROM answers WHERE partition = ? AND key = ?');
+  const at = database.prepare(`SELECT ${COLUMNS} FROM entries WHERE spot = ?`);
+  const epoch = database.prepare('SELECT epoch FROM entries WHERE spot = ?');
   return {
     readPartition(partition, afterPosition, entriesMax) {
       checkBound(entriesMax);
-      return byPosition.all(partition, afterPosition, entriesMax).map(entryOf);
+      return bySpot.all(spotOf(partition, afterPosition), endOf(partition), entriesMax).map(entryOf);
     },
     readStream(partition, stream, fromVersion, entriesMax) {
       checkBound(entriesMax);
-      return byStream.all(stream, fromVersion, partition, entriesMax).map(entryOf);
+      return byStream
+        .all(stream, fromVersion, spotOf(partition, 0), endOf(partition), entriesMax)
+        .map(entryOf);
     },
     findAnswer(partition, key) {
       const row = byKey.get(partition, key);
-      return row === undefined ? null : entryOf(row);
+      return row === undefined
+        ? null
+        : entryOf(at.get(spotOf(partition, row['position'] as number)) as SqlRow);
     },
     epochAt(partition, position) {
-      const row = epoch.get(partition, position);
+      const row = epoch.get(spotOf(partition, position));
       return row === undefined ? null : (row['epoch'] as number);
     },
   };
@@ -58,9 +61,10 @@ function checkBound(entriesMax: number): void {
 }
 
 function entryOf(row: SqlRow): Entry {
+  const spot = row['spot'] as number;
   return {
-    partition: row['partition'] as number,
-    position: row['position'] as number,
+    partition: partitionOf(spot),
+    position: positionOf(spot),
     epoch: row['epoch'] as number,
     stream: row['stream'] as string,
     version: row['version'] as number | null,

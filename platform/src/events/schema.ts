@@ -1,7 +1,7 @@
 /**
  * The tables of a shard's log in SQLite.
  *
- * - `entries` is the log. Text compares by bytes (SQLite's BINARY).
+ * - `entries` is the log; `spot` is partition and position in one number (spot.ts). Text compares by bytes.
  * - `answers` finds an idempotency key's entry. Rows are dropped after their days; the entry keeps its key.
  * - `heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
  *   `forgotten` is the position up to which answers were dropped: time grows with position, so no index by time is
@@ -15,19 +15,17 @@ export const SCHEMA_VERSION = 1;
 
 export const TABLES = `
   CREATE TABLE entries (
-    partition INTEGER NOT NULL,
-    position  INTEGER NOT NULL,
-    epoch     INTEGER NOT NULL,
-    stream    TEXT    NOT NULL,
-    version   INTEGER,
-    type      TEXT    NOT NULL,
-    data      TEXT    NOT NULL,
-    meta      TEXT,
-    key       TEXT,
-    at_ms     INTEGER NOT NULL,
-    checksum  BLOB    NOT NULL,
-    PRIMARY KEY (partition, position)
-  ) WITHOUT ROWID;
+    spot     INTEGER PRIMARY KEY,
+    epoch    INTEGER NOT NULL,
+    stream   TEXT    NOT NULL,
+    version  INTEGER,
+    type     TEXT    NOT NULL,
+    data     TEXT    NOT NULL,
+    meta     TEXT,
+    key      TEXT,
+    at_ms    INTEGER NOT NULL,
+    checksum BLOB    NOT NULL
+  );
   CREATE UNIQUE INDEX entries_by_stream ON entries (stream, version) WHERE version IS NOT NULL;
   CREATE TABLE answers (
     partition INTEGER NOT NULL,

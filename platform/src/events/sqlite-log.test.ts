@@ -10,7 +10,10 @@ import { openLog, openWriterPool } from './events.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };
 
-function harnessOver(host: Host, folder: string): Pick<LogHarness, 'host' | 'open'> & { stop(): Promise<void> } {
+function harnessOver(
+  host: Host,
+  folder: string,
+): Pick<LogHarness, 'host' | 'open'> & { stop(): Promise<void> } {
   const pool = openWriterPool(host, { threadsMax: 2 });
   return {
     host,

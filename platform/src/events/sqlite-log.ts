@@ -27,6 +27,13 @@ export interface SqliteLogOptions {
   readonly tail?: TailModule;
 }
 
+/**
+ * How much of the file the reading connection maps: each commit of the writer empties its page cache, so mapped pages
+ * are what it reads from (measured at 1,000,000 events: findAnswer 8.4 µs, not 10.4). The price: a sector that cannot
+ * be read ends the process instead of one read.
+ */
+const MAPPED_BYTES_MAX = 2 ** 30;
+
 export async function openSqliteLog(host: Host, options: SqliteLogOptions): Promise<Log> {
   let listener: { onAppended(outcome: Outcome, report: unknown): void; onLost(): void } | null = null;
   const seat = options.pool.takeSeat({
@@ -41,6 +48,7 @@ export async function openSqliteLog(host: Host, options: SqliteLogOptions): Prom
   try {
     const opened = await open({ partitions: [...new Set(options.partitions)] });
     const database = host.disk.database(path, { readOnly: true });
+    database.exec(`PRAGMA mmap_size = ${MAPPED_BYTES_MAX}`);
     const running = run(host, options, seat, open, opened, openReader(database), () => database.close());
     listener = running.listener;
     return running.log;
@@ -163,12 +171,12 @@ function run(
     }
     await recovering;
     subscriptions.endAll();
+    closeReader(); // before the writer, which then leaves one file: a read-only connection cannot fold the WAL into it
     try {
       if (connected) await seat.request({ kind: 'close' });
     } finally {
       connected = false;
       seat.leave();
-      closeReader();
     }
   }
 
@@ -201,7 +209,8 @@ function run(
   };
   const listener = {
     onAppended(outcome: Outcome, report: unknown): void {
-      ended(commits.finish(outcome), report);
+      if (outcome.failures.some((failure) => failure.code === 'unknown-outcome')) listener.onLost();
+      else ended(commits.finish(outcome), report);
     },
     onLost(): void {
       connected = false;

@@ -35,8 +35,19 @@ export function openSubscription(source: SubscriptionSource): Subscription {
   let wake: (() => void) | null = null;
   let waiting = false;
 
+  function begin(): number {
+    try {
+      last = source.start();
+      return last;
+    } catch (error) {
+      ended = true;
+      source.onEnd();
+      throw error;
+    }
+  }
+
   function next(): Entry | null {
-    const after = last as number;
+    const after = last ?? begin();
     while (buffer.length > 0 && (buffer[0] as Entry).position <= after) buffer.shift();
     if (buffer[0]?.position !== after + 1) {
       const behind = source.announced() - after;
@@ -53,7 +64,6 @@ export function openSubscription(source: SubscriptionSource): Subscription {
       assert(!waiting, 'one `next` of a subscription at a time');
       for (;;) {
         if (ended) return { done: true, value: undefined };
-        last ??= source.start();
         const entry = next();
         if (entry !== null) return { done: false, value: entry };
         if (failure !== null) {

@@ -11,6 +11,7 @@ import { checksumOf, EMPTY_CHECKSUM, sameChecksum } from './checksum.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
 import { openReader } from './reader.ts';
 import { checkSchema } from './schema.ts';
+import { endOf, partitionOf } from './spot.ts';
 
 export interface Verification {
   readonly heads: readonly Head[];
@@ -34,7 +35,7 @@ export function verifyLog(host: Host, path: string): Verification {
     };
     const heads = headsOf(database);
     let entries = 0;
-    for (const partition of partitionsOf(database)) {
+    for (const partition of partitionsOf(database, heads.keys())) {
       entries += walk(host, database, partition, heads.get(partition), note);
     }
     checkStreams(database, note);
@@ -50,7 +51,9 @@ type Note = (fault: string) => void;
 
 function headsOf(database: Database): Map<PartitionKey, Head> {
   const reader = openReader(database);
-  const rows = database.prepare('SELECT partition, epoch, position, checksum FROM heads ORDER BY partition').all();
+  const rows = database
+    .prepare('SELECT partition, epoch, position, checksum FROM heads ORDER BY partition')
+    .all();
   return new Map(
     rows.map((row) => {
       const head = row as unknown as Omit<Head, 'lastEpoch'>;
@@ -59,15 +62,32 @@ function headsOf(database: Database): Map<PartitionKey, Head> {
   );
 }
 
-function partitionsOf(database: Database): PartitionKey[] {
-  const rows = database.prepare('SELECT partition FROM heads UNION SELECT DISTINCT partition FROM entries').all();
-  return rows.map((row) => row['partition'] as number);
+/** Hops from one partition's first entry to the next one's. */
+function partitionsOf(database: Database, heads: Iterable<PartitionKey>): Set<PartitionKey> {
+  const next = database.prepare('SELECT spot FROM entries WHERE spot >= ? ORDER BY spot LIMIT 1');
+  const partitions = new Set(heads);
+  for (let row = next.get(0); row !== undefined; ) {
+    const partition = partitionOf(row['spot'] as number);
+    partitions.add(partition);
+    row = next.get(endOf(partition));
+  }
+  return partitions;
 }
 
 /** @returns entries of the partition */
-function walk(host: Host, database: Database, partition: PartitionKey, head: Head | undefined, note: Note): number {
+function walk(
+  host: Host,
+  database: Database,
+  partition: PartitionKey,
+  head: Head | undefined,
+  note: Note,
+): number {
   const reader = openReader(database);
-  let last: Pick<Entry, 'position' | 'epoch' | 'checksum'> = { position: 0, epoch: 0, checksum: EMPTY_CHECKSUM };
+  let last: Pick<Entry, 'position' | 'epoch' | 'checksum'> = {
+    position: 0,
+    epoch: 0,
+    checksum: EMPTY_CHECKSUM,
+  };
   let entries = 0;
   for (;;) {
     const page = reader.readPartition(partition, last.position, PAGE_ENTRIES);
@@ -86,22 +106,23 @@ function walk(host: Host, database: Database, partition: PartitionKey, head: Hea
   if (head === undefined) note(`partition ${partition}: has entries and no head`);
   else if (head.position !== last.position || !sameChecksum(head.checksum, last.checksum)) {
     note(`partition ${partition}: the head is at ${head.position}, the last entry at ${last.position}`);
-  } else if (head.epoch < last.epoch) note(`partition ${partition}: the head's epoch is older than its entries`);
+  } else if (head.epoch < last.epoch)
+    note(`partition ${partition}: the head's epoch is older than its entries`);
   return entries;
 }
 
 /** The index by stream and version holds all that is needed: one ordered pass. */
 function checkStreams(database: Database, note: Note): void {
   const rows = database
-    .prepare('SELECT stream, version, partition, position FROM entries WHERE version IS NOT NULL ORDER BY stream, version')
+    .prepare('SELECT stream, version, spot FROM entries WHERE version IS NOT NULL ORDER BY stream, version')
     .iterate();
-  let last = { stream: '', version: 0, partition: 0, position: 0 };
+  let last = { stream: '', version: 0, spot: 0 };
   for (const row of rows) {
     const next = row as unknown as typeof last;
     const same = next.stream === last.stream;
     if (next.version !== (same ? last.version + 1 : 1)) {
       note(`stream '${next.stream}': version ${next.version} follows ${same ? last.version : 'nothing'}`);
-    } else if (same && (next.partition !== last.partition || next.position <= last.position)) {
+    } else if (same && (partitionOf(next.spot) !== partitionOf(last.spot) || next.spot <= last.spot)) {
       note(`stream '${next.stream}': version ${next.version} does not stand behind version ${last.version}`);
     }
     last = next;
@@ -113,11 +134,13 @@ function checkAnswers(database: Database, note: Note): void {
   const rows = database
     .prepare(
       `SELECT a.partition, a.position FROM answers a
-       LEFT JOIN entries e ON e.partition = a.partition AND e.position = a.position
+       LEFT JOIN entries e ON e.spot = (a.partition << 38) + a.position
        WHERE e.key IS NOT a.key`,
     )
     .iterate();
   for (const row of rows) {
-    note(`partition ${row['partition']}: an answer points to position ${row['position']}, which has another key`);
+    note(
+      `partition ${row['partition']}: an answer points to position ${row['position']}, which has another key`,
+    );
   }
 }

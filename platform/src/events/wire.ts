@@ -4,8 +4,8 @@
  */
 import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
 import type { Batch, Outcome } from './batch.ts';
-import type { Recovered, Recovery } from './engine.ts';
 import type { Head, PartitionKey } from './log.ts';
+import type { Recovered, Recovery } from './reopen.ts';
 
 export type Request =
   | { readonly kind: 'open'; readonly path: string; readonly start: Start; readonly tail: TailAddress | null }

@@ -3,7 +3,8 @@ import { assert } from '../base/assert.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import type { Batch } from './batch.ts';
-import { type Engine, openEngine, reopenEngine } from './engine.ts';
+import { type Engine, openEngine } from './engine.ts';
+import { reopenEngine } from './reopen.ts';
 import type { OpenTail, Tail, TailSource } from './tail.ts';
 import {
   type FromThread,
@@ -28,18 +29,32 @@ export function serve(host: Host, port: Port): void {
     return shard;
   }
 
-  async function open(id: number, body: Extract<Request, { kind: 'open' }>): Promise<Opened> {
+  async function open(
+    id: number,
+    { path, start, tail }: Extract<Request, { kind: 'open' }>,
+  ): Promise<Opened> {
+    if (shards.has(id)) close(id); // its batch has an unknown outcome: only a new engine can tell
     const { engine, recovered } =
-      'recovery' in body.start
-        ? reopenEngine(host, body.path, body.start.recovery)
-        : { engine: openEngine(host, body.path, body.start.partitions), recovered: [] };
+      'recovery' in start
+        ? reopenEngine(host, path, start.recovery)
+        : { engine: openEngine(host, path, start.partitions), recovered: [] };
     try {
-      shards.set(id, { engine, tail: body.tail === null ? null : await openTail(host, body.tail, engine) });
+      shards.set(id, { engine, tail: tail === null ? null : await openTail(host, tail, engine) });
     } catch (error) {
       engine.close();
       throw error;
     }
     return { heads: engine.heads(), recovered };
+  }
+
+  function close(id: number): void {
+    const { engine, tail } = shardOf(id);
+    shards.delete(id);
+    try {
+      tail?.close();
+    } finally {
+      engine.close();
+    }
   }
 
   async function answer(id: number, body: Request): Promise<unknown> {
@@ -52,12 +67,7 @@ export function serve(host: Host, port: Port): void {
       case 'forget':
         return engine.forgetAnswers(body.beforeMs, body.entriesMax);
       case 'close':
-        shards.delete(id);
-        try {
-          tail?.close();
-        } finally {
-          engine.close();
-        }
+        close(id);
         return null;
     }
   }

@@ -16,7 +16,9 @@ export function parseConsistency(header: string): { readonly service: ServiceNam
   const match = SHAPE.exec(header);
   if (match === null) {
     const message = 'expected the `Cardume-Token` of an earlier reply';
-    throw new CardumeError('invalid-input', message, { faults: [{ path: '/headers/cardume-token', message }] });
+    throw new CardumeError('invalid-input', message, {
+      faults: [{ path: '/headers/cardume-token', message }],
+    });
   }
   return { service: match[1] as string, token: match[2] as string };
 }

@@ -3,7 +3,7 @@
  * an HTTP server is the one thing that the simulation does without; all that decides lies behind it.
  *
  * Answers are written straight to Node's response: no hooks, no serialisers, headers in one go (measured in
- * `bench/gateway.ts`). Every failure, Fastify's and the parser's own included, becomes a problem document.
+ * `bench/product-reads.ts`). Every failure, Fastify's and the parser's own included, becomes a problem document.
  *
  * Bounds: body, headers, time to arrive (`requestTimeoutMs`, also for a body that trickles), time to answer (the
  * same again), open requests, event streams, connections, and the time a drain may take.

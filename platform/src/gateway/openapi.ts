@@ -132,10 +132,14 @@ function parametersOf(route: Route): ApiParameter[] {
       pattern: '^(\\*|"[0-9]+")$',
     });
   }
-  if (operation.method === 'GET') {
+  if (operation.streams === true) {
+    header('Last-Event-ID', 'Of the last event that was seen: what follows it is sent.', { type: 'string' });
+  } else if (operation.method === 'GET') {
     header('If-None-Match', 'ETag of what the caller has: 304 when it is still the same.', {
       type: 'string',
     });
+  }
+  if (operation.method === 'GET') {
     header('Cardume-Token', 'Of an earlier reply: this answer sees at least what that one rests on.', {
       type: 'string',
     });
@@ -162,17 +166,23 @@ function codesOf(operation: Operation, parameters: readonly ApiParameter[]): Err
   if (operation.method !== 'GET') codes.push('conflict', 'storage-failed', 'unknown-outcome');
   if (changesOne(operation)) codes.push('precondition-failed');
   if (operation.idempotent === true) codes.push('idempotency-key-reused');
+  if (operation.failures !== undefined) codes.push(...operation.failures);
   return codes;
 }
 
 function responsesOf(operation: Operation, parameters: readonly ApiParameter[]): Record<string, ApiResponse> {
   const responses: Record<string, ApiResponse> = {};
+  const mediaType = operation.streams === true ? 'text/event-stream' : 'application/json';
   for (const [status, schema] of Object.entries(operation.replies)) {
     responses[status] = {
       description: DESCRIPTIONS[status] ?? 'The answer.',
       headers: ANSWER_HEADERS,
-      ...(schema === null ? {} : { content: { 'application/json': { schema: plain(schema) } } }),
+      ...(schema === null ? {} : { content: { [mediaType]: { schema: plain(schema) } } }),
     };
+  }
+  // Lists have no version.
+  if (operation.method === 'GET' && operation.params !== undefined && operation.streams !== true) {
+    responses['304'] = { description: 'It is what `If-None-Match` names.', headers: ANSWER_HEADERS };
   }
   const codesByStatus = new Map<number, Set<ErrorCode>>();
   for (const code of codesOf(operation, parameters)) {

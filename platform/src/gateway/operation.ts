@@ -3,6 +3,7 @@
  * handler is a plain function; the HTTP server, the link between instances and the simulation all call it the same way.
  */
 import type { Static, TSchema } from 'typebox';
+import type { ErrorCode } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
 import type { Bus, IdempotencyKey } from '../cqrs/bus.ts';
 import type { Principal } from '../identity/principal.ts';
@@ -26,8 +27,12 @@ export interface Operation<
   readonly body?: Body;
   /** Status → schema of the body (null: no body). The first is the usual one. */
   readonly replies: Readonly<Record<number, TSchema | null>>;
+  /** Failures of its own, beside those that every operation of its shape knows: for the API's documents. */
+  readonly failures?: readonly ErrorCode[];
   /** Reads and understands `Idempotency-Key`. */
   readonly idempotent?: boolean;
+  /** Its 200 is a stream of server-sent events, each with data of the reply's schema; it is taken up again. */
+  readonly streams?: boolean;
   /**
    * Where it must run: the partition's host. Null: on any instance.
    * Pure in its input; reads only what the gateway knows (principal, topology).

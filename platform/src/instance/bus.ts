@@ -2,18 +2,19 @@
  * The bus of one instance: what is hosted here is a function call, everything else is one message to the region that
  * is home to it.
  */
+
+import { type Place, parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
-import { parseId, type Place } from '../base/id.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import type { Readers } from '../cqrs/readers.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Peers } from '../sharding/peer.ts';
+import type { Plan } from '../sharding/plan.ts';
 import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
 import { decodeRows } from '../sharding/wire.ts';
-import type { Plan } from '../sharding/plan.ts';
-import { partitionKey, placeOfKey, type Placement } from '../topology/partition.ts';
+import { type Placement, partitionKey, placeOfKey } from '../topology/partition.ts';
 import type { RegionName } from '../topology/topology.ts';
 import type { Hosted } from './hosted.ts';
 import { asJson, type Message, unpackState } from './message.ts';
@@ -39,8 +40,13 @@ export function openBus(options: BusOptions): Bus {
     return peers.request(region, asJson(message)) as Promise<T>;
   }
 
-  async function scan({ region, shard: name }: Target, service: string, plan: Plan): Promise<readonly (readonly Value[])[]> {
-    if (region !== here) return decodeRows(await ask<Json>(region, { kind: 'scan', service, shard: name, plan }));
+  async function scan(
+    { region, shard: name }: Target,
+    service: string,
+    plan: Plan,
+  ): Promise<readonly (readonly Value[])[]> {
+    if (region !== here)
+      return decodeRows(await ask<Json>(region, { kind: 'scan', service, shard: name, plan }));
     const shard = hosted.shardNamed(service, name);
     shard.refuseHalted(plan.table);
     return readers.scan(shard.views, plan);
@@ -53,7 +59,14 @@ export function openBus(options: BusOptions): Bus {
       if (home === here) {
         return hosted.shardOf(to.service, partitionKey(place)).send(to.aggregate, id, command, sendOptions);
       }
-      return ask(home, { kind: 'send', service: to.service, aggregate: to.aggregate, id, command, options: sendOptions });
+      return ask(home, {
+        kind: 'send',
+        service: to.service,
+        aggregate: to.aggregate,
+        id,
+        command,
+        options: sendOptions,
+      });
     },
     async load(of, id) {
       const place = parseId(id);

@@ -1,9 +1,9 @@
 /** The shards that this instance hosts, by service and partition. */
 import { CardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
+import { tablesOf } from '../cqrs/projector.ts';
 import type { Service } from '../cqrs/service.ts';
 import type { Shard } from '../cqrs/shard.ts';
-import { tablesOf } from '../cqrs/projector.ts';
 import type { Table } from '../sharding/table.ts';
 import { partitionKey } from '../topology/partition.ts';
 
@@ -29,13 +29,17 @@ export function hostedShards(): Hosted {
     shardOf(service, partition) {
       const shard = byPartition.get(service)?.get(partition);
       if (shard === undefined) {
-        throw new CardumeError('partition-unavailable', `partition ${partition} of '${service}' is not hosted here`);
+        throw new CardumeError(
+          'partition-unavailable',
+          `partition ${partition} of '${service}' is not hosted here`,
+        );
       }
       return shard;
     },
     shardNamed(service, name) {
       const shard = byName.get(`${service}/${name}`);
-      if (shard === undefined) throw new CardumeError('partition-unavailable', `shard '${name}' is not hosted here`);
+      if (shard === undefined)
+        throw new CardumeError('partition-unavailable', `shard '${name}' is not hosted here`);
       return shard;
     },
     hosts: (service, place) => byPartition.get(service)?.has(partitionKey(place)) ?? false,

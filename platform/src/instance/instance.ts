@@ -58,7 +58,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const placement = staticPlacement(topology);
   const hosted = hostedShards();
   const pool = openWriterPool(host, { threadsMax: bounds.writerThreadsMax });
-  const readers = openReaders(host, { threadsMax: bounds.readerThreadsMax, deadlineMs: bounds.readDeadlineMs });
+  const readers = openReaders(host, {
+    threadsMax: bounds.readerThreadsMax,
+    deadlineMs: bounds.readDeadlineMs,
+  });
   const identity = openIdentity(host, {
     key: secrets.tokenKey,
     issuer: topology.name,
@@ -88,7 +91,8 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     tables: tableIndex(application.services.map(({ service }) => service)),
     peers,
   });
-  const report = (message: string, fields: Readonly<Record<string, unknown>>): void => log.error(message, fields);
+  const report = (message: string, fields: Readonly<Record<string, unknown>>): void =>
+    log.error(message, fields);
   let ready = false;
 
   const gateway = await openGateway({
@@ -117,7 +121,18 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     if (!topology.instances.services.includes(service.name)) continue;
     for (const [name, partitions] of shardsOf(service.name)) {
       const base = `${options.dataFolder}/${region}/${name}`;
-      const shard = await openShard({ host, service, base, partitions, pool, bounds, masterKey: secrets.masterKey, bus, ports, report });
+      const shard = await openShard({
+        host,
+        service,
+        base,
+        partitions,
+        pool,
+        bounds,
+        masterKey: secrets.masterKey,
+        bus,
+        ports,
+        report,
+      });
       hosted.add(service.name, name, partitions, shard);
     }
   }
@@ -156,7 +171,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
 function regionOf(topology: Topology, name: RegionName): RegionTopology {
   const region = topology.regions[name];
   if (region === undefined) {
-    throw new CardumeError('invalid-input', `no region '${name}'; there are ${Object.keys(topology.regions).join(', ')}`);
+    throw new CardumeError(
+      'invalid-input',
+      `no region '${name}'; there are ${Object.keys(topology.regions).join(', ')}`,
+    );
   }
   return region;
 }

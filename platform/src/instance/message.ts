@@ -1,8 +1,8 @@
 /** What instances say to each other over a link: one request of the bus, or one forwarded call of a gateway. */
 import { deserialize, serialize } from 'node:v8';
 import type { JsonObject } from '../base/json.ts';
-import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
 import type { Typed } from '../cqrs/aggregate.ts';
+import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
 import type { Call } from '../gateway/call.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Row } from '../sharding/table.ts';
@@ -19,8 +19,19 @@ export type Message =
     }
   | { readonly kind: 'reached'; readonly service: string; readonly token: string }
   | { readonly kind: 'load'; readonly service: string; readonly aggregate: string; readonly id: string }
-  | { readonly kind: 'row'; readonly service: string; readonly table: string; readonly partition: number; readonly key: Row }
-  | { readonly kind: 'answered'; readonly service: string; readonly partition: number; readonly key: IdempotencyKey }
+  | {
+      readonly kind: 'row';
+      readonly service: string;
+      readonly table: string;
+      readonly partition: number;
+      readonly key: Row;
+    }
+  | {
+      readonly kind: 'answered';
+      readonly service: string;
+      readonly partition: number;
+      readonly key: IdempotencyKey;
+    }
   | { readonly kind: 'scan'; readonly service: string; readonly shard: string; readonly plan: Plan }
   | {
       readonly kind: 'follow';

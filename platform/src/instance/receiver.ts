@@ -30,7 +30,10 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
       }
       case 'reached': {
         const { partition } = decodeToken(message.token);
-        return hosted.shardOf(message.service, partition).reached(message.token).then(() => null);
+        return hosted
+          .shardOf(message.service, partition)
+          .reached(message.token)
+          .then(() => null);
       }
       case 'load':
         return load(message.service, message.aggregate, message.id);
@@ -40,7 +43,9 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
       }
       case 'answered': {
         const { service, partition, key } = message;
-        return hosted.shardOf(service, partition).answered(partition, key) as Promise<unknown> as Promise<Json>;
+        return hosted
+          .shardOf(service, partition)
+          .answered(partition, key) as Promise<unknown> as Promise<Json>;
       }
       case 'scan': {
         const shard = hosted.shardNamed(message.service, message.shard);
@@ -51,7 +56,13 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
         const { service, aggregate, id, afterVersion } = message;
         const partition = partitionKey(parseId(id));
         const shard = hosted.shardOf(service, partition);
-        return shard.follow(aggregate, id, partition, afterVersion, signal) as AsyncIterable<unknown> as AsyncIterable<Json>;
+        return shard.follow(
+          aggregate,
+          id,
+          partition,
+          afterVersion,
+          signal,
+        ) as AsyncIterable<unknown> as AsyncIterable<Json>;
       }
       default:
         return unreachable(message);

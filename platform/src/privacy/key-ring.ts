@@ -16,12 +16,18 @@ export interface KeyStorePort {
   find(partition: number, subject: string): Promise<Uint8Array | null>;
 }
 
-export function openKeyRing(host: Host, masterKey: Uint8Array, store: KeyStorePort, keysCachedMax: number): KeyRing {
+export function openKeyRing(
+  host: Host,
+  masterKey: Uint8Array,
+  store: KeyStorePort,
+  keysCachedMax: number,
+): KeyRing {
   const cached = new LRUCache<string, Uint8Array>({ max: keysCachedMax });
   const context = (subject: string): string => `subject-key/${subject}`;
   function unwrap(subject: string, wrapped: Uint8Array): Uint8Array {
     const key = host.crypto.open(masterKey, wrapped, context(subject));
-    if (key === null) throw new Error('a subject key does not open: the master key is not the one it was made with');
+    if (key === null)
+      throw new Error('a subject key does not open: the master key is not the one it was made with');
     cached.set(subject, key);
     return key;
   }

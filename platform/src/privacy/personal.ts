@@ -20,7 +20,8 @@ export function personalFields(schema: TSchema): readonly string[] {
   const fields: string[] = [];
   for (const [name, field] of Object.entries(properties)) {
     if (isMarked(field)) fields.push(name);
-    else if (hasMarkInside(field)) throw new Error(`personal field inside '${name}': mark '${name}' itself as personal`);
+    else if (hasMarkInside(field))
+      throw new Error(`personal field inside '${name}': mark '${name}' itself as personal`);
   }
   return fields;
 }
@@ -31,5 +32,7 @@ function isMarked(schema: object): boolean {
 
 function hasMarkInside(node: unknown): boolean {
   if (typeof node !== 'object' || node === null) return false;
-  return Object.values(node).some((child) => typeof child === 'object' && child !== null && (isMarked(child) || hasMarkInside(child)));
+  return Object.values(node).some(
+    (child) => typeof child === 'object' && child !== null && (isMarked(child) || hasMarkInside(child)),
+  );
 }

@@ -8,7 +8,12 @@ export function sealValue(crypto: Cryptography, key: Uint8Array, value: Json, co
 }
 
 /** @returns null when the key was destroyed: the person was erased */
-export function openValue(crypto: Cryptography, key: Uint8Array | null, sealed: string, context: string): Json {
+export function openValue(
+  crypto: Cryptography,
+  key: Uint8Array | null,
+  sealed: string,
+  context: string,
+): Json {
   if (key === null) return null;
   const plain = crypto.open(key, Buffer.from(sealed, 'base64url'), context);
   if (plain === null) throw new Error(`a sealed value of ${context} does not open with its subject's key`);

@@ -2,7 +2,19 @@
 import assert from 'node:assert/strict';
 import { isCardumeError } from '../base/errors.ts';
 import { checksumOf, EMPTY_CHECKSUM } from '../events/checksum.ts';
-import { all, answer, beside, event, events, fails, type LogCases, names, P, Q, refusable } from './log-conformance-case.ts';
+import {
+  all,
+  answer,
+  beside,
+  event,
+  events,
+  fails,
+  type LogCases,
+  names,
+  P,
+  Q,
+  refusable,
+} from './log-conformance-case.ts';
 
 export const append: LogCases = {
   'positions are gapless and in order of arrival, in each partition': async (under) => {
@@ -12,7 +24,9 @@ export const append: LogCases = {
     );
     for (const partition of [P, Q]) {
       const expected = given.flatMap((one, i) =>
-        one.partition === partition ? events(`s${i}`, (i % 4) + 1).map(({ version }) => `s${i}@${version}`) : [],
+        one.partition === partition
+          ? events(`s${i}`, (i % 4) + 1).map(({ version }) => `s${i}@${version}`)
+          : [],
       );
       const entries = await all(log, partition);
       assert.deepEqual(names(entries), expected);
@@ -33,7 +47,11 @@ export const append: LogCases = {
   'an entry comes back as it was given': async (under) => {
     const log = await under.open();
     const given = [
-      event('ünï-😀', 1, { type: 'Größe', data: JSON.stringify({ text: 'a\u0000b \u2028 😀 "\\' }), meta: '{"m":1}' }),
+      event('ünï-😀', 1, {
+        type: 'Größe',
+        data: JSON.stringify({ text: 'a\u0000b \u2028 😀 "\\' }),
+        meta: '{"m":1}',
+      }),
       event('large', 1, { data: JSON.stringify('x'.repeat(200_000)), key: 'schlüssel', atMs: 0 }),
       event('nul\u0000stream', 1, { data: '', meta: '' }),
     ];
@@ -229,7 +247,11 @@ export const append: LogCases = {
         await fails(log.append(P, [event(`bad-${i}`, 1), ...refusable()]), 'conflict');
       }
     };
-    const writing = beside(write().finally(() => { done = true; }));
+    const writing = beside(
+      write().finally(() => {
+        done = true;
+      }),
+    );
     while (!done) {
       const entries = await all(log, P);
       assert.equal(entries.length % 5, 0);

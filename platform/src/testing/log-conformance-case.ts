@@ -19,7 +19,16 @@ export const P = 33;
 export const Q = 34;
 
 export function event(stream: string, version: number, more: Partial<NewEntry> = {}): NewEntry {
-  return { stream, version, type: 'Happened', data: '{}', meta: null, key: null, atMs: 1_700_000_000_000, ...more };
+  return {
+    stream,
+    version,
+    type: 'Happened',
+    data: '{}',
+    meta: null,
+    key: null,
+    atMs: 1_700_000_000_000,
+    ...more,
+  };
 }
 
 /** An answer without an event. */

@@ -1,7 +1,18 @@
 /** What opening, taking over and closing a log do. */
 import assert from 'node:assert/strict';
 import type { Head } from '../events/log.ts';
-import { all, answer, beside, event, events, fails, type LogCases, names, P, Q } from './log-conformance-case.ts';
+import {
+  all,
+  answer,
+  beside,
+  event,
+  events,
+  fails,
+  type LogCases,
+  names,
+  P,
+  Q,
+} from './log-conformance-case.ts';
 
 const headOf = (heads: readonly Head[], partition: number): Head => {
   const head = heads.find((one) => one.partition === partition);
@@ -38,7 +49,10 @@ export const opening: LogCases = {
     const log = await under.open();
     assert.deepEqual(names(await all(log, P)), ['s@1', 's@2', 's@3']);
     const again = headOf(log.heads(), P);
-    assert.deepEqual([again.position, Buffer.from(again.checksum)], [head.position, Buffer.from(head.checksum)]);
+    assert.deepEqual(
+      [again.position, Buffer.from(again.checksum)],
+      [head.position, Buffer.from(head.checksum)],
+    );
     await fails(log.append(P, [event('s', 3)]), 'conflict');
     await fails(log.append(P, [event('s', 5)]), 'conflict');
     assert.equal((await log.append(P, [event('s', 4)])).position, 4);

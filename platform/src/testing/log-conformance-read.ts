@@ -3,10 +3,24 @@ import assert from 'node:assert/strict';
 import type { Entry } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
 import { until } from './host-case.ts';
-import { all, beside, event, events, fails, follow, type LogCases, names, P, Q, refusable, take } from './log-conformance-case.ts';
+import {
+  all,
+  beside,
+  event,
+  events,
+  fails,
+  follow,
+  type LogCases,
+  names,
+  P,
+  Q,
+  refusable,
+  take,
+} from './log-conformance-case.ts';
 
 const positions = (entries: readonly Entry[]): number[] => entries.map((entry) => entry.position);
-const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+const upTo = (last: number, first = 1): number[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
 export const reading: LogCases = {
   'reads begin where they are told and end at their bound': async (under) => {
@@ -72,7 +86,10 @@ export const reading: LogCases = {
     };
     const writing = beside(Promise.all(Array.from({ length: 20 }, (_, writer) => write(writer))));
     const read = async (startAfter: number, pauseEvery: number): Promise<void> => {
-      await until(under.host, () => (log.heads().find((head) => head.partition === P)?.position ?? 0) >= startAfter);
+      await until(
+        under.host,
+        () => (log.heads().find((head) => head.partition === P)?.position ?? 0) >= startAfter,
+      );
       const [last] = startAfter === 0 ? [] : await log.readPartition(P, startAfter - 1, 1);
       const reader = follow(log, P, last === undefined ? null : encodeToken(last));
       const seen: number[] = [];
@@ -84,7 +101,14 @@ export const reading: LogCases = {
       await reader.return?.();
       assert.deepEqual(seen, upTo(total, startAfter + 1));
     };
-    await Promise.all([read(0, 1_000_000), read(0, 97), read(1, 10_000), read(300, 400), read(900, 50), writing]);
+    await Promise.all([
+      read(0, 1_000_000),
+      read(0, 97),
+      read(1, 10_000),
+      read(300, 400),
+      read(900, 50),
+      writing,
+    ]);
     await log.close();
   },
 
@@ -144,7 +168,11 @@ export const reading: LogCases = {
     ];
     for (const token of strangers) await fails(after(token), 'invalid-cursor');
     await log.close();
-    assert.equal((await under.open().then(async (again) => [await all(again, P), await again.close()] as const))[0].length, 3);
+    assert.equal(
+      (await under.open().then(async (again) => [await all(again, P), await again.close()] as const))[0]
+        .length,
+      3,
+    );
   },
 
   'a subscription to a lost partition says so': async (under) => {

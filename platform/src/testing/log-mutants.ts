@@ -11,7 +11,7 @@ import type { LogBounds } from '../events/group-commit.ts';
 import type { Appended, Entry, Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Disk } from '../host/disk.ts';
-import type { Host } from '../host/host.ts';
+import type { Clock, Host } from '../host/host.ts';
 import type { Thread, ThreadMain, Threads } from '../host/threads.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
@@ -23,7 +23,7 @@ export interface LogMutant {
   readonly sql?: readonly (readonly [from: string | RegExp, to: string])[];
   readonly bounds?: LogBounds;
   host?(host: Host): Host;
-  log?(log: Log): Log;
+  log?(log: Log, clock: Clock): Log;
 }
 
 const ATOMIC = 'an append stands as a whole or not at all';
@@ -51,7 +51,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
   },
   'a version may leave a gap': {
     breaks: ['versions leave no gap', 'what was appended is there when the log is opened again'],
-    sql: [[/^SELECT 1 FROM entries WHERE stream = .*/, 'SELECT ? AND ? AND ?']],
+    sql: [[/^SELECT 1 FROM entries WHERE stream = .*/, 'SELECT ? AND ? AND ? AND ?']],
   },
   'a second answer replaces the first': {
     breaks: [KEY, 'answers outlive the process', 'old answers are forgotten, their entries are not'],
@@ -127,9 +127,9 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
   },
   'a failure is told too late to drop state': {
     breaks: [HEARS, QUEUE],
-    log: (log) => ({
+    log: (log, clock) => ({
       ...log,
-      onFailed: (listener) => log.onFailed((partition) => void setImmediate(listener, partition)),
+      onFailed: (listener) => log.onFailed((partition) => clock.soon(() => listener(partition))),
     }),
   },
   'settled does not wait': {
@@ -156,16 +156,17 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
   },
   'live entries are told after their appends': {
     breaks: [LIVE],
-    log: (log) => ({
+    log: (log, clock) => ({
       ...log,
-      onCommit: (listener) => log.onCommit((entries) => void setImmediate(listener, entries)),
+      onCommit: (listener) => log.onCommit((entries) => clock.soon(() => listener(entries))),
     }),
   },
   'closing forgets what waits': {
     breaks: ['closing waits for what was appended, and refuses what comes after', SETTLED],
-    log: (log) => ({
+    log: (log, clock) => ({
       ...log,
-      append: (partition, entries) => new Promise((resolve) => void setImmediate(() => resolve(log.append(partition, entries)))),
+      append: (partition, entries) =>
+        new Promise((resolve) => clock.soon(() => resolve(log.append(partition, entries)))),
     }),
   },
 };
@@ -204,7 +205,7 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
   const disk = changedDisk(host.disk, [UNSYNCED, ...(mutant.sql ?? [])]);
   const changed: Host = { ...host, disk };
   const broken = mutant.host?.(changed) ?? changed;
-  const mutated: Host = { ...broken, threads: threadsHere(() => mutated) };
+  const mutated: Host = { ...broken, threads: threadsHere(host.clock, () => mutated) };
   const pool = openWriterPool(mutated, { threadsMax: 2 });
   const opened: Log[] = [];
   return {
@@ -213,7 +214,7 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
       const own = { batchEntriesMax: 128, queueEntriesMax: 10_000, ...bounds, ...mutant.bounds };
       const log = await openLog(mutated, { path, partitions, pool, bounds: own });
       opened.push(log);
-      return mutant.log?.(log) ?? log;
+      return mutant.log?.(log, host.clock) ?? log;
     },
     done: (work) => work,
     async close() {
@@ -243,7 +244,7 @@ function changedDisk(disk: Disk, changes: NonNullable<LogMutant['sql']>): Disk {
 }
 
 /** Runs the module on this thread: messages are cloned and arrive in later turns, in order. */
-function threadsHere(hostOf: () => Host): Threads {
+function threadsHere(clock: Clock, hostOf: () => Host): Threads {
   return {
     spawn(module, _name, init): Thread {
       const toThread: ((message: never) => void)[] = [];
@@ -251,11 +252,11 @@ function threadsHere(hostOf: () => Host): Threads {
       const started = import(module.href).then(({ serve }: { serve: ThreadMain }) =>
         serve(
           hostOf(),
-          { post: pipe(fromThread), onMessage: (listener) => void toThread.push(listener) },
+          { post: pipe(clock, fromThread), onMessage: (listener) => void toThread.push(listener) },
           structuredClone(init) as never,
         ),
       );
-      const post = pipe(toThread);
+      const post = pipe(clock, toThread);
       return {
         post: (message) => void started.then(() => post(message)),
         onMessage: (listener) => void fromThread.push(listener),
@@ -266,10 +267,10 @@ function threadsHere(hostOf: () => Host): Threads {
   };
 }
 
-function pipe(listeners: readonly ((message: never) => void)[]): (message: unknown) => void {
+function pipe(clock: Clock, listeners: readonly ((message: never) => void)[]): (message: unknown) => void {
   return (message) => {
     const copy = structuredClone(message) as never;
-    setImmediate(() => {
+    clock.soon(() => {
       for (const listener of listeners) listener(copy);
     });
   };

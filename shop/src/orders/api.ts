@@ -23,7 +23,7 @@ import {
 import { Country, type OrderPlaced, type OrderState, orders, Reason, Reference } from './order.ts';
 import { placeOrder } from './place.ts';
 import { revenue } from './reports.ts';
-import { isFinal, statuses, versionOf } from './statuses.ts';
+import { inTurn, isFinal, statuses, upTo, versionOf } from './statuses.ts';
 
 const Status = Type.Enum(['placed', 'paying', 'confirmed', 'rejected', 'cancelling', 'cancelled']);
 const Customer = Type.Union([Id, Type.Null()], { description: 'null for a guest' });
@@ -96,6 +96,7 @@ const find = operation({
   path: '/orders',
   summary: 'One’s orders, newest first; for staff those of any customer, or all',
   access: 'signed-in',
+  failures: ['invalid-cursor'],
   search: Type.Object({ customer: Type.Optional(idOf('acc')), limit: pageLimit, after: pageAfter }),
   replies: {
     200: Type.Object({
@@ -172,6 +173,8 @@ const follow = operation({
   summary: 'The order’s statuses as they change, as server-sent events',
   description: 'Ends with the last status. Taken up again with `Last-Event-ID`; 204 when nothing can follow.',
   access: 'signed-in',
+  failures: ['invalid-cursor'],
+  streams: true,
   params: ById,
   replies: {
     200: Type.Object({ order: Id, status: Status, at: Moment, reason: Type.Optional(Reason) }),
@@ -181,11 +184,16 @@ const follow = operation({
     parseId(id, 'ord');
     const { bus, lastEventId, signal } = context;
     const after = versionOf(lastEventId);
-    const { state } = await seen(id, context);
-    const events = bus.follow(orders, id, after, signal);
-    return isFinal(state.status) && after > 0
-      ? { status: 204 }
-      : { status: 200, events: statuses(id, events) };
+    const { state, version } = await seen(id, context);
+    if (!isFinal(state.status)) {
+      return { status: 200, events: statuses(id, bus.follow(orders, id, after, signal)) };
+    }
+    // No status will follow: what was missed is told, and who has missed nothing need not come back.
+    const missed =
+      after >= version
+        ? []
+        : await Array.fromAsync(statuses(id, upTo(version, bus.follow(orders, id, after, signal))));
+    return missed.length === 0 ? { status: 204 } : { status: 200, events: inTurn(missed) };
   },
 });
 

@@ -65,7 +65,11 @@ export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
           held: 'stock-and-payment',
         } as const;
         return [
-          { key: 'await-payment', kind: 'work', run: (work) => awaitPayment(id, placed as OrderPlaced, work) },
+          {
+            key: 'await-payment',
+            kind: 'work',
+            run: (work) => awaitPayment(id, placed as OrderPlaced, work),
+          },
           { key: 'payment-deadline', kind: 'timer', atMs: sinceMs + paymentPendingMsMax, command },
         ];
       }
@@ -161,7 +165,7 @@ async function reserve(
   const refused: string[] = [];
   const wanted = quantities(placed);
   await sideBySide(wanted, async ([product, quantity]) => {
-    const refusal = await reserveOne(id, stockOf(product), quantity, work, true);
+    const refusal = await reserveOne(id, stockOf(product), quantity, work, !work.again);
     if (refusal !== null) refused.push(`${product}: ${refusal}`);
   });
   if (refused.length === 0) return null;
@@ -170,8 +174,10 @@ async function reserve(
 
 const refusals: readonly ErrorCode[] = ['insufficient-stock', 'not-found'];
 
-/** @param fresh it was hardly asked for before
- * @returns why the region has not enough, or null when it is reserved */
+/**
+ * @param fresh it was hardly asked for before
+ * @returns why the region has not enough, or null when it is reserved
+ */
 async function reserveOne(
   id: string,
   at: string,

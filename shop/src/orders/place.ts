@@ -62,6 +62,7 @@ export const placeOrder = operation({
   description:
     'The reply says `placed`; the outcome (`confirmed` or `rejected`) follows at once, see `/orders/{id}/events`. Only staff may state `customer`, `guest`, `region`, `placed_at`, `decimals`, `reference` and `unit_price`, and pay by invoice.',
   access: 'signed-in',
+  failures: ['forbidden'],
   idempotent: true,
   body: Order,
   replies: { 201: Type.Object({ id: Id, status: Type.Literal('placed'), total: Money, placed_at: Moment }) },
@@ -83,7 +84,10 @@ export const placeOrder = operation({
       if (first === null) throw error;
       return reply(first, context);
     }
-    return reply(await bus.send(orders, newId('ord', place), command, { ...asked(context), born: true }), context);
+    return reply(
+      await bus.send(orders, newId('ord', place), command, { ...asked(context), born: true }),
+      context,
+    );
   },
 });
 

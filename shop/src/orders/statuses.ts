@@ -31,3 +31,15 @@ export async function* statuses(
     if (isFinal(status)) return;
   }
 }
+
+/** The events that a stream has by now: it ends with the version. */
+export async function* upTo(version: number, events: AsyncIterable<StreamEvent>): AsyncIterable<StreamEvent> {
+  for await (const event of events) {
+    yield event;
+    if (event.version >= version) return;
+  }
+}
+
+export async function* inTurn<Item>(items: readonly Item[]): AsyncIterable<Item> {
+  yield* items;
+}

@@ -37,6 +37,7 @@ const list = operation({
   path: '/products',
   summary: 'List a product',
   access: 'staff',
+  failures: ['already-exists'],
   idempotent: true,
   body: Type.Object({
     sku: Sku,
@@ -82,6 +83,7 @@ const find = operation({
   path: '/products',
   summary: 'Products of all regions, by category and the beginning of their name',
   access: 'anyone',
+  failures: ['invalid-cursor'],
   search: Type.Object({
     category: Type.Optional(Category),
     prefix: Type.Optional(

@@ -1,7 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fold, given } from 'cardume/cqrs/given';
 import { realHost } from 'cardume/host/real';
+import { fold, given } from 'cardume/testing/given';
 import { projected } from '../projected.ts';
 import { stage } from '../rehearsal.ts';
 import { catalogue, filters, order } from './catalogue.ts';

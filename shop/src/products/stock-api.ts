@@ -90,6 +90,7 @@ const transfer = operation({
   description:
     'The giver is debited before the reply, the receiver is credited right after: see `in_transit`.',
   access: 'staff',
+  failures: ['insufficient-stock'],
   idempotent: true,
   params: ById,
   body: Type.Object({ from: Region, to: Region, quantity: StockQuantity }),
@@ -104,6 +105,7 @@ const transfer = operation({
     const { bus, geography, newId } = context;
     if (knownRegion(geography, to, '/body/to') === from)
       throw invalid('/body/to', 'expected another region than `from`');
+    existing(await bus.load(products, id), id);
     const giver = stockId(geography, from, id);
     const receiver = stockId(geography, to, id);
     const command = {

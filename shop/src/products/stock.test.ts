@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fold, given } from 'cardume/cqrs/given';
+import { fold, given } from 'cardume/testing/given';
 import fc from 'fast-check';
 import { Compile } from 'typebox/compile';
 import type { StockCommand } from '../contracts/stock.ts';

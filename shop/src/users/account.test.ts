@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fold, given } from 'cardume/cqrs/given';
 import { personalFields } from 'cardume/privacy/personal';
+import { fold, given } from 'cardume/testing/given';
 import { projected } from '../projected.ts';
 import { type AccountEvent, type Address, account } from './account.ts';
 import { accountsProjection } from './accounts.ts';

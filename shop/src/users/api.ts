@@ -1,10 +1,11 @@
 /** The users' part of the public API: accounts, profile and addresses. Signing in has its own file. */
-import { CardumeError } from 'cardume/base';
+import { CardumeError, type ErrorCode, isCardumeError } from 'cardume/base';
 import { naturalId, parseId } from 'cardume/base/id';
 import type { Loaded } from 'cardume/cqrs/bus';
 import { type Geography, type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
 import { type Passwords, passwordFault } from 'cardume/identity/passwords';
 import { Type } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { asked, told } from '../contracts/asked.ts';
 import { invalid } from '../contracts/faults.ts';
 import { existing, ownOrStaff } from '../contracts/ownership.ts';
@@ -66,6 +67,7 @@ const register = operation({
   description:
     'The account lives in the region of its country, unless another is named. The reply carries a token: the new customer is signed in. Staff may leave out the e-mail and the password.',
   access: 'anyone',
+  failures: ['email-taken', 'forbidden'],
   idempotent: true,
   body: Type.Object({
     name: PersonName,
@@ -102,25 +104,32 @@ const register = operation({
       known?.id ??
       (key === null ? newId('acc', place) : naturalId('acc', place, digest(`account:${key.text}`)));
     if (known === null) {
-      const email = body.email === undefined ? undefined : normalEmail(body.email);
+      const email = body.email === undefined ? undefined : emailOf(body.email);
       const claim = email === undefined ? undefined : claimId(email, context);
       // Losers learn it here, before a password is hashed for them.
       if (claim !== undefined) await bus.send(claims, claim, { type: 'Claim', account: id });
-      const hash = password === undefined ? undefined : await hashed(password, id, claim, context);
-      await bus.send(
-        accounts,
-        id,
-        {
-          type: 'Register',
-          name,
-          country,
-          role,
-          ...(email === undefined ? {} : { email }),
-          ...(hash === undefined ? {} : { password_hash: hash }),
-          ...(claim === undefined ? {} : { claim }),
-        },
-        asked(context),
-      );
+      try {
+        const hash = password === undefined ? undefined : await port<Passwords>('passwords').hash(password);
+        await bus.send(
+          accounts,
+          id,
+          {
+            type: 'Register',
+            name,
+            country,
+            role,
+            ...(email === undefined ? {} : { email }),
+            ...(hash === undefined ? {} : { password_hash: hash }),
+            ...(claim === undefined ? {} : { claim }),
+          },
+          asked(context),
+        );
+      } catch (error) {
+        if (claim !== undefined && isNothing(error)) {
+          await bus.send(claims, claim, { type: 'Release', account: id });
+        }
+        throw error;
+      }
     }
     const { state, version, token } = await activated(context, id);
     const signedIn = isStaff ? {} : session(port, { id, role: state.role }, nowMs);
@@ -133,6 +142,15 @@ const register = operation({
   },
 });
 
+const emailShape = Compile(Email);
+
+/** What only looks like an address until it is in its usual form is none. @throws CardumeError `invalid-input` */
+function emailOf(text: string): string {
+  const email = normalEmail(text);
+  if (!emailShape.Check(email)) throw invalid('/body/email', 'expected an e-mail address');
+  return email;
+}
+
 function regionFor(
   body: { readonly country: string; readonly region?: string },
   geography: Geography,
@@ -141,19 +159,17 @@ function regionFor(
   return geography.regionOfCountry(body.country);
 }
 
-/** When the hash is refused (too many wait), the address is free again at once. */
-async function hashed(
-  password: string,
-  account: string,
-  claim: string | undefined,
-  { bus, port }: OperationContext,
-): Promise<string> {
-  try {
-    return await port<Passwords>('passwords').hash(password);
-  } catch (error) {
-    if (claim !== undefined) await bus.send(claims, claim, { type: 'Release', account });
-    throw error;
-  }
+const nothing: readonly ErrorCode[] = [
+  'overloaded',
+  'partition-unavailable',
+  'draining',
+  'storage-failed',
+  'fenced',
+];
+
+/** No account has come about, and none will: the address is free again at once. */
+function isNothing(error: unknown): boolean {
+  return isCardumeError(error) && nothing.includes(error.code);
 }
 
 const get = operation({
@@ -177,6 +193,7 @@ const list = operation({
   path: '/users',
   summary: 'Accounts of all regions, newest first; nothing personal',
   access: 'staff',
+  failures: ['invalid-cursor'],
   search: Type.Object({ country: Type.Optional(CountryCode), limit: pageLimit, after: pageAfter }),
   replies: {
     200: Type.Object({

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, notDeepStrictEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { given } from 'cardume/cqrs/given';
 import { realHost } from 'cardume/host/real';
+import { given } from 'cardume/testing/given';
 import { stage } from '../rehearsal.ts';
 import { type ClaimEvent, claim, claimId, normalEmail } from './claim.ts';
 

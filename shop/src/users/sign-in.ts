@@ -33,6 +33,7 @@ export const signIn = operation({
   summary: 'Sign in: a token for an e-mail and a password',
   description: 'With `Accept: text/plain` the reply is the bare token.',
   access: 'anyone',
+  failures: ['wrong-credentials'],
   body: Type.Object({ email: Email, password: Password }),
   replies: { 200: Type.Object({ account: Id, token: Type.String(), token_expires_at: Moment }) },
   async handle({ body: { email, password } }, context) {
@@ -65,6 +66,7 @@ export const changePassword = operation({
   path: '/users/{id}/password',
   summary: 'Change one’s own password',
   access: 'signed-in',
+  failures: ['wrong-credentials'],
   params: ById,
   body: Type.Object({ current: Password, password: Password }),
   replies: { 204: null },

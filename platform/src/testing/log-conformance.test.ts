@@ -17,7 +17,8 @@ async function failing(mutant: LogMutant): Promise<string[]> {
     try {
       const late = Promise.withResolvers<never>();
       const timer = setTimeout(() => late.reject(new Error('it hangs')), CASE_MS_MAX);
-      const harness = (): ReturnType<typeof mutantHarness> => mutantHarness(realHost(), join(folder, 'shard.db'), mutant);
+      const harness = (): ReturnType<typeof mutantHarness> =>
+        mutantHarness(realHost(), join(folder, 'shard.db'), mutant);
       await Promise.race([runCase(harness, body), late.promise]).finally(() => clearTimeout(timer));
     } catch (error) {
       if (!(error instanceof Error)) throw error;

@@ -2,7 +2,7 @@
 import { deepStrictEqual, fail } from 'node:assert/strict';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
-import type { Aggregate, Decision, Typed } from './aggregate.ts';
+import type { Aggregate, Decision, Typed } from '../cqrs/aggregate.ts';
 
 type Expected<Event extends Typed> =
   | { readonly events: readonly Event[]; readonly result?: Json }
@@ -30,6 +30,7 @@ export function given<State, Command extends Typed, Event extends Typed>(
         version: events.length,
         atMs: options.atMs ?? 0,
       });
+      // biome-ignore lint/suspicious/noThenProperty: the third word of given/when/then; nobody awaits it
       return { decision, then: (expected) => check(decision, expected) };
     },
   };
@@ -48,7 +49,8 @@ function check<Event extends Typed>(decision: Decision<Event>, expected: Expecte
     deepStrictEqual(decision.code, expected.rejected);
     return;
   }
-  if (decision.outcome !== 'accepted') fail(`expected events, got the rejection ${decision.code}: ${decision.detail}`);
+  if (decision.outcome !== 'accepted')
+    fail(`expected events, got the rejection ${decision.code}: ${decision.detail}`);
   deepStrictEqual(decision.events, expected.events);
   if (expected.result !== undefined) deepStrictEqual(decision.result, expected.result);
 }

@@ -1,0 +1,123 @@
+/**
+ * All benchmarks, one table. Each figure stands beside its reference, measured in the same run, in turns; what counts
+ * is the ratio, since machines differ and are shared.
+ *
+ *   npm run bench
+ *   npm run bench -- --only a,c
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Benchmark, Figure, Say } from './figure.ts';
+import { run as logAppend } from './log-append.ts';
+import { run as logGrowth } from './log-growth.ts';
+import { run as orders } from './orders.ts';
+import { type Platform, startPlatform } from './platform.ts';
+import { probeDisk } from './probe.ts';
+import { run as productReads } from './product-reads.ts';
+import { run as reservations } from './reservations.ts';
+import { run as start } from './start.ts';
+import { tableOf } from './table.ts';
+
+/** Shared by those that need it; started when first asked for. */
+let started: Promise<Platform> | null = null;
+function platform(say: Say): Promise<Platform> {
+  if (started === null) say('starts three regions and the edge');
+  started ??= startPlatform();
+  return started;
+}
+async function stopPlatform(): Promise<void> {
+  await (await started?.catch(() => null))?.stop();
+  started = null;
+}
+
+/** In the order of their running: those that want the machine for themselves come before the platform. */
+const benchmarks: readonly Benchmark[] = [
+  { letter: 'a', title: 'log appends', run: logAppend },
+  { letter: 'd', title: 'reservations of one hot product', run: reservations },
+  { letter: 'e', title: 'a log that grows', run: logGrowth },
+  { letter: 'f', title: 'start and memory', run: start },
+  { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
+  { letter: 'b', title: 'orders', run: async (say) => orders(await platform(say), say) },
+];
+
+const RESULT = fileURLToPath(new URL('../.cardume/bench/latest.json', import.meta.url));
+
+const letters = benchmarks.map(({ letter }) => letter).sort();
+const help = `Runs the benchmarks (about 4 minutes) and prints one table; also written to .cardume/bench/latest.json.
+
+  npm run bench
+  npm run bench -- --only a,c
+
+${[...benchmarks]
+  .sort((one, other) => one.letter.localeCompare(other.letter))
+  .map(({ letter, title }) => `  ${letter}  ${title}`)
+  .join('\n')}
+`;
+
+function chosen(): ReadonlySet<string> | 'help' {
+  const { values } = parseArgs({
+    options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+  if (values.help) return 'help';
+  const only = values.only?.split(',').map((letter) => letter.trim());
+  const unknown = only?.find((letter) => !letters.includes(letter));
+  if (unknown !== undefined)
+    throw new Error(`there is no '${unknown}': expected some of ${letters.join(',')}`);
+  return new Set(only ?? letters);
+}
+
+/** Progress goes to standard error, so that the table can be piped: in place on a terminal, else a line each. */
+function tellerOf({ letter, title }: Benchmark): Say {
+  const inPlace = process.stderr.isTTY;
+  return (progress) => {
+    const text = `${letter}  ${title}: ${progress}`;
+    process.stderr.write(inPlace ? `\r\x1b[2K${text}` : `${text}\n`);
+  };
+}
+
+async function main(only: ReadonlySet<string>): Promise<void> {
+  const begun = performance.now();
+  const disk = probeDisk();
+  const machine = {
+    node: process.versions.node,
+    sqlite: process.versions['sqlite'],
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    platform: `${process.platform} ${process.arch}`,
+  };
+  const figures: (Figure & { letter: string })[] = [];
+  try {
+    for (const benchmark of benchmarks) {
+      if (!only.has(benchmark.letter)) continue;
+      const found = await benchmark.run(tellerOf(benchmark));
+      figures.push(...found.map((figure) => ({ letter: benchmark.letter, ...figure })));
+    }
+  } finally {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K');
+    await stopPlatform();
+  }
+  figures.sort((one, other) => one.letter.localeCompare(other.letter));
+  const seconds = Math.round((performance.now() - begun) / 1_000);
+  const { node, sqlite, cpu, cores } = machine;
+  console.log(`node ${node}, SQLite ${sqlite}, ${machine.platform}, ${cores} cores: ${cpu}`);
+  console.log(
+    `disk: ${Math.round(disk.commitsPerS).toLocaleString('en')} durable commits/s one by one, ` +
+      `fsync ${Math.round(disk.fsyncUs)} µs; the run took ${seconds} s\n`,
+  );
+  console.log(tableOf(figures));
+  await mkdir(dirname(RESULT), { recursive: true });
+  const result = { at: new Date().toISOString(), seconds, machine, disk, figures };
+  await writeFile(RESULT, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+try {
+  const only = chosen();
+  if (only === 'help') console.log(help);
+  else await main(only);
+} catch (error) {
+  process.exitCode = 1;
+  console.error((error as Error).message);
+}

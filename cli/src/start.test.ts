@@ -1,0 +1,216 @@
+/** `npm start` from outside: three real regions, the edge, the shop. Takes about 20 s. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const entry = fileURLToPath(new URL('./cardume.ts', import.meta.url));
+const house = fileURLToPath(new URL('../../', import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'cardume-start-'));
+const data = join(folder, 'data');
+const regions = ['us-east', 'us-west', 'eu-west'];
+
+/** A port whose followers, and those of the links (1,001 to 1,003 behind it), are free too. */
+async function freeBlock(): Promise<number> {
+  for (let port = 21_000 + (process.pid % 20_000); ; port += 10) {
+    const wanted = [0, 1, 2, 3, 1_001, 1_002, 1_003].map((by) => port + by);
+    if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+const port = await freeBlock();
+const url = `http://127.0.0.1:${port}`;
+
+interface Started {
+  readonly process: ChildProcess;
+  /** Both streams, as they came. */
+  text(): string;
+  readonly ended: Promise<{ readonly code: number | null; readonly tookMs: number }>;
+}
+
+const running = new Set<ChildProcess>();
+after(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+});
+
+function start(...args: readonly string[]): Started {
+  const child = spawn(process.execPath, [entry, 'start', '--port', String(port), '--data', data, ...args], {
+    cwd: house,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (text += chunk));
+  const startMs = performance.now();
+  const ended = new Promise<{ code: number | null; tookMs: number }>((resolve) => {
+    child.on('close', (code) => {
+      running.delete(child);
+      resolve({ code, tookMs: performance.now() - startMs });
+    });
+  });
+  return { process: child, text: () => text, ended };
+}
+
+async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: () => string,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    assert.ok(performance.now() < endMs, `not within ${timeoutMs} ms; ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function ready(started: Started): Promise<void> {
+  let ended = false;
+  void started.ended.then(() => {
+    ended = true;
+  });
+  await until(() => ended || started.text().includes('Ctrl-C stops everything'), started.text);
+  assert.ok(!ended, started.text());
+}
+
+async function stop(started: Started): Promise<void> {
+  const startMs = performance.now();
+  started.process.kill('SIGINT');
+  assert.equal((await started.ended).code, 0, started.text());
+  assert.ok(performance.now() - startMs < 5_000, started.text());
+  assert.ok(await isFree(port), 'the edge has let go of its port');
+}
+
+function shell(script: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile('sh', ['-c', script], (error, out, err) =>
+      error === null ? resolve(out) : reject(new Error(err, { cause: error })),
+    );
+  });
+}
+
+const commandsIn = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => /^(?:TOKEN=\$\()?curl /.test(line));
+
+interface Order {
+  readonly id: string;
+  readonly status: string;
+}
+
+let firstOrder = '';
+
+test('the first start: the three commands that it prints work as printed', async () => {
+  const started = start();
+  await ready(started);
+  const commands = commandsIn(started.text());
+  assert.equal(commands.length, 3, started.text());
+  const [signIn, list, place] = commands as [string, string, string];
+  const out = await shell([signIn, list, 'echo', place, 'echo', 'echo "$TOKEN"'].join('\n'));
+  const [listed, placed, token] = out.split('\n') as [string, string, string];
+  assert.equal((JSON.parse(listed) as { items: unknown[] }).items.length, 3);
+  const order = JSON.parse(placed) as Order;
+  assert.match(order.id, /^ord_/, placed);
+  await until(
+    async () => {
+      const response = await fetch(`${url}/orders/${order.id}`, {
+        headers: { Authorization: `Bearer ${token}` },
+      });
+      return ((await response.json()) as Order).status === 'confirmed';
+    },
+    started.text,
+    10_000,
+  );
+  firstOrder = order.id;
+  assert.match(
+    await (await fetch(`${url}/docs`)).text(),
+    /<html/i,
+    'the page of the API is where the banner says',
+  );
+  await stop(started);
+});
+
+test('the second start: data is still there, nothing is made twice, and a region that is killed comes back', async () => {
+  const started = start();
+  await ready(started);
+  const [signIn] = commandsIn(started.text()) as [string];
+  const token = (await shell(`${signIn}\necho "$TOKEN"`)).trim();
+  const authorization = { Authorization: `Bearer ${token}` };
+  const order = (await (
+    await fetch(`${url}/orders/${firstOrder}`, { headers: authorization })
+  ).json()) as Order;
+  assert.equal(order.status, 'confirmed');
+  const { items } = (await (await fetch(`${url}/products?limit=100`)).json()) as { items: { id: string }[] };
+  assert.equal(items.length, 12);
+
+  const served = async (region: string): Promise<string | null> => {
+    const response = await fetch(`${url}/products/${items[0]?.id}`, {
+      headers: { 'Cardume-Region': region },
+    });
+    return response.headers.get('cardume-served-by');
+  };
+  for (const region of regions) assert.equal(await served(region), region);
+
+  const pids = (await shell(`pgrep -P ${started.process.pid} -f -- '--region us-west'`))
+    .trim()
+    .split('\n')
+    .map(Number);
+  assert.equal(pids.length, 1);
+  process.kill(pids[0] as number, 'SIGKILL');
+  await until(
+    () => started.text().includes('us-west  warn  is down: its process ended (signal SIGKILL)'),
+    started.text,
+  );
+  assert.ok(await served('us-west'), 'another region answers meanwhile, or the new process');
+  await until(() => /us-west {2}is ready again/.test(started.text()), started.text);
+  await until(async () => (await served('us-west')) === 'us-west', started.text);
+
+  const other = start();
+  assert.equal((await other.ended).code, 1);
+  assert.match(other.text(), /^Another Cardume uses the folder /);
+  await stop(started);
+});
+
+test('a port in use: one sentence that names it, and nothing is started', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(port + 2, '127.0.0.1', resolve));
+  const started = start();
+  const { code } = await started.ended;
+  taken.close();
+  assert.equal(code, 1);
+  assert.equal(
+    started.text().split('\n')[0],
+    `Port ${port + 2} for region us-west cannot be used: another program listens on 127.0.0.1:${port + 2}.`,
+  );
+  assert.match(started.text(), /--port 18080/);
+});
+
+test('a damaged file: one sentence that names it, no endless restarts, and the other regions end too', async () => {
+  const file = join(data, 'eu-west', 'orders-0.log.db');
+  await writeFile(file, 'this is not a database, it only has its name'.repeat(200));
+  const started = start();
+  const { code } = await started.ended;
+  assert.equal(code, 1);
+  const lines = started.text().trim().split('\n');
+  assert.ok(
+    lines.at(-1)?.startsWith(`Region eu-west cannot start: ${file}: the file is not a database.`),
+    started.text(),
+  );
+  assert.ok(!started.text().includes('starting it again'));
+  assert.ok(!started.text().includes('    at '), 'no stack');
+  for (const by of [0, 1, 2, 3]) assert.ok(await isFree(port + by));
+});

@@ -1,0 +1,322 @@
+/**
+ * The real application in three regions, for tests: three instances with real hosts in this process, on free ports and
+ * a folder of their own. Two things are more than `npm start` has: the clock can be moved forward, so that time-outs
+ * pass without waiting, and a region can be killed as a crash does it. Cryptography counts its password hashes.
+ */
+import { strictEqual } from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock, Host } from 'cardume/host';
+import type { Listener } from 'cardume/host/network';
+import { realHost } from 'cardume/host/real';
+import type { Principal } from 'cardume/identity/principal';
+import { openTokens } from 'cardume/identity/tokens';
+import { type Instance, type Secrets, startInstance } from 'cardume/instance';
+import type { Bounds, RegionTopology, Topology } from 'cardume/topology';
+import house from '../../cardume.config.ts';
+import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
+import { MovedClock } from './moved-clock.fixture.ts';
+import type { Payments } from './orders/payment.ts';
+import { application } from './shop.ts';
+
+export interface Cluster {
+  readonly regions: readonly string[];
+  readonly topology: Topology;
+  readonly secrets: Secrets;
+  /** Of the role staff, for an hour. */
+  readonly staff: string;
+  /** @param agoS issued so long ago. @param by another cluster's secrets: a forgery */
+  tokenOf(principal: Principal, agoS?: number, by?: Secrets): string;
+  ask(region: string, method: string, path: string, options?: AskOptions): Promise<Reply>;
+  /** Asks and expects a 2xx answer. @returns its body */
+  done(region: string, method: string, path: string, options?: AskOptions): Promise<Body>;
+  /** Server-sent events of a path. */
+  follow(region: string, path: string, options?: AskOptions): Promise<Following>;
+  /** Password hashes begun in all regions since the start. */
+  readonly hashes: number;
+  /** The port that the region's orders are paid by. */
+  payments(region: string): Payments;
+  /** Moves the clock of all regions, step by step, so that what is due happens in order. */
+  advance(forMs: number, stepMs?: number): Promise<void>;
+  /** Sum of the positions of all logs: any entry, of whatever kind, changes it. */
+  entries(): number;
+  /** Process instances that have not ended, over the regions that run. */
+  processesOpen(): Promise<number>;
+  /** Waits until every process of every region has ended. */
+  settled(): Promise<void>;
+  /** `drain` as an operator stops it; `kill` as a crash does: threads, links and sockets end at once. */
+  stop(region: string, how: 'drain' | 'kill'): Promise<void>;
+  start(region: string): Promise<void>;
+  /** Lines of the level error that the regions wrote. */
+  readonly complaints: readonly string[];
+  close(): Promise<void>;
+}
+
+export interface AskOptions {
+  readonly token?: string | null;
+  /** Idempotency-Key. */
+  readonly key?: string;
+  /** JSON. */
+  readonly body?: unknown;
+  /** Sent as they are. */
+  readonly bytes?: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look at documents of many shapes
+export type Body = any;
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** Parsed when it is JSON. */
+  readonly body: Body;
+}
+
+export interface Following {
+  readonly status: number;
+  readonly events: AsyncGenerator<{ readonly id: string; readonly event: string; readonly data: Body }>;
+  close(): void;
+}
+
+export interface ClusterOptions {
+  readonly bounds?: Partial<Bounds>;
+  /** Connections of this client to each region. */
+  readonly connectionsMax?: number;
+  /** What stands between the shop and its provider, such as a line that breaks. */
+  readonly payments?: (provider: Payments) => Payments;
+}
+
+const HOST = '127.0.0.1';
+const WAIT_MS_MAX = 30_000;
+
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { bounds = {}, connectionsMax = 64, payments: between = (provider) => provider } = options;
+  const real = realHost();
+  const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
+  const topology = await freeTopology(real, bounds);
+  const regions = Object.keys(topology.regions);
+  const secrets = newSecrets(real);
+  const clock = new MovedClock(real.clock);
+  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax });
+  const running = new Map<string, { readonly instance: Instance; readonly life: Life }>();
+  const payments = new Map<string, Payments>();
+  const complaints: string[] = [];
+  const counted = { hashes: 0 };
+  const sockets = acceptedSockets();
+
+  const counting: Host = {
+    ...real,
+    clock,
+    crypto: {
+      ...real.crypto,
+      argon2id(...hashed) {
+        counted.hashes += 1;
+        return real.crypto.argon2id(...hashed);
+      },
+    },
+    env: {
+      ...real.env,
+      get: (name) => (name === 'CARDUME_LOG_LEVEL' ? 'error' : real.env.get(name)),
+      write: (line) => void complaints.push(line),
+    },
+  };
+
+  function tokenOf(principal: Principal, agoS = 0, by = secrets): string {
+    const then = { nowMs: () => clock.nowMs() - agoS * 1_000 } as Clock;
+    const options = { key: by.tokenKey, issuer: topology.name, tokensCachedMax: 1 };
+    return openTokens({ clock: then }, options).issue(principal).token;
+  }
+  const staff = tokenOf({ id: 'operator', role: 'staff' });
+
+  async function start(region: string): Promise<void> {
+    const life = lifeOf(counting);
+    const instance = await startInstance({
+      host: life.host,
+      topology,
+      application: {
+        ...application,
+        ports(ground) {
+          const ports = application.ports(ground);
+          const provider = ports['payments'] as Payments;
+          payments.set(region, provider);
+          return { ...ports, payments: between(provider) };
+        },
+      },
+      region,
+      dataFolder: folder,
+      secrets,
+    });
+    running.set(region, { instance, life });
+  }
+
+  async function stop(region: string, how: 'drain' | 'kill'): Promise<void> {
+    const { instance, life } = runningIn(region);
+    running.delete(region);
+    if (how === 'kill') {
+      await life.end();
+      sockets.destroy((topology.regions[region] as RegionTopology).port);
+      sockets.destroy((topology.regions[region] as RegionTopology).peerPort);
+      // What is left only gives its ports back; that its storage is gone is what was wanted.
+      await instance.drain().catch(() => undefined);
+    } else {
+      await instance.drain();
+    }
+  }
+
+  function runningIn(region: string) {
+    const found = running.get(region);
+    strictEqual(found === undefined, false, `${region} does not run`);
+    return found as NonNullable<typeof found>;
+  }
+
+  function send(region: string, method: string, path: string, options: AskOptions): Promise<IncomingMessage> {
+    const { token = null, key, body, bytes, headers } = options;
+    const payload = bytes ?? (body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
+    return new Promise((resolve, reject) => {
+      const outgoing = request({
+        host: HOST,
+        port: (topology.regions[region] as RegionTopology).port,
+        method,
+        path,
+        agent,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(key === undefined ? {} : { 'idempotency-key': key }),
+          ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+      });
+      outgoing.once('error', reject);
+      outgoing.once('response', resolve);
+      outgoing.end(payload);
+    });
+  }
+
+  async function ask(region: string, method: string, path: string, options: AskOptions = {}): Promise<Reply> {
+    const incoming = await send(region, method, path, options);
+    let text = '';
+    incoming.setEncoding('utf8');
+    for await (const chunk of incoming) text += chunk;
+    const { statusCode: status = 0, headers } = incoming;
+    const isJson = /json/.test(headers['content-type'] ?? '');
+    return { status, headers, text, body: isJson && text !== '' ? JSON.parse(text) : null };
+  }
+
+  async function done(region: string, method: string, path: string, options: AskOptions = {}): Promise<Body> {
+    const { status, text, body } = await ask(region, method, path, options);
+    if (status < 200 || status > 299) throw new Error(`${method} ${path} in ${region}: ${status} ${text}`);
+    return body;
+  }
+
+  async function processesOpen(): Promise<number> {
+    let sum = 0;
+    for (const region of running.keys()) {
+      const { text } = await ask(region, 'GET', '/metrics');
+      sum += Number(/^cardume_processes_open (\d+)$/m.exec(text)?.[1]);
+    }
+    return sum;
+  }
+
+  const cluster: Cluster = {
+    regions,
+    topology,
+    secrets,
+    staff,
+    tokenOf,
+    ask,
+    done,
+    async follow(region, path, options = {}) {
+      const incoming = await send(region, 'GET', path, options);
+      return {
+        status: incoming.statusCode ?? 0,
+        events: eventsOf(incoming),
+        close: () => void incoming.destroy(),
+      };
+    },
+    get hashes() {
+      return counted.hashes;
+    },
+    payments: (region) => payments.get(region) as Payments,
+    advance: (forMs, stepMs = 500) => clock.advance(forMs, stepMs),
+    entries: () => sumOfPositions(real, topology, folder),
+    processesOpen,
+    settled: () => until('every process has ended', async () => (await processesOpen()) === 0),
+    stop,
+    start,
+    complaints,
+    async close() {
+      agent.destroy();
+      await Promise.all([...running.keys()].map((region) => stop(region, 'drain')));
+      sockets.forget();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  await Promise.all(regions.map(start));
+  return cluster;
+}
+
+/** Looks again and again, for at most half a minute. @throws Error that names what did not come about */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const { clock } = realHost();
+  const begunMs = clock.monotonicMs();
+  while (!(await holds())) {
+    if (clock.monotonicMs() - begunMs > WAIT_MS_MAX) throw new Error(`not within ${WAIT_MS_MAX} ms: ${what}`);
+    await clock.sleep(5);
+  }
+}
+
+export function newSecrets({ crypto, random }: Host): Secrets {
+  return { tokenKey: crypto.newSigningKey(), masterKey: random.bytes(32), clusterSecret: random.bytes(32) };
+}
+
+/** The house's own topology on ports that are free now. */
+async function freeTopology({ network }: Host, bounds: Partial<Bounds>): Promise<Topology> {
+  const names = Object.keys(house.regions);
+  const listeners: Listener[] = [];
+  for (let i = 0; i < 2 * names.length; i += 1)
+    listeners.push(await network.listen({ host: HOST, port: 0 }, () => {}));
+  const ports = listeners.map(({ address }) => address.port);
+  await Promise.all(listeners.map((listener) => listener.close()));
+  const regions = Object.entries(house.regions).map(([name, region], i) => {
+    return [name, { ...region, port: ports[2 * i] as number, peerPort: ports[2 * i + 1] as number }] as const;
+  });
+  return { ...house, regions: Object.fromEntries(regions), bounds: { ...house.bounds, ...bounds } };
+}
+
+function sumOfPositions({ disk }: Host, topology: Topology, folder: string): number {
+  let sum = 0;
+  for (const region of Object.keys(topology.regions)) {
+    for (const [service, { shards }] of Object.entries(topology.services)) {
+      for (let i = 0; i < shards; i += 1) {
+        const log = disk.database(`${folder}/${region}/${service}-${i}.log.db`, { readOnly: true });
+        sum += log.prepare('SELECT sum(position) AS sum FROM heads').get()?.['sum'] as number;
+        log.close();
+      }
+    }
+  }
+  return sum;
+}
+
+async function* eventsOf(incoming: IncomingMessage): Following['events'] {
+  let text = '';
+  incoming.setEncoding('utf8');
+  for await (const chunk of incoming) {
+    text += chunk;
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const fields = new Map(
+        text
+          .slice(0, end)
+          .split('\n')
+          .map((line) => line.split(/: (.*)/s) as [string, string]),
+      );
+      text = text.slice(end + 2);
+      const [id, event, data] = [fields.get('id'), fields.get('event'), fields.get('data')];
+      if (id !== undefined && event !== undefined && data !== undefined)
+        yield { id, event, data: JSON.parse(data) };
+    }
+  }
+}

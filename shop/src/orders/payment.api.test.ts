@@ -1,0 +1,317 @@
+/** Every order ends, and what it does not keep it gives back: over HTTP, with real time-outs on a clock that is moved. */
+import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { CardumeError } from 'cardume/base';
+import { type Body, type Cluster, type Reply, startCluster, until } from '../cluster.fixture.ts';
+import { orderOpenMsMax, paymentPendingMsMax } from './fulfilment.ts';
+
+const region = 'eu-west';
+const pieces = 1_000;
+/** See shop.ts. */
+const authoriseMsMax = 10_000;
+const lateMs = 5_000;
+
+describe('an order and its payment', () => {
+  let cluster: Cluster;
+  let product: string;
+  let scarce: string;
+  let token: string;
+  /** While it is down, the provider answers nothing. */
+  let providerIsDown = false;
+
+  before(async () => {
+    const line = async <T>(call: () => Promise<T>): Promise<T> => {
+      if (providerIsDown) throw new CardumeError('deadline-exceeded', 'the provider cannot be reached');
+      return call();
+    };
+    cluster = await startCluster({
+      payments: (provider) => ({
+        authorise: (request) => line(() => provider.authorise(request)),
+        status: (key) => line(() => provider.status(key)),
+        void: (key) => line(() => provider.void(key)),
+        refund: (key) => line(() => provider.refund(key)),
+      }),
+    });
+    product = await listed('HERRING', pieces);
+    scarce = await listed('STURGEON', 3);
+    const person = { name: 'Ana', country: 'GB' };
+    const { id } = await cluster.done(region, 'POST', '/users', { token: cluster.staff, body: person });
+    token = cluster.tokenOf({ id, role: 'customer' });
+  });
+  after(() => cluster.close());
+
+  async function listed(sku: string, quantity: number): Promise<string> {
+    const body = { sku, name: sku, category: 'fish', price: { amount: '2.55', currency: 'GBP' } };
+    const { id } = await cluster.done(region, 'POST', '/products', { token: cluster.staff, body });
+    await cluster.done(region, 'POST', `/products/${id}/stock`, {
+      token: cluster.staff,
+      body: { region, quantity },
+    });
+    return id;
+  }
+
+  const body = (card: string, lines: unknown = [{ product, quantity: 2 }]) => ({
+    lines,
+    payment: { method: 'card', token: card },
+  });
+  const place = async (card: string, lines?: unknown): Promise<string> =>
+    (await cluster.done(region, 'POST', '/orders', { token, body: body(card, lines) })).id;
+  const order = (id: string): Promise<Body> => cluster.done('us-east', 'GET', `/orders/${id}`, { token });
+  const reaches = (id: string, status: string): Promise<void> =>
+    until(`${id} is ${status}`, async () => (await order(id)).status === status);
+  const cancel = (id: string, key?: string): Promise<Reply> =>
+    cluster.ask('us-west', 'POST', `/orders/${id}/cancel`, { token, ...(key === undefined ? {} : { key }) });
+  const paid = async (id: string): Promise<string> => (await cluster.payments(region).status(id)).status;
+
+  async function stock(of = product): Promise<{ available: number; reserved: number; sold: number }> {
+    const { total } = await cluster.done(region, 'GET', `/products/${of}/stock`, { token: cluster.staff });
+    const { available, reserved, sold } = total;
+    return { available, reserved, sold };
+  }
+
+  async function revenue(): Promise<unknown> {
+    const { total } = await cluster.done('us-west', 'GET', '/orders/reports/revenue', {
+      token: cluster.staff,
+    });
+    return total;
+  }
+
+  /** Does something, lets everything end, and compares what is sold with before. */
+  async function sells(count: number, act: () => Promise<void>): Promise<void> {
+    const { available, sold } = await stock();
+    await act();
+    await cluster.settled();
+    deepStrictEqual(await stock(), { available: available - count, reserved: 0, sold: sold + count });
+  }
+
+  test('a card that is approved: confirmed, paid, sold', () =>
+    sells(2, async () => {
+      const id = await place('tok_approve');
+      await reaches(id, 'confirmed');
+      strictEqual(await paid(id), 'approved');
+    }));
+
+  test('a product in several lines is reserved as one', () =>
+    sells(7, async () => {
+      const lines = [3, 1, 3].map((quantity) => ({ product, quantity }));
+      await reaches(await place('tok_approve', lines), 'confirmed');
+    }));
+
+  test('a card that is declined: rejected, nothing sold', () =>
+    sells(0, async () => {
+      const id = await place('tok_decline');
+      await reaches(id, 'rejected');
+      const { reason, detail } = await order(id);
+      deepStrictEqual([reason, detail], ['payment-declined', 'the card was declined']);
+      const { status, body: problem } = await cancel(id);
+      deepStrictEqual([status, problem.code], [409, 'conflict']);
+    }));
+
+  test('one product of two is short: rejected, the other is given back, nothing is asked of the card', () =>
+    sells(0, async () => {
+      const id = await place('tok_approve', [
+        { product, quantity: 5 },
+        { product: scarce, quantity: 4 },
+      ]);
+      await reaches(id, 'rejected');
+      const { reason, detail } = await order(id);
+      deepStrictEqual(
+        [reason, detail.includes(scarce), detail.includes(product)],
+        ['insufficient-stock', true, false],
+      );
+      strictEqual(await paid(id), 'unknown');
+      await cluster.settled();
+      deepStrictEqual(await stock(scarce), { available: 3, reserved: 0, sold: 0 });
+    }));
+
+  test('a product that the region never had: rejected', async () => {
+    const nowhere = await cluster.done(region, 'POST', '/products', {
+      token: cluster.staff,
+      body: { sku: 'YETI', name: 'Yeti', category: 'fish', price: { amount: '1.00', currency: 'GBP' } },
+    });
+    const id = await place('tok_approve', [{ product: nowhere.id, quantity: 1 }]);
+    await reaches(id, 'rejected');
+    strictEqual((await order(id)).reason, 'insufficient-stock');
+  });
+
+  test('an approval that takes its time: paying, then confirmed', () =>
+    sells(2, async () => {
+      const id = await place('tok_late');
+      await reaches(id, 'paying');
+      strictEqual(await paid(id), 'pending');
+      await cluster.advance(lateMs + 10_000);
+      await reaches(id, 'confirmed');
+      strictEqual(await paid(id), 'approved');
+    }));
+
+  test('a provider that never answers: paying, then rejected, and the payment is void for good', () =>
+    sells(0, async () => {
+      const id = await place('tok_timeout');
+      await cluster.advance(authoriseMsMax - 1_000);
+      strictEqual((await order(id)).status, 'placed');
+      await cluster.advance(1_000);
+      await reaches(id, 'paying');
+      await cluster.advance(paymentPendingMsMax - 1_000);
+      strictEqual((await order(id)).status, 'paying');
+      await cluster.advance(1_500);
+      await reaches(id, 'rejected');
+      strictEqual((await order(id)).reason, 'payment-timed-out');
+      await cluster.settled();
+      strictEqual(await paid(id), 'voided');
+    }));
+
+  test('a provider that is down for a quarter of an hour: expired, and given back once it is up', () =>
+    sells(0, async () => {
+      providerIsDown = true;
+      const id = await place('tok_approve');
+      await cluster.advance(orderOpenMsMax + 1_000, 5_000);
+      await reaches(id, 'rejected');
+      strictEqual((await order(id)).reason, 'expired');
+      providerIsDown = false;
+      await cluster.advance(20_000);
+      await cluster.settled();
+      strictEqual(await paid(id), 'voided');
+      deepStrictEqual(
+        cluster.complaints.filter((line) => !line.includes('an effect of a process failed')),
+        [],
+      );
+    }));
+
+  test('cancelled before the provider answers: the payment is void, the stock is back', () =>
+    sells(0, async () => {
+      const id = await place('tok_timeout');
+      await until('it is reserved', async () => (await stock()).reserved === 2);
+      const { status, body: answer } = await cancel(id);
+      strictEqual(status, 202);
+      ok(['cancelling', 'cancelled'].includes(answer.status));
+      await reaches(id, 'cancelled');
+      strictEqual(await paid(id), 'voided');
+      await cluster.advance(authoriseMsMax + paymentPendingMsMax);
+      strictEqual((await order(id)).status, 'cancelled');
+    }));
+
+  test('cancelled while the payment is pending: approved later, it stays void', () =>
+    sells(0, async () => {
+      const id = await place('tok_late');
+      await reaches(id, 'paying');
+      strictEqual((await cancel(id)).status, 202);
+      await reaches(id, 'cancelled');
+      await cluster.advance(2 * lateMs);
+      deepStrictEqual([(await order(id)).status, await paid(id)], ['cancelled', 'voided']);
+    }));
+
+  test('cancelled as the approval arrives: whoever is first, stock and money go back', () =>
+    sells(0, async () => {
+      const ids = await Promise.all(Array.from({ length: 20 }, () => place('tok_late')));
+      await Promise.all(ids.map((id) => reaches(id, 'paying')));
+      const cancelling = cluster.advance(lateMs + 5_000).then(() => undefined);
+      for (const id of ids) {
+        await cluster.advance(250, 250);
+        strictEqual((await cancel(id)).status, 202);
+      }
+      await cancelling;
+      await Promise.all(ids.map((id) => reaches(id, 'cancelled')));
+      const payments = await Promise.all(ids.map(paid));
+      deepStrictEqual(
+        payments.filter((status) => status !== 'voided' && status !== 'refunded'),
+        [],
+      );
+    }));
+
+  test('cancelled after it was confirmed: refunded, the stock is back, and it is no revenue', () =>
+    sells(0, async () => {
+      const before = await revenue();
+      const id = await place('tok_approve');
+      await reaches(id, 'confirmed');
+      const first = await cancel(id, 'changed-my-mind');
+      deepStrictEqual([first.status, first.headers['idempotency-replayed']], [202, 'false']);
+      await reaches(id, 'cancelled');
+      strictEqual(await paid(id), 'refunded');
+      const again = await cancel(id, 'changed-my-mind');
+      deepStrictEqual([again.status, again.headers['idempotency-replayed']], [202, 'true']);
+      deepStrictEqual([(await cancel(id)).status, (await order(id)).status], [202, 'cancelled']);
+      deepStrictEqual(await revenue(), before);
+    }));
+
+  test('1,000 open orders for one product are taken up at once after a crash', () =>
+    sells(0, async () => {
+      const { available } = await stock();
+      const many = available - 10;
+      const ids = await Promise.all(
+        Array.from({ length: many }, () => place('tok_timeout', [{ product, quantity: 1 }])),
+      );
+      const asked = () =>
+        until('the provider was asked', async () => {
+          for (const id of ids) if ((await paid(id)) === 'unknown') return false;
+          return true;
+        });
+      await asked();
+      strictEqual((await stock()).reserved, many);
+      await cluster.stop(region, 'kill');
+      const beganMs = performance.now();
+      await cluster.start(region);
+      await asked();
+      // Each looks for what became of its reservation; were it tried blindly, each would undo all behind it.
+      ok(performance.now() - beganMs < 5_000, `${performance.now() - beganMs} ms`);
+      strictEqual((await stock()).reserved, many);
+      await cluster.advance(authoriseMsMax + paymentPendingMsMax + 5_000, 1_000);
+    }));
+
+  test('a region that crashes and stops amid its orders: each order is placed once and ends', async () => {
+    const cards = ['tok_approve', 'tok_decline', 'tok_late', 'tok_timeout'] as const;
+    const { sold: soldBefore } = await stock();
+    const ids = new Map<number, string>();
+    /** Until it has an answer, however often the region goes away. */
+    const insist = (i: number): Promise<void> =>
+      until(`order ${i} is taken`, async () => {
+        const asked = {
+          token,
+          key: `amid-${i}`,
+          body: body(cards[i % 4] as string, [{ product, quantity: 1 }]),
+        };
+        const reply = await cluster.ask(region, 'POST', '/orders', asked).catch(() => null);
+        if (reply === null || reply.status === 503) return false;
+        strictEqual(reply.status, 201, reply.text);
+        ids.set(i, reply.body.id);
+        return true;
+      });
+    const placing = Promise.all(Array.from({ length: 400 }, (_, i) => insist(i)));
+    await until('some are taken', () => ids.size >= 40);
+    await cluster.stop(region, 'kill');
+    await cluster.start(region);
+    await until('more are taken', () => ids.size >= 200);
+    await cluster.stop(region, 'drain');
+    await cluster.start(region);
+    await placing;
+    strictEqual(new Set(ids.values()).size, 400);
+
+    // A retry meets the order of the first attempt.
+    for (const i of [0, 1, 2, 3]) {
+      const asked = { token, key: `amid-${i}`, body: body(cards[i] as string, [{ product, quantity: 1 }]) };
+      const reply = await cluster.ask('us-east', 'POST', '/orders', asked);
+      deepStrictEqual([reply.body.id, reply.headers['idempotency-replayed']], [ids.get(i), 'true']);
+    }
+    await until('every order has ended', async () => {
+      await cluster.advance(500);
+      const { items } = await cluster.done(region, 'GET', '/orders?limit=400', { token });
+      return items.every(({ status }: Body) => status === 'confirmed' || status === 'rejected');
+    });
+    await cluster.settled();
+    const outcomes = await Promise.all(
+      [...ids].map(async ([i, id]) => [cards[i % 4], await order(id)] as const),
+    );
+    const told = outcomes.map(([card, { status, reason = '' }]) => `${card} ${status} ${reason}`.trim());
+    const counts = Object.entries(Object.groupBy(told, (text) => text)).map(([text, of]) => [
+      text,
+      of?.length,
+    ]);
+    deepStrictEqual(Object.fromEntries(counts), {
+      'tok_approve confirmed': 100,
+      'tok_decline rejected payment-declined': 100,
+      'tok_late confirmed': 100,
+      'tok_timeout rejected payment-timed-out': 100,
+    });
+    const { sold, reserved } = await stock();
+    deepStrictEqual([reserved, sold - soldBefore], [0, 200]);
+  });
+});
