@@ -47,3 +47,15 @@ test('a damaged file is refused with its name, and never overwritten', async (t)
     assert.equal((await stat(secretsPath(folder))).size, damage.length);
   }
 });
+
+test('secrets that are missing beside data are not made anew', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'cardume-secrets-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await host.disk.makeFolder(join(folder, 'us-east'));
+  await host.disk.write(join(folder, 'us-east', 'users-0.log.db'), '');
+  await assert.rejects(openSecrets(host, folder), {
+    name: 'Failure',
+    message: /is missing, and .*us-east holds data/,
+  });
+  assert.equal(await readSecrets(host, folder), null);
+});

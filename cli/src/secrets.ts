@@ -24,10 +24,11 @@ export function secretsPath(dataFolder: string): string {
   return join(dataFolder, 'secrets', 'secrets.json');
 }
 
-/** Makes them when there are none. @throws Failure when the file is damaged */
+/** Makes them when there are none. @throws Failure when the file is damaged, or is missing beside data */
 export async function openSecrets(host: Host, dataFolder: string): Promise<Secrets> {
   const known = await readSecrets(host, dataFolder);
   if (known !== null) return known;
+  await refuseData(host, dataFolder);
   const key = host.crypto.newSigningKey();
   const file: SecretsFile = {
     version: 1,
@@ -39,6 +40,18 @@ export async function openSecrets(host: Host, dataFolder: string): Promise<Secre
   await host.disk.makeFolder(join(dataFolder, 'secrets'));
   await host.disk.write(secretsPath(dataFolder), `${JSON.stringify(file, null, 2)}\n`, MODE);
   return parse(JSON.stringify(file)) as Secrets;
+}
+
+/** New secrets beside old data would leave every personal field unreadable, and say nothing. */
+async function refuseData(host: Host, dataFolder: string): Promise<void> {
+  for (const name of await host.disk.list(dataFolder)) {
+    const files = await host.disk.list(join(dataFolder, name)).catch(() => []); // a file, not a folder
+    if (!files.some((file) => file.endsWith('.log.db'))) continue;
+    throw new Failure(
+      `${secretsPath(dataFolder)} is missing, and ${join(dataFolder, name)} holds data that was written with it.`,
+      `Restore it from a backup, or move ${dataFolder} away to start afresh.`,
+    );
+  }
 }
 
 /** Null when there are none. @throws Failure when the file is damaged */

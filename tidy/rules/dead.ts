@@ -5,6 +5,7 @@ import { type House, isTest, type Rule, resolveImport, type Violation } from '..
 const entries: readonly string[] = [
   'cardume.config.ts',
   'bench/bench.ts',
+  'bench/reference-http.ts',
   'cli/src/cardume.ts',
   'sim/sim.ts',
   'tools/check.ts',

@@ -26,6 +26,8 @@ export interface Memory {
   saveCheckpoint(checkpoint: ProcessCheckpoint): void;
   findSnapshot(partition: number, stream: string): Snapshot | null;
   findCheckpoint(process: string, partition: number): ProcessCheckpoint | null;
+  /** Forgets everything: the log is another one. */
+  clear(): void;
   close(): void;
 }
 
@@ -69,6 +71,7 @@ export function openMemory(disk: Disk, path: string, options: { readonly readOnl
       (findSnapshot.get(partition, stream) as Snapshot | undefined) ?? null,
     findCheckpoint: (process, partition) =>
       (findCheckpoint.get(process, partition) as ProcessCheckpoint | undefined) ?? null,
+    clear: () => database.exec('DELETE FROM snapshots; DELETE FROM process_checkpoints'),
     close: () => database.close(),
   };
 }

@@ -10,11 +10,10 @@
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Database, Disk, Statement } from '../host/disk.ts';
-import { createTable } from '../sharding/sql.ts';
-import type { Table } from '../sharding/table.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
 import type { Projection, RowsOf } from './projection.ts';
+import { openReadModels, tablesOf } from './read-models.ts';
 import { type TableRows, tableRows } from './rows.ts';
 
 export interface Halt {
@@ -28,6 +27,8 @@ export interface Projector {
   catchUp(): void;
   /** Projections that stand still now. */
   halts(): readonly Halt[];
+  /** The log no longer has what these read models were folded from: they were emptied, and are folded anew. */
+  readonly begunAgain: boolean;
   /** Entries in order of position within each partition. @returns the projections that halted on them */
   fold(entries: readonly Entry[]): readonly Halt[];
   close(): void;
@@ -45,7 +46,7 @@ export function openProjector(
   projections: readonly Projection[],
   source: TailSource,
 ): Projector {
-  const database = openReadModels(disk, path, projections);
+  const { database, begunAgain } = openReadModels(disk, path, projections, source);
   const rows = new Map<string, TableRows>();
   for (const table of tablesOf(projections)) rows.set(table.name, tableRows(database, table));
   const rowsOf: RowsOf = (table) => rows.get(table.name) as TableRows;
@@ -180,13 +181,10 @@ export function openProjector(
       interest = reactionsByType(projections.filter((projection) => !halted.has(projection.name)));
     },
     halts: () => [...halted.values()],
+    begunAgain,
     fold,
     close: () => database.close(),
   };
-}
-
-export function tablesOf(projections: readonly Projection[]): readonly Table[] {
-  return projections.flatMap((projection) => projection.tables);
 }
 
 function reactionsByType(projections: readonly Projection[]): Map<string, Projection[]> {
@@ -196,29 +194,6 @@ function reactionsByType(projections: readonly Projection[]): Map<string, Projec
       byType.set(type, [...(byType.get(type) ?? []), projection]);
   }
   return byType;
-}
-
-/** Opens or creates the shard's database of read models with all tables. */
-function openReadModels(disk: Disk, path: string, projections: readonly Projection[]): Database {
-  const database = disk.database(path);
-  database.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    PRAGMA wal_autocheckpoint = 4000;
-    PRAGMA cache_size = -16384;
-    CREATE TABLE IF NOT EXISTS _checkpoints (
-      projection TEXT NOT NULL,
-      partition INTEGER NOT NULL,
-      epoch INTEGER NOT NULL,
-      position INTEGER NOT NULL,
-      PRIMARY KEY (projection, partition)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS _projections (name TEXT PRIMARY KEY, apart INTEGER NOT NULL) WITHOUT ROWID`);
-  for (const statement of tablesOf(projections).flatMap(createTable)) database.exec(statement);
-  const isNew = database.prepare('SELECT count(*) AS n FROM _checkpoints').get()?.n === 0;
-  const register = database.prepare('INSERT INTO _projections VALUES (?, ?) ON CONFLICT DO NOTHING');
-  for (const projection of projections) register.run(projection.name, isNew ? 0 : 1);
-  return database;
 }
 
 interface Checkpoints {

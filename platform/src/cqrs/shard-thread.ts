@@ -39,6 +39,7 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
   const projector: Projector = openProjector(host.disk, viewsPath(init.base), service.projections, source);
   const memory: Memory = openMemory(host.disk, memoryPath(init.base));
   const keys: KeyStore = openKeyStore(host.disk, `${init.base}.keys.db`);
+  if (projector.begunAgain) memory.clear();
   projector.catchUp();
   return {
     commit(entries) {

@@ -11,8 +11,10 @@ import { planQuery } from '../sharding/plan.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
 import { type AccountCommand, type AccountState, balances, service } from './bank.fixture.ts';
+import { service as changed } from './bank-changed.fixture.ts';
 import type { Bus, SendOptions } from './bus.ts';
 import { openReaders } from './readers.ts';
+import type { Service } from './service.ts';
 import { openShard, type Shard } from './shard.ts';
 
 const host = realHost();
@@ -47,6 +49,7 @@ async function open(
   folder: string,
   ports: Record<string, unknown> = {},
   over: Partial<Bounds> = {},
+  code: Service = service,
 ): Promise<Open> {
   const pool = openWriterPool(host, { threadsMax: 1 });
   const reports: string[] = [];
@@ -57,7 +60,7 @@ async function open(
   } as unknown as Bus;
   shard = await openShard({
     host,
-    service,
+    service: code,
     base: join(folder, 'bank-0'),
     partitions: places.map(partitionKey),
     pool,
@@ -412,4 +415,52 @@ test('a consistency token waits for its entry, and is refused where the history 
   );
   assert.equal(await rejectionOf(bank.shard.reached(`zz-1-1`)), 'invalid-cursor');
   await bank.close();
+});
+
+test('a projection whose tables have changed is folded anew, the others stay', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await bank.send(id, { type: 'Deposit', amount: 7 });
+  await bank.send(id, { type: 'Deposit', amount: 3 });
+  await bank.close();
+
+  bank = await open(folder, {}, {}, changed);
+  assert.deepEqual({ ...bank.shard.row('balances', partition, { id }) }, { id, balance: 10, largest: 7 });
+  assert.notEqual(bank.shard.row('owners', partition, { id }), null);
+  await bank.send(id, { type: 'Deposit', amount: 9 });
+  assert.equal(bank.shard.row('balances', partition, { id })?.['largest'], 9);
+  await bank.close();
+});
+
+test('read models, snapshots and processes of a log that is gone are not believed', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder);
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  await Promise.all(Array.from({ length: 120 }, () => bank.send(id, { type: 'Deposit', amount: 1 })));
+  await bank.close();
+  for (const name of await readdir(folder)) if (name.includes('.log.db')) await rm(join(folder, name));
+
+  bank = await open(folder);
+  assert.equal(bank.shard.row('balances', partition, { id }), null);
+  assert.deepEqual((await bank.state(id)).balance, 0);
+  await bank.send(id, { type: 'Open', owner: 'Bea' });
+  assert.equal(bank.shard.row('balances', partition, { id })?.['balance'], 0);
+  await bank.close();
+});
+
+test('a clean stop leaves no journal beside the files', async () => {
+  const folder = await newFolder();
+  const bank = await open(folder);
+  await bank.send(accountId(0), { type: 'Open', owner: 'Ana' });
+  await bank.close();
+  const names = await readdir(folder);
+  assert.deepEqual(
+    names.filter((name) => !name.endsWith('.db')),
+    [],
+  );
 });

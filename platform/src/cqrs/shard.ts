@@ -19,7 +19,8 @@ import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
 import { openMemory } from './memory.ts';
 import { openProcessRunner } from './process-runner.ts';
-import { type Halt, tablesOf } from './projector.ts';
+import type { Halt } from './projector.ts';
+import { tablesOf } from './read-models.ts';
 import { rowByKey } from './rows.ts';
 import type { Service } from './service.ts';
 import {
@@ -177,9 +178,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     async close() {
       stopForgetting();
       await runner.close();
-      await log.close();
+      // Readers first: the last connection to close folds the WAL into its file, and a read-only one cannot.
       views.close();
       memory.close();
+      await log.close();
     },
   };
 }
