@@ -48,6 +48,7 @@ export async function run(say: Say = () => {}): Promise<Figure[]> {
   });
   try {
     await shard.recover();
+    shard.begin();
     const rates: number[] = [];
     for (let round = -1; round < ROUNDS; round += 1) {
       say(round < 0 ? 'warms up' : `round ${round + 1} of ${ROUNDS}`);

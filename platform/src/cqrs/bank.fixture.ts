@@ -102,6 +102,7 @@ export const transfers = process<Map<number, { to: string; amount: number }>, Ac
   evolve(open, event) {
     if (event.type === 'TransferStarted') open.set(event.transfer, { to: event.to, amount: event.amount });
     if (event.type === 'TransferDone') open.delete(event.transfer);
+    if (event.type === 'Broken') throw new Error('this process does not know what to do');
     return open;
   },
   ended: (open) => open.size === 0,

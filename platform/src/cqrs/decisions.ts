@@ -51,6 +51,8 @@ interface Live {
   version: number;
   /** Appends under way that hold events of this aggregate. */
   pending: number;
+  /** What readers see: a copy that no later decision changes, made once for a version. */
+  shown: Loaded<unknown> | null;
   /** Token of its newest event, or '' when it has none yet in this epoch. */
   token: string;
 }
@@ -126,7 +128,14 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   /** Should the id exist after all, the log refuses its first version, and the command is decided on what it holds. */
   function born(kind: Kind, partition: number, id: string): Live | Promise<Live> {
     if (cached.has(id) || underWay.has(id) || loading.has(id)) return live(kind, partition, id);
-    const fresh: Live = { partition, state: kind.aggregate.initial(), version: 0, pending: 0, token: '' };
+    const fresh: Live = {
+      partition,
+      state: kind.aggregate.initial(),
+      version: 0,
+      pending: 0,
+      shown: null,
+      token: '',
+    };
     cached.set(id, fresh);
     return fresh;
   }
@@ -134,24 +143,41 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   async function read(kind: Kind, partition: number, id: string): Promise<Live> {
     const { aggregate, codec } = kind;
     const key = codec.personal ? await keys.find(partition, subjectOf(kind, id)) : null;
-    const snapshot = snapshots.find(partition, id, aggregate.stateRevision ?? 1, key);
+    const snapshot =
+      kind.codec.personal && key === null
+        ? null
+        : snapshots.find(partition, id, aggregate.stateRevision ?? 1, key);
     let state = snapshot === null ? aggregate.initial() : snapshot.state;
     let version = snapshot?.version ?? 0;
     let token = '';
-    for (;;) {
-      const page = await log.readStream(partition, id, version + 1, PAGE_EVENTS);
+    // The page begins with the snapshot's own event: it names the token, and proves that the log still has it.
+    let page = await log.readStream(partition, id, Math.max(1, version), PAGE_EVENTS);
+    const [first] = page;
+    if (snapshot !== null && first?.version === version) {
+      token = encodeToken(first);
+      page = page.slice(1);
+    } else if (snapshot !== null) {
+      state = aggregate.initial();
+      version = 0;
+      page = await log.readStream(partition, id, 1, PAGE_EVENTS);
+    }
+    while (page.length > 0) {
       for (const entry of page) {
         state = aggregate.evolve(state, codec.decode(entry.type, entry.data, subjectOf(kind, id), key));
         version = entry.version as number;
         token = encodeToken(entry);
       }
-      if (page.length < PAGE_EVENTS) return { partition, state, version, pending: 0, token };
+      page =
+        page.length < PAGE_EVENTS - 1 ? [] : await log.readStream(partition, id, version + 1, PAGE_EVENTS);
     }
+    return { partition, state, version, pending: 0, shown: null, token };
   }
 
   /** Negative answers and reads: what they saw must be durable before they are told. */
   function settled(partition: number): Promise<void> {
-    return log.settled(partition).catch(again);
+    return log.settled(partition).catch((error) => {
+      throw isOthers(error) ? new Discarded('decide again', { cause: error }) : error;
+    });
   }
 
   function append(partition: number, entries: readonly NewEntry[]): Promise<Appended> {
@@ -204,13 +230,21 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         atMs: about.atMs,
       };
     });
-    const committing = append(partition, entries);
-    for (const event of events) now.state = kind.aggregate.evolve(now.state, event);
-    now.version += events.length;
+    // Evolved before it is appended: a bug in `evolve` must not leave an event behind that answers 500.
+    let frozen: Uint8Array | null = null;
+    let committing: Promise<Appended>;
+    const version = about.version + events.length;
+    try {
+      for (const event of events) now.state = kind.aggregate.evolve(now.state, event);
+      if (isOccasion(about.version, version)) frozen = snapshots.freeze(id, now.state, key);
+      committing = append(partition, entries);
+    } catch (error) {
+      drop(id); // it may be half evolved
+      throw error;
+    }
+    now.version = version;
     now.pending += 1;
     underWay.set(id, now);
-    const { version } = now;
-    const frozen = isOccasion(about.version, version) ? snapshots.freeze(id, now.state, key) : null;
     const appended = await committing;
     now.pending -= 1;
     if (now.pending === 0 && underWay.get(id) === now) underWay.delete(id);
@@ -225,6 +259,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       });
     }
     return { id, version, result, token: now.token, replayed: false };
+  }
+
+  function drop(id: string): void {
+    cached.delete(id);
+    underWay.delete(id);
   }
 
   /** An answer without an event: remembered in the log when it has a key, told when what it read is durable. */
@@ -354,11 +393,16 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         const begun = generationOf(partition);
         const found = live(kind, partition, id);
         const now = found instanceof Promise ? await found : found;
-        if (now.pending === 0) return { state: now.state, version: now.version, token: now.token };
+        if (now.pending === 0) {
+          if (now.shown?.version !== now.version) {
+            now.shown = { state: structuredClone(now.state), version: now.version, token: now.token };
+          }
+          return now.shown as Loaded<unknown>;
+        }
         const seen = { state: structuredClone(now.state), version: now.version, token: now.token };
         const durable = await log.settled(partition).then(
           () => true,
-          (error) => (isCardumeError(error, 'conflict') ? false : Promise.reject(error)),
+          (error) => (isOthers(error) ? false : Promise.reject(error)),
         );
         if (durable && begun === generationOf(partition)) return seen;
       }
@@ -375,6 +419,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
 
 /** The batch fell with another's fault, or with ours: the command is to be decided again on what the log holds. */
 class Discarded extends Error {}
+
+/** An append before us failed for a reason of its own; we read what it would have left. */
+function isOthers(error: unknown): boolean {
+  return isCardumeError(error, 'conflict') || isCardumeError(error, 'already-exists');
+}
 
 /** The log has an answer under the key. */
 class Answered extends Error {}

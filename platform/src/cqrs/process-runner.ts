@@ -5,7 +5,10 @@
  *
  * Effects run side by side up to a bound; one that fails with a retryable error is tried again with growing pauses
  * until its instance no longer wants it. An effect that throws anything else is a bug: it is logged and tried again
- * at the longest pause, since an order must end.
+ * at the longest pause, since an order must end. An attempt that hangs loses its seat after a minute.
+ *
+ * A process whose `evolve` or `react` throws halts alone: it is reported, its checkpoint stays where it was, and after
+ * the next start (with mended code) it folds from there. Commands and other processes go on.
  */
 import { deserialize, serialize } from 'node:v8';
 import { CardumeError, errors } from '../base/errors.ts';
@@ -18,8 +21,10 @@ import type { ProcessCheckpoint } from './memory.ts';
 import type { Effect, Process } from './process.ts';
 
 export interface ProcessRunner {
-  /** Takes up what was open; call once, before commands are accepted. */
+  /** Folds what was open; call once, before commands are accepted. */
   recover(): Promise<void>;
+  /** Starts the effects of what was recovered; when all shards have, since effects reach across them. */
+  begin(): void;
   /** Entries as they are committed. */
   committed(entries: readonly Entry[]): void;
   /** @throws CardumeError `overloaded` when the aggregate's process has as many open instances as it may */
@@ -46,6 +51,8 @@ export interface ProcessRunnerOptions {
 }
 
 const EFFECTS_MAX = 4_096;
+/** An attempt that has not ended by then is counted as failed, and tried again. */
+const ATTEMPT_MS_MAX = 60_000;
 const PAUSE_MS_FIRST = 50;
 const PAUSE_MS_MAX = 10_000;
 const REPORT_AFTER_ATTEMPTS = 5;
@@ -85,6 +92,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     processesOf.set(one.of.idType, [...(processesOf.get(one.of.idType) ?? []), one]);
   const checkpoints = new Map<number, Checkpoint>();
   const waiting: (() => void)[] = [];
+  const halted = new Set<Process>();
   let running = 0;
   let recovering = true;
   let closed = false;
@@ -132,8 +140,24 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         process.startsOn === undefined ||
         process.startsOn.includes(entry.type) ||
         instances.has(nameOf(process, entry.stream));
-      if (!concerned) continue;
-      foldInto(process, entry, (entry.decided as Typed | undefined) ?? eventOf(entry));
+      if (!concerned || halted.has(process)) continue;
+      guarded(process, () =>
+        foldInto(process, entry, (entry.decided as Typed | undefined) ?? eventOf(entry)),
+      );
+    }
+  }
+
+  function guarded(process: Process, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      halted.add(process);
+      options.report('a process has halted', { process: process.name, error });
+      for (const [name, instance] of instances) {
+        if (instance.process !== process) continue;
+        instances.delete(name);
+        for (const effect of instance.effects.values()) cancel(effect);
+      }
     }
   }
 
@@ -195,7 +219,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     const key = `${process.name}/${id}/${effect.key}`;
     try {
       const again = count > 1 || instance.recovered;
-      const command = await effect.run({ bus, ports: options.ports, key, again, nowMs: host.clock.nowMs() });
+      const work = { bus, ports: options.ports, key, again, nowMs: host.clock.nowMs() };
+      const command = await withDeadline(effect.run(work));
       if (command !== null)
         await bus.send({ service: options.service, aggregate: process.of.name }, id, command);
     } catch (error) {
@@ -215,6 +240,15 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     }
   }
 
+  function withDeadline<T>(attempted: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const deadline = host.clock.after(ATTEMPT_MS_MAX, () => {
+        reject(new CardumeError('deadline-exceeded', `it did not end within ${ATTEMPT_MS_MAX} ms`));
+      });
+      attempted.then(resolve, reject).finally(() => deadline.cancel());
+    });
+  }
+
   function savedStates(partition: number, process: Process): Uint8Array {
     const states = new Map<string, unknown>();
     for (const instance of instances.values()) {
@@ -227,6 +261,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   function save(partition: number): Promise<void>[] {
     const checkpoint = checkpoints.get(partition) as Checkpoint;
     checkpoint.behind = 0;
+    // A halted process needs the events from its checkpoint on, and all processes of a partition share one.
+    if (halted.size > 0) return [];
     return processes.map((process) =>
       options.saveCheckpoint({
         process: process.name,
@@ -244,7 +280,10 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       saved: options.findCheckpoint(process.name, partition),
     }));
     const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
-    const aligned = found.every(({ saved }) => saved !== null && saved.position === oldest);
+    // A checkpoint beyond the log is of another history.
+    const aligned = found.every(
+      ({ saved }) => saved !== null && saved.position === oldest && saved.position <= position,
+    );
     if (aligned) {
       for (const { process, saved } of found) {
         const states = deserialize((saved as ProcessCheckpoint).open) as Map<string, unknown>;
@@ -269,8 +308,12 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       if (processes.length > 0) {
         for (const head of log.heads()) await recoverPartition(head.partition, head.position);
       }
+    },
+    begin() {
       recovering = false;
-      for (const instance of instances.values()) start(instance);
+      for (const instance of [...instances.values()]) {
+        if (!halted.has(instance.process)) guarded(instance.process, () => start(instance));
+      }
     },
     committed(entries) {
       if (processes.length === 0) return;

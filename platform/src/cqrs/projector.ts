@@ -9,6 +9,7 @@
 
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
+import { rollBack, transaction } from '../events/transaction.ts';
 import type { Database, Disk, Statement } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
@@ -52,6 +53,8 @@ export function openProjector(
   const rowsOf: RowsOf = (table) => rows.get(table.name) as TableRows;
   const checkpoints = openCheckpoints(database);
   const halted = new Map<string, Halt>();
+  /** Projections that do not share the checkpoint now: they are halted, or catch up alone. */
+  let outside = new Set<string>();
   let interest = reactionsByType(projections);
 
   function apply(projection: Projection, entry: Entry, event: Typed): void {
@@ -87,7 +90,7 @@ export function openProjector(
       for (const entry of moved.values()) checkpoints.moved(SHARED, entry);
       return null;
     } catch (error) {
-      database.exec('ROLLBACK');
+      rollBack(database);
       if (culprit === null) throw error; // not a projection's fault: the storage failed
       return { culprit, error };
     }
@@ -102,7 +105,8 @@ export function openProjector(
     };
     checkpoints.fork(SHARED, projection.name);
     halted.set(projection.name, entry);
-    interest = reactionsByType(projections.filter((one) => !halted.has(one.name)));
+    outside.add(projection.name);
+    interest = reactionsByType(projections.filter((one) => !outside.has(one.name)));
     return entry;
   }
 
@@ -154,7 +158,7 @@ export function openProjector(
           checkpoints.save(projection.name, last);
           database.exec('COMMIT');
         } catch (error) {
-          database.exec('ROLLBACK');
+          rollBack(database);
           halt(projection, error);
           return;
         }
@@ -168,7 +172,9 @@ export function openProjector(
   return {
     catchUp() {
       const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
-      interest = reactionsByType(projections.filter((projection) => !apart.includes(projection)));
+      halted.clear();
+      outside = new Set(apart.map(({ name }) => name));
+      interest = reactionsByType(projections.filter((projection) => !outside.has(projection.name)));
       for (const head of source.heads()) {
         for (;;) {
           const position = checkpoints.position(SHARED, head.partition);
@@ -178,7 +184,8 @@ export function openProjector(
         }
       }
       for (const projection of apart) catchUpAlone(projection);
-      interest = reactionsByType(projections.filter((projection) => !halted.has(projection.name)));
+      outside = new Set(halted.keys());
+      interest = reactionsByType(projections.filter((projection) => !outside.has(projection.name)));
     },
     halts: () => [...halted.values()],
     begunAgain,
@@ -229,23 +236,21 @@ function openCheckpoints(database: Database): Checkpoints {
     moved: (projection, entry) => void known.set(name(projection, entry.partition), entry.position),
     isApart: (projection) => apart.get(projection)?.apart === 1,
     fork(shared, projection) {
-      database.exec('BEGIN IMMEDIATE');
-      const wasApart = apart.get(projection)?.apart === 1;
-      if (!wasApart) {
+      if (apart.get(projection)?.apart === 1) return;
+      transaction(database, () => {
         copy.run(projection, shared);
         setApart.run(1, projection);
-        for (const [key, position] of [...known]) {
-          if (key.startsWith(`${shared}/`))
-            known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
-        }
+      });
+      for (const [key, position] of [...known]) {
+        if (key.startsWith(`${shared}/`))
+          known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
       }
-      database.exec('COMMIT');
     },
     join(projection) {
-      database.exec('BEGIN IMMEDIATE');
-      setApart.run(0, projection);
-      forget.run(projection);
-      database.exec('COMMIT');
+      transaction(database, () => {
+        setApart.run(0, projection);
+        forget.run(projection);
+      });
       for (const key of [...known.keys()]) if (key.startsWith(`${projection}/`)) known.delete(key);
     },
   };

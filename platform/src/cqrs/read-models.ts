@@ -9,8 +9,12 @@ import { createTable, quoted } from '../sharding/sql.ts';
 import type { Table } from '../sharding/table.ts';
 import type { Projection } from './projection.ts';
 
+/** Nobody else writes here; somebody who does must not hold up every shard of the thread. */
+const BUSY_MS_MAX = 500;
+
 export interface ReadModels {
   readonly database: Database;
+  /** They were empty, or had to be emptied: what else was derived from the log is not to be believed either. */
   readonly begunAgain: boolean;
 }
 
@@ -20,7 +24,7 @@ export function openReadModels(
   projections: readonly Projection[],
   source: TailSource,
 ): ReadModels {
-  const database = disk.database(path);
+  const database = disk.database(path, { busyTimeoutMs: BUSY_MS_MAX });
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
@@ -39,14 +43,15 @@ export function openReadModels(
       definition TEXT NOT NULL
     ) WITHOUT ROWID;
     BEGIN IMMEDIATE`);
-  const begunAgain = !standsOn(database, source);
-  if (begunAgain) {
+  const isNew = database.prepare('SELECT count(*) AS n FROM _checkpoints').get()?.n === 0;
+  const stands = standsOn(database, source);
+  if (!stands) {
     for (const table of tablesOf(projections)) drop(database, table);
     database.exec('DELETE FROM _checkpoints; DELETE FROM _projections');
   }
   register(database, projections);
   database.exec('COMMIT');
-  return { database, begunAgain };
+  return { database, begunAgain: isNew || !stands };
 }
 
 export function tablesOf(projections: readonly Projection[]): readonly Table[] {

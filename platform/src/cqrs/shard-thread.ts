@@ -29,7 +29,7 @@ export type ShardRequest =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'checkpoint'; readonly checkpoint: ProcessCheckpoint };
 
-/** Posted after each commit that halted something. */
+/** All projections that stand still: after the first commit of an opening, and after each that halted another. */
 export interface ShardReport {
   readonly halts: readonly Halt[];
 }
@@ -41,10 +41,18 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
   const keys: KeyStore = openKeyStore(host.disk, `${init.base}.keys.db`);
   if (projector.begunAgain) memory.clear();
   projector.catchUp();
+  let behind = false;
+  let isTold = false;
   return {
     commit(entries) {
+      // After a fold that failed, what it missed stands in the log; partitions without new entries missed it too.
+      if (behind) projector.catchUp();
+      behind = true;
       const halts = projector.fold(entries);
-      return halts.length === 0 ? null : { halts };
+      behind = false;
+      if (isTold && halts.length === 0) return null;
+      isTold = true;
+      return { halts: projector.halts() };
     },
     ask(request: ShardRequest) {
       switch (request.kind) {

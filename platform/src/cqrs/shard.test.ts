@@ -71,6 +71,7 @@ async function open(
     report: (message) => void reports.push(message),
   });
   await shard.recover();
+  shard.begin();
   const opened = shard;
   return {
     shard: opened,
@@ -163,7 +164,11 @@ test('snapshots bound a cold load, also of a stream that never rests', async () 
     },
   });
   assert.equal((await bank.state(id)).balance, 1_000);
-  assert.deepEqual(read, [1_001], 'the last snapshot holds all but one event');
+  assert.deepEqual(
+    read,
+    [1_000],
+    'the last snapshot holds all but one event, and its own is read for its token',
+  );
   await bank.close();
 });
 
@@ -463,4 +468,78 @@ test('a clean stop leaves no journal beside the files', async () => {
     names.filter((name) => !name.endsWith('.db')),
     [],
   );
+});
+
+test('what a reader was given is not changed by later decisions', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const seen = await bank.shard.load('account', id);
+  const deposit = bank.send(id, { type: 'Deposit', amount: 1_000 });
+  await host.clock.sleep(0);
+  assert.equal((seen.state as AccountState).balance, 0);
+  assert.equal(seen.version, 1);
+  await deposit;
+  assert.equal((seen.state as AccountState).balance, 0);
+  assert.equal((await bank.state(id)).balance, 1_000);
+  await bank.close();
+});
+
+test('an append that is refused is nobody else’s error', async () => {
+  const bank = await open(await newFolder());
+  const id = accountId(0);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const key = { text: 'used', fingerprint: 'f' };
+  const first = await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
+  const [again, poor, version, read] = await Promise.all([
+    bank.send(id, { type: 'Deposit', amount: 5 }, { key: { ...key, fresh: true } }),
+    rejectionOf(bank.send(id, { type: 'Withdraw', amount: 11 })),
+    rejectionOf(bank.send(id, { type: 'Deposit', amount: 1 }, { ifVersion: 99 })),
+    bank.state(id),
+  ]);
+  assert.deepEqual(again, { ...first, replayed: true });
+  assert.deepEqual([poor, version, read.balance], ['conflict', 'precondition-failed', 5]);
+  await bank.close();
+});
+
+test('a process that fails halts alone: everybody is answered, and the mended code finds its events', async () => {
+  const folder = await newFolder();
+  let bank = await open(folder, { beforeDeposit: () => new Promise(() => undefined) });
+  const [from, to] = [accountId(0), accountId(1)];
+  await bank.send(from, { type: 'Open', owner: 'Ana' });
+  await bank.send(to, { type: 'Open', owner: 'Bea' });
+  await bank.send(from, { type: 'Deposit', amount: 100 });
+  await bank.send(from, { type: 'Transfer', to, amount: 1 });
+  await until(() => bank.shard.processesOpen() === 1, 'the transfer is under way');
+  await Promise.all([bank.send(from, { type: 'Break' }), bank.send(to, { type: 'Deposit', amount: 1 })]);
+  assert.equal((await bank.state(to)).balance, 1);
+  assert.equal(bank.reports.filter((report) => report === 'a process has halted').length, 1);
+  await bank.close();
+
+  bank = await open(folder);
+  assert.equal(
+    bank.reports.filter((report) => report === 'a process has halted').length,
+    1,
+    'it sees them again',
+  );
+  assert.equal((await bank.state(from)).balance, 99);
+  await bank.close();
+});
+
+test('read models that cannot follow are not served, and catch up by themselves', async () => {
+  const folder = await newFolder();
+  const bank = await open(folder);
+  const id = accountId(0);
+  const partition = partitionKey(places[0] as (typeof places)[number]);
+  await bank.send(id, { type: 'Open', owner: 'Ana' });
+  const other = host.disk.database(join(folder, 'bank-0.views.db'));
+  other.exec('BEGIN IMMEDIATE');
+  await bank.send(id, { type: 'Deposit', amount: 10 });
+  assert.throws(() => bank.shard.row('balances', partition, { id }), { code: 'read-model-halted' });
+  assert.deepEqual(bank.reports, ['the read models could not follow']);
+  other.exec('ROLLBACK');
+  other.close();
+  await bank.send(accountId(1), { type: 'Open', owner: 'Bea' });
+  assert.equal(bank.shard.row('balances', partition, { id })?.['balance'], 10);
+  await bank.close();
 });

@@ -52,8 +52,10 @@ export interface Shard extends Decisions {
   readonly log: Log;
   /** Path of the database of read models, for reader threads. */
   readonly views: string;
-  /** Takes up open processes. After all shards are open, since processes send to each other. */
+  /** Folds open processes; before commands are accepted. */
   recover(): Promise<void>;
+  /** Starts their effects; when all shards have recovered, since processes send to each other. */
+  begin(): void;
   row(table: string, partition: number, key: Row): Row | null;
   /** @throws CardumeError `read-model-halted` */
   refuseHalted(table: string): void;
@@ -84,14 +86,27 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   });
   const ask = <T>(request: ShardRequest): Promise<T> => log.askTail(request) as Promise<T>;
   const halted = new Map<string, Halt>();
+  /** Why no table answers: the last fold failed, and the next one catches up. */
+  let behind: string | null = null;
   const halt = (halts: readonly Halt[]): void => {
+    const before = new Set([...halted.values()].map(({ projection }) => projection));
+    halted.clear();
     for (const one of halts) {
-      options.report('a projection has halted', { ...one });
+      if (!before.has(one.projection)) options.report('a projection has halted', { ...one });
       for (const table of one.tables) halted.set(table, one);
     }
   };
+  const told = (report: ShardReport | { readonly error: string } | null): void => {
+    if (report !== null && 'error' in report) {
+      if (behind === null) options.report('the read models could not follow', { error: report.error });
+      behind = report.error;
+      return;
+    }
+    behind = null;
+    if (report !== null) halt(report.halts);
+  };
   halt(await ask<readonly Halt[]>({ kind: 'halts' }));
-  log.onTail((report: unknown) => halt((report as ShardReport | null)?.halts ?? []));
+  log.onTail((report) => told(report as ShardReport | null));
 
   const memory = openMemory(host.disk, memoryPath(base), { readOnly: true });
   const keys = openKeyRing(
@@ -148,6 +163,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   function refuseHalted(table: string): void {
     const one = halted.get(table);
     if (one !== undefined) throw new CardumeError('read-model-halted', `'${one.projection}' has halted`);
+    if (behind !== null) throw new CardumeError('read-model-halted', 'the read models are behind the log');
   }
 
   return {
@@ -155,6 +171,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     log,
     views: viewsPath(base),
     recover: runner.recover,
+    begin: runner.begin,
     refuseHalted,
     row(name, partition, key) {
       refuseHalted(name);

@@ -86,6 +86,13 @@ function run(
     host.clock.soon(() => {
       scheduled = false;
       if (!connected && closing === null) recover();
+      else if (!connected && recovering === null) {
+        tell(
+          commits.discardWaiting(
+            new CardumeError('storage-failed', 'the writer ended, and the log is closing'),
+          ),
+        );
+      }
       sendNext();
       tellRefusals();
     });

@@ -79,6 +79,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     execution,
     hostedHere: options.hostedHere,
     reached: options.bus.reached,
+    secretDigest: (text) => host.crypto.hmacSha256(options.secret, text),
     forward: options.forward,
   });
   const document = openApiDocument(options, routes);

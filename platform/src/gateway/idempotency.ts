@@ -2,15 +2,20 @@
  * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): one effect and one answer for a key. The key counts
  * within its principal and operation; the fingerprint says what was asked, so that the same key with another request
  * is told apart from a retry.
+ *
+ * Both stand in the log for good, and a body may hold a password or a name: so neither is stored, only digests under
+ * the cluster's secret, which nobody can try guesses against.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { IdempotencyKey } from '../cqrs/bus.ts';
-import type { Cryptography } from '../host/cryptography.ts';
 
 /** 1 to 128 visible ASCII characters. */
 const SHAPE = /^[\x21-\x7e]{1,128}$/;
 const TEXT_BYTES_MAX = 200;
 const DEPTH_MAX = 64;
+
+/** 32 bytes under the cluster's secret. */
+export type Digest = (text: string) => Uint8Array;
 
 export interface Asked {
   readonly principal: string;
@@ -21,23 +26,23 @@ export interface Asked {
 }
 
 /** @throws CardumeError `invalid-input` */
-export function idempotencyKey(header: string, asked: Asked, crypto: Cryptography): IdempotencyKey {
+export function idempotencyKey(header: string, asked: Asked, digest: Digest): IdempotencyKey {
   if (!SHAPE.test(header)) {
     const message = 'expected 1 to 128 visible ASCII characters';
     throw new CardumeError('invalid-input', `Idempotency-Key: ${message}`, {
       faults: [{ path: '/headers/idempotency-key', message }],
     });
   }
-  const text = `${asked.principal}|${asked.operation}|${header}`;
+  const text = `${asked.principal}|${asked.operation}|${textOf(digest(header))}`;
   const canonical = canonicalJson({ params: asked.params, search: asked.search, body: asked.body });
   return {
-    text: text.length <= TEXT_BYTES_MAX ? text : `digest|${digest(text, crypto)}`,
-    fingerprint: digest(canonical, crypto),
+    text: text.length <= TEXT_BYTES_MAX ? text : `digest|${textOf(digest(text))}`,
+    fingerprint: textOf(digest(canonical)),
   };
 }
 
-function digest(text: string, crypto: Cryptography): string {
-  return crypto.sha256(text).toBase64({ alphabet: 'base64url', omitPadding: true });
+function textOf(digest: Uint8Array): string {
+  return digest.toBase64({ alphabet: 'base64url', omitPadding: true });
 }
 
 /**

@@ -61,6 +61,8 @@ export interface PipelineOptions {
   readonly execution: Execution;
   /** Whether this instance hosts the place now. */
   hostedHere(service: string, place: Place): boolean;
+  /** HMAC-SHA256 under the cluster's secret. */
+  secretDigest(text: string): Uint8Array;
   /** Resolves when the home of the token has what it names. @throws CardumeError */
   reached(service: string, token: string): Promise<void>;
   /** Runs the call on the place's host. @throws CardumeError */
@@ -136,7 +138,7 @@ export function openPipeline(options: PipelineOptions): Pipeline {
           : idempotencyKey(
               key,
               { principal: principal.id, operation: operation.id, params, search, body },
-              host.crypto,
+              options.secretDigest,
             ),
       requestId: request.requestId,
       trace: request.trace,

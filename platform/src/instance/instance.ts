@@ -136,9 +136,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       hosted.add(service.name, name, partitions, shard);
     }
   }
+  await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
   await peers.listen({ host: here.host, port: here.peerPort });
   const address = await gateway.listen({ host: here.host, port: here.port });
-  await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
+  for (const shard of hosted.all()) shard.begin();
   ready = true;
   metrics.gauge('processes_open', 'Process instances that have not ended', () =>
     hosted.all().reduce((sum, shard) => sum + shard.processesOpen(), 0),

@@ -116,7 +116,12 @@ export function openAnswerer(
     requests += 1;
     const done = (finish: () => void): void => {
       requests -= 1;
-      if (!channel.closed) finish();
+      if (channel.closed) return;
+      try {
+        finish();
+      } catch (error) {
+        fail(id, error); // an answer that is no JSON
+      }
     };
     let answering: Promise<Json> | AsyncIterable<Json>;
     try {

@@ -88,7 +88,7 @@ const schema = strict(
         writerThreadsMax: whole(1, 256),
         readerThreadsMax: whole(1, 256),
         readDeadlineMs: whole(10, 600_000),
-        aggregatesCachedMax: whole(0, 10_000_000),
+        aggregatesCachedMax: whole(1, 10_000_000),
         snapshotEveryEvents: whole(1, 100_000),
         processesOpenMax: whole(1, 10_000_000),
         // A frame between instances holds 8 MiB, and a body in it may double when its quotes are escaped.
@@ -98,7 +98,7 @@ const schema = strict(
         peerTimeoutMs: whole(10, 600_000),
         peerRequestsMax: whole(1, 1_000_000),
         passwordQueueMax: whole(1, 100_000),
-        tokensCachedMax: whole(0, 10_000_000),
+        tokensCachedMax: whole(1, 10_000_000),
         idempotencyDays: whole(1, 3_650),
         requestsPerMinute: whole(1, 1_000_000_000),
         subscribersMax: whole(0, 1_000_000),

@@ -47,10 +47,23 @@ describe('a claim on an e-mail', () => {
     given(claim, [byAnna])
       .when({ type: 'Release', account: 'anna' })
       .then({ events: [released] });
-    given(claim, [byAnna, released])
+  });
+
+  test('is taken by whoever confirms it while nobody has it: a twin of the request had let it go', () => {
+    for (const history of [[byAnna, released], []]) {
+      given(claim, history)
+        .when({ type: 'Confirm', account: 'anna' }, { atMs: 5 })
+        .then({
+          events: [
+            { type: 'EmailClaimed', account: 'anna', until_ms: 60_005 },
+            { type: 'EmailConfirmed', account: 'anna' },
+          ],
+        });
+    }
+    const byBert = { type: 'EmailClaimed', account: 'bert', until_ms: 90_000 } as const;
+    given(claim, [byAnna, released, byBert])
       .when({ type: 'Confirm', account: 'anna' })
       .then({ rejected: 'email-taken' });
-    given(claim, []).when({ type: 'Confirm', account: 'anna' }).then({ rejected: 'email-taken' });
   });
 });
 

@@ -50,8 +50,15 @@ export const claim = aggregate<ClaimState, ClaimCommand, ClaimEvent>({
         }
         return accept([{ type: 'EmailClaimed', account, until_ms: atMs + claimMs }]);
       case 'Confirm':
-        if (!own) return reject('email-taken', 'the claim has lapsed and another account has the e-mail');
-        return accept(state.confirmed ? [] : [{ type: 'EmailConfirmed', account }]);
+        if (own) return accept(state.confirmed ? [] : [{ type: 'EmailConfirmed', account }]);
+        if (state.account !== null) {
+          return reject('email-taken', 'the claim has lapsed and another account has the e-mail');
+        }
+        // Released by a twin of the request that goes on: nobody has it, so it is still ours to take.
+        return accept([
+          { type: 'EmailClaimed', account, until_ms: atMs + claimMs },
+          { type: 'EmailConfirmed', account },
+        ]);
       case 'Release':
         return accept(own && !state.confirmed ? [{ type: 'EmailReleased', account }] : []);
     }
