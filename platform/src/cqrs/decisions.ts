@@ -24,8 +24,15 @@ import { type Codec, codecOf } from './codec.ts';
 import type { SnapshotStore } from './snapshots.ts';
 
 export interface Decisions {
-  send(aggregate: string, id: string, command: Typed, options?: SendOptions): Promise<Answer>;
-  load(aggregate: string, id: string): Promise<Loaded<unknown>>;
+  /** @param partition of the id, when the caller knows it already */
+  send(
+    aggregate: string,
+    id: string,
+    command: Typed,
+    options?: SendOptions,
+    partition?: number,
+  ): Promise<Answer>;
+  load(aggregate: string, id: string, partition?: number): Promise<Loaded<unknown>>;
   answered(partition: number, key: IdempotencyKey): Promise<Answer | null>;
   /** Event of an entry, personal fields opened. */
   decode(aggregate: string, stream: string, type: string, data: string): Promise<Typed>;
@@ -376,19 +383,22 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     }
   }
 
-  function placed(name: string, id: string): { kind: Kind; partition: number } {
-    const kind = kindOf(name);
-    return { kind, partition: partitionKey(parseId(id, kind.aggregate.idType)) };
+  /** @throws CardumeError `not-found` when the id is none of the aggregate's */
+  function partitionOf({ aggregate }: Kind, id: string, known?: number): number {
+    if (known !== undefined && id.startsWith(aggregate.idType)) return known;
+    return partitionKey(parseId(id, aggregate.idType));
   }
 
   return {
-    async send(name, id, command, send = {}) {
-      const { kind, partition } = placed(name, id);
+    async send(name, id, command, send = {}, known) {
+      const kind = kindOf(name);
+      const partition = partitionOf(kind, id, known);
       if (send.key !== undefined) return sendKeyed(kind, partition, id, command, send, send.key);
       return decide(kind, partition, id, command, send);
     },
-    async load(name, id) {
-      const { kind, partition } = placed(name, id);
+    async load(name, id, known) {
+      const kind = kindOf(name);
+      const partition = partitionOf(kind, id, known);
       for (;;) {
         const begun = generationOf(partition);
         const found = live(kind, partition, id);
@@ -409,7 +419,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     },
     answered: find,
     async decode(name, stream, type, data) {
-      const { kind, partition } = placed(name, stream);
+      const kind = kindOf(name);
+      const partition = partitionOf(kind, stream);
       const subject = subjectOf(kind, stream);
       const key = kind.codec.personal ? await keys.find(partition, subject) : null;
       return kind.codec.decode(type, data, subject, key);
@@ -436,7 +447,8 @@ function again(error: unknown): never {
 
 function metaOf(options: SendOptions, what: Meta): string | null {
   const { key, trace } = options;
-  if (key === undefined) return trace === undefined ? null : JSON.stringify({ trace });
+  // A trace has only hexadecimal digits and dashes, so it needs no escaping.
+  if (key === undefined) return trace === undefined ? null : `{"trace":"${trace}"}`;
   return JSON.stringify({ ...what, fingerprint: key.fingerprint, trace });
 }
 

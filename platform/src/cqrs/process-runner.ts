@@ -77,6 +77,11 @@ interface Running {
   timer: Timer | null;
 }
 
+interface UnderWay {
+  readonly untilMs: number;
+  readonly late: () => void;
+}
+
 interface Checkpoint {
   epoch: number;
   position: number;
@@ -93,6 +98,9 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   const checkpoints = new Map<number, Checkpoint>();
   const waiting: (() => void)[] = [];
   const halted = new Set<Process>();
+  /** In order of their deadlines. */
+  const attempts = new Set<UnderWay>();
+  let watch: Timer | null = null;
   let running = 0;
   let recovering = true;
   let closed = false;
@@ -240,13 +248,40 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     }
   }
 
+  /** One timer looks after all attempts: most end within milliseconds, and a timer each would cost more than they. */
   function withDeadline<T>(attempted: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const deadline = host.clock.after(ATTEMPT_MS_MAX, () => {
+      const untilMs = host.clock.monotonicMs() + ATTEMPT_MS_MAX;
+      const late = (): void => {
         reject(new CardumeError('deadline-exceeded', `it did not end within ${ATTEMPT_MS_MAX} ms`));
-      });
-      attempted.then(resolve, reject).finally(() => deadline.cancel());
+      };
+      const under: UnderWay = { untilMs, late };
+      attempts.add(under);
+      watch ??= host.clock.after(ATTEMPT_MS_MAX, look);
+      const ended = (): void => void attempts.delete(under);
+      attempted.then(
+        (value) => {
+          ended();
+          resolve(value);
+        },
+        (error) => {
+          ended();
+          reject(error);
+        },
+      );
     });
+  }
+
+  function look(): void {
+    watch = null;
+    const nowMs = host.clock.monotonicMs();
+    for (const under of attempts) {
+      if (under.untilMs > nowMs) continue;
+      attempts.delete(under);
+      under.late();
+    }
+    const [oldest] = attempts;
+    if (oldest !== undefined && !closed) watch = host.clock.after(oldest.untilMs - nowMs, look);
   }
 
   function savedStates(partition: number, process: Process): Uint8Array {
@@ -338,6 +373,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     open: () => instances.size,
     async close() {
       closed = true;
+      watch?.cancel();
       for (const instance of instances.values())
         for (const effect of instance.effects.values()) cancel(effect);
       await Promise.all([...checkpoints.keys()].flatMap(save));

@@ -55,11 +55,10 @@ export function openBus(options: BusOptions): Bus {
   return {
     send(to, id, command, sendOptions = {}): Promise<Answer> {
       const place = parseId(id);
-      const home = homeOf(to.service, place);
-      if (home === here) {
-        return hosted.shardOf(to.service, partitionKey(place)).send(to.aggregate, id, command, sendOptions);
-      }
-      return ask(home, {
+      const partition = partitionKey(place);
+      const shard = hosted.find(to.service, partition);
+      if (shard !== undefined) return shard.send(to.aggregate, id, command, sendOptions, partition);
+      return ask(homeOf(to.service, place), {
         kind: 'send',
         service: to.service,
         aggregate: to.aggregate,
@@ -68,19 +67,21 @@ export function openBus(options: BusOptions): Bus {
         options: sendOptions,
       });
     },
-    async load(of, id) {
+    load(of, id) {
       const place = parseId(id);
-      const home = homeOf(of.service, place);
-      if (home === here) {
-        return (await hosted.shardOf(of.service, partitionKey(place)).load(of.aggregate, id)) as never;
-      }
-      const loaded = await ask<{ state: string; version: number; token: string }>(home, {
+      const partition = partitionKey(place);
+      const shard = hosted.find(of.service, partition);
+      if (shard !== undefined) return shard.load(of.aggregate, id, partition) as Promise<never>;
+      const { service, aggregate } = of;
+      const asked = ask<{ state: string; version: number; token: string }>(homeOf(service, place), {
         kind: 'load',
-        service: of.service,
-        aggregate: of.aggregate,
+        service,
+        aggregate,
         id,
       });
-      return { ...loaded, state: unpackState(loaded.state) as never };
+      return asked.then(({ state, version, token }) => {
+        return { state: unpackState(state) as never, version, token };
+      });
     },
     async query(query) {
       const table = tables.get(`${query.service}/${query.table}`);

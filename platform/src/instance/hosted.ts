@@ -9,6 +9,8 @@ import { partitionKey } from '../topology/partition.ts';
 
 export interface Hosted {
   add(service: string, name: string, partitions: readonly number[], shard: Shard): void;
+  /** Undefined when it is not hosted here. */
+  find(service: string, partition: number): Shard | undefined;
   /** @throws CardumeError `partition-unavailable` when it is not hosted here */
   shardOf(service: string, partition: number): Shard;
   shardNamed(service: string, name: string): Shard;
@@ -26,6 +28,7 @@ export function hostedShards(): Hosted {
       byPartition.set(service, own);
       for (const partition of partitions) own.set(partition, shard);
     },
+    find: (service, partition) => byPartition.get(service)?.get(partition),
     shardOf(service, partition) {
       const shard = byPartition.get(service)?.get(partition);
       if (shard === undefined) {
