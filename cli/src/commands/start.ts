@@ -19,6 +19,11 @@ export interface StartOptions extends Overrides {
   readonly demo: boolean;
 }
 
+/**
+ * Under load most objects die young: a larger nursery is swept less often. It grows only when it is needed. Measured:
+ * 2.15 times the baseline's orders a second with it, 2.03 without (docs/decisions/0006-one-writer-thread.md).
+ */
+const NODE_FLAGS = ['--max-semi-space-size=64'];
 const ENTRY = fileURLToPath(new URL('../cardume.ts', import.meta.url));
 
 /** @returns the exit code */
@@ -43,6 +48,7 @@ export async function start(shell: Shell, options: StartOptions): Promise<number
       json: options.json ?? false,
       environment,
       command: (region) => [
+        ...NODE_FLAGS,
         ENTRY,
         'instance',
         ...['--region', region, '--config', configuration.file],
