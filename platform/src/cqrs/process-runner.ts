@@ -17,6 +17,7 @@ import type { Host, Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
 import type { Bus } from './bus.ts';
 import { eventOf } from './codec.ts';
+import { openFarTimers } from './far-timers.ts';
 import type { ProcessCheckpoint } from './memory.ts';
 import type { Effect, Process } from './process.ts';
 
@@ -59,7 +60,6 @@ const REPORT_AFTER_ATTEMPTS = 5;
 /** A start folds at most about this many entries again, per partition. */
 const CHECKPOINT_EVERY_ENTRIES = 5_000;
 const PAGE_ENTRIES = 2_000;
-const TIMER_MS_MAX = 2_000_000_000;
 
 interface Instance {
   readonly id: string;
@@ -98,6 +98,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   const checkpoints = new Map<number, Checkpoint>();
   const waiting: (() => void)[] = [];
   const halted = new Set<Process>();
+  const timers = openFarTimers(host.clock);
   /** In order of their deadlines. */
   const attempts = new Set<UnderWay>();
   let watch: Timer | null = null;
@@ -193,14 +194,9 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   }
 
   function setTimer(instance: Instance, effect: Extract<Effect, { kind: 'timer' }>, begun: Running): void {
-    const delayMs = Math.max(0, effect.atMs - host.clock.nowMs());
-    begun.timer = host.clock.after(Math.min(delayMs, TIMER_MS_MAX), () => {
-      if (begun.cancelled || closed) return;
-      if (host.clock.nowMs() < effect.atMs) setTimer(instance, effect, begun);
-      else
-        enqueue(() =>
-          attempt(instance, { key: effect.key, kind: 'work', run: async () => effect.command }, begun, 1),
-        );
+    const { key, command } = effect;
+    begun.timer = timers.at(effect.atMs, () => {
+      enqueue(() => attempt(instance, { key, kind: 'work', run: async () => command }, begun, 1));
     });
   }
 
@@ -374,6 +370,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     async close() {
       closed = true;
       watch?.cancel();
+      timers.close();
       for (const instance of instances.values())
         for (const effect of instance.effects.values()) cancel(effect);
       await Promise.all([...checkpoints.keys()].flatMap(save));

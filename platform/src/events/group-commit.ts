@@ -24,6 +24,9 @@ export interface GroupCommit {
   /** Heads of the partitions that are not fenced. */
   heads(): Head[];
   head(partition: PartitionKey): Head | undefined;
+  isFenced(partition: PartitionKey): boolean;
+  /** Another host has the partition when the epoch is above ours. @returns whether we learn it now */
+  fenceAfter(partition: PartitionKey, epoch: number): boolean;
   /** The next batch, which is under way from now on; null when one is, or nothing waits. */
   take(): Batch | null;
   /** The batch under way has ended: heads move, nobody is told yet. */
@@ -81,6 +84,12 @@ interface Line {
   refusal: CardumeError | null;
 }
 
+/**
+ * Refused appends of a partition that wait to be told in their turn. When the disk hangs and callers go on, those
+ * beyond are told at once: they come after a refused one, so none of what they rest on will be.
+ */
+const REFUSED_MAX = 10_000;
+
 export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCommit {
   const lines = new Map<PartitionKey, Line>();
   for (const head of opened) {
@@ -137,8 +146,12 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
       }
       return new Promise((resolve, reject) => {
         const pending: Pending = { partition, entries, resolve, reject, waiters: null };
-        line.last = pending;
         const refusal = refusalAtTheDoor(line, entries.length);
+        if (refusal !== null && line.refused.length >= REFUSED_MAX) {
+          reject(refusal);
+          return;
+        }
+        line.last = pending;
         if (refusal !== null) {
           line.refusal = refusal;
           line.refused.push(pending);
@@ -160,6 +173,13 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     },
     heads: () => [...lines.values()].filter((line) => !line.fenced).map((line) => line.head),
     head: (partition) => lines.get(partition)?.head,
+    isFenced: (partition) => lines.get(partition)?.fenced === true,
+    fenceAfter(partition, epoch) {
+      const line = lines.get(partition);
+      if (line === undefined || line.fenced || epoch <= line.head.epoch) return false;
+      line.fenced = true;
+      return true;
+    },
     take() {
       if (current !== null || waiting.length === 0) return null;
       let count = 0;
@@ -195,20 +215,21 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
         return { partition, epoch: lineOf(partition).head.epoch, position: outcome.positions[i] as number };
       });
 
+      /** Of each partition the last entry that stands: its position and where its checksum ends. */
+      const ends = new Map<PartitionKey, { position: number; end: number }>();
       let stand = 0;
-      appends.forEach(({ entries }, i) => {
+      appends.forEach(({ partition, entries }, i) => {
         if (failures.has(i)) return;
         stand += entries.length;
-        const { partition, epoch, position } = appended[i] as Appended;
-        const end = stand * CHECKSUM_BYTES;
-        lineOf(partition).head = {
-          partition,
-          epoch,
-          lastEpoch: epoch,
-          position: position + entries.length - 1,
-          checksum: outcome.checksums.subarray(end - CHECKSUM_BYTES, end),
-        };
+        const position = (outcome.positions[i] as number) + entries.length - 1;
+        ends.set(partition, { position, end: stand * CHECKSUM_BYTES });
       });
+      for (const [partition, { position, end }] of ends) {
+        const line = lineOf(partition);
+        const { epoch } = line.head;
+        const checksum = outcome.checksums.subarray(end - CHECKSUM_BYTES, end);
+        line.head = { partition, epoch, lastEpoch: epoch, position, checksum };
+      }
 
       return {
         failed: [...failed],

@@ -23,7 +23,7 @@ export interface NewEntry {
   /** Wall clock of the decision, milliseconds since 1970. */
   readonly atMs: number;
   /** What `data` says, for listeners of `onCommit` in this process; never stored, absent in entries that were read. */
-  readonly decided?: object;
+  readonly decided?: object | undefined;
 }
 
 export interface Entry extends NewEntry {
@@ -71,8 +71,17 @@ export interface Log {
    *   found out), `partition-unavailable` (not opened here), `draining` (closed)
    */
   append(partition: PartitionKey, entries: readonly NewEntry[]): Promise<Appended>;
-  /** Resolves when all that was appended to the partition before this call is durable; rejects when it failed. */
+  /**
+   * Resolves when all that was appended to the partition before this call is durable; rejects when it failed.
+   * @throws CardumeError `fenced` as `checkOpen` does
+   */
   settled(partition: PartitionKey): Promise<void>;
+  /**
+   * For whoever answers from memory: a host that was paused and lost the partition must not tell what it remembers.
+   * Looked up at most every 100 ms.
+   * @throws CardumeError `fenced` when another host has opened the partition since
+   */
+  checkOpen(partition: PartitionKey): void;
   /** Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries. */
   readStream(
     partition: PartitionKey,

@@ -13,6 +13,8 @@ export interface Reader {
   findAnswer(partition: PartitionKey, key: string): Entry | null;
   /** Epoch of the entry at a position; null when there is none. */
   epochAt(partition: PartitionKey, position: number): number | null;
+  /** Partition and epoch of every head in the file. */
+  epochs(): (readonly [PartitionKey, number])[];
 }
 
 const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
@@ -29,6 +31,7 @@ export function openReader(database: Database): Reader {
   const byKey = database.prepare('SELECT position FROM answers WHERE partition = ? AND key = ?');
   const at = database.prepare(`SELECT ${COLUMNS} FROM entries WHERE spot = ?`);
   const epoch = database.prepare('SELECT epoch FROM entries WHERE spot = ?');
+  const epochs = database.prepare('SELECT partition, epoch FROM heads');
   return {
     readPartition(partition, afterPosition, entriesMax) {
       checkBound(entriesMax);
@@ -50,6 +53,7 @@ export function openReader(database: Database): Reader {
       const row = epoch.get(spotOf(partition, position));
       return row === undefined ? null : (row['epoch'] as number);
     },
+    epochs: () => epochs.all().map((row) => [row['partition'] as number, row['epoch'] as number] as const),
   };
 }
 

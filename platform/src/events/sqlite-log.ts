@@ -34,6 +34,9 @@ export interface SqliteLogOptions {
  */
 const MAPPED_BYTES_MAX = 2 ** 30;
 
+/** How old may be what `checkOpen` knows: a look costs microseconds, and reads from memory hardly more than one. */
+const EPOCHS_LOOKED_UP_MS = 100;
+
 export async function openSqliteLog(host: Host, options: SqliteLogOptions): Promise<Log> {
   let listener: { onAppended(outcome: Outcome, report: unknown): void; onLost(): void } | null = null;
   const seat = options.pool.takeSeat({
@@ -74,6 +77,7 @@ function run(
   const onTail = new Set<(report: unknown) => void>();
   /** The writer thread has the engine open. */
   let connected = true;
+  let lookedUpMs = host.clock.monotonicMs();
   let recovering: Promise<void> | null = null;
   let scheduled = false;
   let closing: Promise<void> | null = null;
@@ -139,6 +143,20 @@ function run(
     });
   }
 
+  function checkOpen(partition: PartitionKey): void {
+    const nowMs = host.clock.monotonicMs();
+    // While the writer is opened again, the epoch in the file grows without us knowing it yet.
+    if (connected && nowMs - lookedUpMs >= EPOCHS_LOOKED_UP_MS) {
+      lookedUpMs = nowMs;
+      for (const [one, epoch] of reader.epochs()) {
+        if (!commits.fenceAfter(one, epoch)) continue;
+        for (const listener of onFailed) listener(one);
+        subscriptions.end(one, fencedError(one));
+      }
+    }
+    if (commits.isFenced(partition)) throw fencedError(partition);
+  }
+
   /** The writer thread ended: finds out, on a new one, what of the batch under way stands. */
   async function reopen(): Promise<void> {
     const underWay = commits.underWay();
@@ -195,7 +213,11 @@ function run(
       schedule();
       return appended;
     },
-    settled: commits.settled,
+    async settled(partition) {
+      checkOpen(partition);
+      await commits.settled(partition);
+    },
+    checkOpen,
     readStream: async (partition, stream, fromVersion, entriesMax) =>
       reader.readStream(partition, stream, fromVersion, entriesMax),
     readPartition: async (partition, afterPosition, entriesMax) =>

@@ -1,6 +1,8 @@
 /** What opening, taking over and closing a log do. */
 import assert from 'node:assert/strict';
+import { isCardumeError } from '../base/errors.ts';
 import type { Head } from '../events/log.ts';
+import { until } from './host-case.ts';
 import {
   all,
   answer,
@@ -100,6 +102,27 @@ export const opening: LogCases = {
     const log = await under.open([P]);
     await fails(stale.append(P, [event('stale', 1)]), 'fenced');
     assert.deepEqual(await all(log, P), []);
+    await log.close();
+    await stale.close();
+  },
+
+  'a host that was paused learns that it is fenced without writing': async (under) => {
+    const stale = await under.open();
+    await stale.settled(P);
+    stale.checkOpen(P);
+    const log = await under.open([P]);
+    await until(under.host, () => {
+      try {
+        stale.checkOpen(P);
+        return false;
+      } catch (error) {
+        return isCardumeError(error, 'fenced');
+      }
+    });
+    await fails(stale.settled(P), 'fenced');
+    stale.checkOpen(Q);
+    await stale.append(Q, [event('t', 1)]);
+    log.checkOpen(P);
     await log.close();
     await stale.close();
   },

@@ -29,6 +29,7 @@ export interface LogMutant {
 const ATOMIC = 'an append stands as a whole or not at all';
 const FENCED = 'a writer whose partition was opened elsewhere is fenced';
 const FENCED_EARLY = 'a writer is fenced also when the new one has not appended';
+const FENCED_READS = 'a host that was paused learns that it is fenced without writing';
 const LOST = 'a subscription to a lost partition says so';
 const ARRIVAL = 'positions are gapless and in order of arrival, in each partition';
 const QUEUE = 'the queue is bounded; what is refused at the door takes the later ones with it';
@@ -68,7 +69,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'an opening keeps the epoch': {
-    breaks: [EPOCH, FENCED_EARLY, LOST, TOKEN],
+    breaks: [EPOCH, FENCED_EARLY, FENCED_READS, LOST, TOKEN],
     sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
   },
   'an old epoch may append': {
@@ -133,8 +134,12 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'settled does not wait': {
-    breaks: [SETTLED],
+    breaks: [SETTLED, FENCED_READS],
     log: (log) => ({ ...log, settled: async () => undefined }),
+  },
+  'memory is trusted for ever': {
+    breaks: [FENCED_READS],
+    sql: [['SELECT partition, epoch FROM heads', 'SELECT partition, 0 AS epoch FROM heads']],
   },
   'a subscription skips an entry': {
     breaks: [SUBSCRIBE, BEHIND],
