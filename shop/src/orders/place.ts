@@ -137,13 +137,12 @@ async function commandOf(
   const placed_at_ms = body.placed_at === undefined ? nowMs : parseMoment(body.placed_at, '/body/placed_at');
   if (placed_at_ms > nowMs) throw invalid('/body/placed_at', 'expected a time that has passed');
   const payment = paymentOf(body);
-  const offers = new Map<string, Offer | null>(body.lines.map(({ product }) => [product, null]));
-  const [country] = await Promise.all([
-    countryOf(body, customer, principal.id, known, bus),
-    sideBySide([...offers.keys()], async (product) =>
-      offers.set(product, await known.offer(product, bus, nowMs)),
-    ),
-  ]);
+  const country = await countryOf(body, customer, principal.id, known, bus);
+  const offers = new Map<string, Offer | null>();
+  for (const { product } of body.lines) offers.set(product, null);
+  await sideBySide(offers.keys(), async (product) => {
+    offers.set(product, await known.offer(product, bus, nowMs));
+  });
   return {
     type: 'Place',
     customer,

@@ -48,6 +48,8 @@ type Registered = Extract<AccountEvent, { type: 'AccountRegistered' }>;
 export type AccountCommand =
   | ({ readonly type: 'Register' } & Omit<Registered, 'type' | 'registered_at_ms'>)
   | { readonly type: 'Activate' | 'Abandon' }
+  /** Its e-mail was refused before the account was made: remembered under the request's key. */
+  | { readonly type: 'Refuse'; readonly detail: string }
   | { readonly type: 'ChangeProfile'; readonly name: string }
   | { readonly type: 'AddAddress'; readonly addressId: string; readonly address: Address }
   | { readonly type: 'RemoveAddress'; readonly addressId: string }
@@ -89,6 +91,8 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
           command.claim === undefined ? [registered, { type: 'AccountActivated' }] : [registered],
         );
       }
+      case 'Refuse':
+        return reject('email-taken', command.detail);
       case 'Activate':
         return accept(state.status === 'pending' ? [{ type: 'AccountActivated' }] : []);
       case 'Abandon':

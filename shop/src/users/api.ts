@@ -107,7 +107,7 @@ const register = operation({
       const email = body.email === undefined ? undefined : emailOf(body.email);
       const claim = email === undefined ? undefined : claimId(email, context);
       // Losers learn it here, before a password is hashed for them.
-      if (claim !== undefined) await bus.send(claims, claim, { type: 'Claim', account: id });
+      if (claim !== undefined) await take(claim, id, context);
       try {
         const hash = password === undefined ? undefined : await port<Passwords>('passwords').hash(password);
         await bus.send(
@@ -141,6 +141,21 @@ const register = operation({
     };
   },
 });
+
+/**
+ * A refusal is remembered under the request's key, where its account would stand: a retry hears the same, even when
+ * the address is free by then.
+ */
+async function take(claim: string, id: string, context: OperationContext): Promise<void> {
+  const { bus, key } = context;
+  try {
+    await bus.send(claims, claim, { type: 'Claim', account: id });
+  } catch (error) {
+    if (key !== null && isCardumeError(error, 'email-taken'))
+      await bus.send(accounts, id, { type: 'Refuse', detail: error.message }, asked(context));
+    throw error;
+  }
+}
 
 const emailShape = Compile(Email);
 

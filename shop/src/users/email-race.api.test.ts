@@ -67,6 +67,15 @@ describe('registration', () => {
     ]);
   });
 
+  test('a loser’s key is used up: the same again is refused again, anything else is another request', async () => {
+    const i = winner.key === 'race-0' ? 1 : 0;
+    const loser = applicant(spellings[i] as string, countries[i]);
+    const again = await register('us-west', loser, `race-${i}`);
+    deepStrictEqual([again.status, again.body.code], [409, 'email-taken']);
+    const other = await register('us-west', { ...loser, email: 'free@example.com' }, `race-${i}`);
+    deepStrictEqual([other.status, other.body.code], [422, 'idempotency-key-reused']);
+  });
+
   test('a retry of the winner, from any region, is answered with the same account', async () => {
     const { token: _, token_expires_at: __, ...account } = winner.reply.body;
     for (const region of cluster.regions) {
