@@ -8,7 +8,7 @@ import { CardumeError, errors, isCardumeError } from 'cardume/base';
 import type { Json } from 'cardume/base/json';
 import type { Aggregate, Decision, Typed } from 'cardume/cqrs/aggregate';
 import type { Answer, Bus } from 'cardume/cqrs/bus';
-import type { Effect, Process } from 'cardume/cqrs/process';
+import { type Effect, notYet, type Process } from 'cardume/cqrs/process';
 import type { Service } from 'cardume/cqrs/service';
 import type { Clock, Timer } from 'cardume/host';
 import { type Geography, geography } from 'cardume/sharding/geography';
@@ -263,7 +263,8 @@ export class Rehearsal {
         if (effect.kind === 'timer') return void (await send(effect.command));
         const work = { bus: this.bus, ports: this.ports, key, again: true, nowMs: this.nowMs };
         const command = await effect.run(work);
-        if (command !== null) await send(command);
+        if (command === notYet) again();
+        else if (command !== null) await send(command);
       } catch (error) {
         if (!isCardumeError(error) || !errors[error.code].retryable) throw error;
         again();

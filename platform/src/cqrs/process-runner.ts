@@ -3,9 +3,10 @@
  * at the start it is folded again from the last checkpoint, `react` names the same effects under the same keys, and
  * they are taken up again. What an effect did before the crash is found by its idempotency key.
  *
- * Effects run side by side up to a bound; one that fails with a retryable error is tried again with growing pauses
- * until its instance no longer wants it. An effect that throws anything else is a bug: it is logged and tried again
- * at the longest pause, since an order must end. An attempt that hangs loses its seat after a minute.
+ * Effects run side by side up to a bound; one that answers `notYet` or fails with a retryable error is tried again
+ * with growing pauses until its instance no longer wants it. The operator hears of every fifth failure, and never of
+ * `notYet`. An effect that throws anything else is a bug: it is logged and tried again at the longest pause, since an
+ * order must end. An attempt that hangs loses its seat after a minute.
  *
  * A process whose `evolve` or `react` throws halts alone: it is reported, its checkpoint stays where it was, and after
  * the next start (with mended code) it folds from there. Commands and other processes go on.
@@ -19,7 +20,7 @@ import type { Bus } from './bus.ts';
 import { eventOf } from './codec.ts';
 import { openFarTimers } from './far-timers.ts';
 import type { ProcessCheckpoint } from './memory.ts';
-import type { Effect, Process } from './process.ts';
+import { type Effect, notYet, type Process } from './process.ts';
 
 export interface ProcessRunner {
   /** Folds what was open; call once, before commands are accepted. */
@@ -56,7 +57,7 @@ const EFFECTS_MAX = 4_096;
 const ATTEMPT_MS_MAX = 60_000;
 const PAUSE_MS_FIRST = 50;
 const PAUSE_MS_MAX = 10_000;
-const REPORT_AFTER_ATTEMPTS = 5;
+const REPORT_AFTER_FAILURES = 5;
 /** A start folds at most about this many entries again, per partition. */
 const CHECKPOINT_EVERY_ENTRIES = 5_000;
 const PAGE_ENTRIES = 2_000;
@@ -217,31 +218,39 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     effect: Extract<Effect, { kind: 'work' }>,
     begun: Running,
     count: number,
+    failuresBefore = 0,
   ): Promise<void> {
     if (begun.cancelled || closed) return;
     const { process, id } = instance;
     const key = `${process.name}/${id}/${effect.key}`;
+    let failures = failuresBefore;
+    let isBug = false;
     try {
       const again = count > 1 || instance.recovered;
       const work = { bus, ports: options.ports, key, again, nowMs: host.clock.nowMs() };
-      const command = await withDeadline(effect.run(work));
-      if (command !== null)
-        await bus.send({ service: options.service, aggregate: process.of.name }, id, command);
+      const outcome = await withDeadline(effect.run(work));
+      if (outcome !== notYet) {
+        if (outcome !== null)
+          await bus.send({ service: options.service, aggregate: process.of.name }, id, outcome);
+        return;
+      }
     } catch (error) {
       if (begun.cancelled || closed) return;
-      const retryable = error instanceof CardumeError && errors[error.code].retryable;
-      const pauseMs = retryable ? Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (count - 1)) : PAUSE_MS_MAX;
-      if (!retryable || count % REPORT_AFTER_ATTEMPTS === 0) {
+      failures += 1;
+      isBug = !(error instanceof CardumeError && errors[error.code].retryable);
+      if (isBug || failures % REPORT_AFTER_FAILURES === 0) {
         options.report('an effect of a process failed and will be tried again', {
           effect: key,
           attempts: count,
           error,
         });
       }
-      begun.timer = host.clock.after(pauseMs * (0.5 + host.random.fraction()), () => {
-        enqueue(() => attempt(instance, effect, begun, count + 1));
-      });
     }
+    if (begun.cancelled || closed) return;
+    const pauseMs = isBug ? PAUSE_MS_MAX : Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (count - 1));
+    begun.timer = host.clock.after(pauseMs * (0.5 + host.random.fraction()), () => {
+      enqueue(() => attempt(instance, effect, begun, count + 1, failures));
+    });
   }
 
   /** One timer looks after all attempts: most end within milliseconds, and a timer each would cost more than they. */

@@ -29,15 +29,21 @@ export interface Process<State = unknown, Event extends Typed = Typed, Command e
 }
 
 export type Effect<Command extends Typed = Typed> =
-  /** Runs `run` until it gives an outcome; retryable errors are tried again with growing pauses. */
+  /** Runs `run` until it gives an outcome; after `notYet` and retryable errors again, with growing pauses. */
   | {
       readonly key: string;
       readonly kind: 'work';
       /** Must be idempotent under `key`: it may run again after a crash. */
-      run(work: Work): Promise<Command | null>;
+      run(work: Work): Promise<Command | null | typeof notYet>;
     }
   /** Sends `command` to the aggregate itself at a time. */
   | { readonly key: string; readonly kind: 'timer'; readonly atMs: number; readonly command: Command };
+
+/**
+ * Nothing is wrong, and nothing is decided: ask me again. The pauses grow as after an error, up to 10 s, and nobody is
+ * told. Whoever must not wait for ever sets a timer beside it.
+ */
+export const notYet: unique symbol = Symbol('not yet');
 
 export interface Work {
   readonly bus: Bus;
@@ -45,7 +51,7 @@ export interface Work {
   readonly ports: Readonly<Record<string, unknown>>;
   /** `<process>/<instance>/<effect>`: the idempotency key of what this effect does. */
   readonly key: string;
-  /** It may have run before: an attempt failed, or the process was recovered after a stop or a crash. */
+  /** It may have run before: an attempt gave no outcome, or the process was recovered after a stop or a crash. */
   readonly again: boolean;
   readonly nowMs: number;
 }

@@ -10,9 +10,9 @@
  * - `Return`, keyed, takes the open reservation, or else the sale: whichever of the two it meets, the stock is back.
  * - A payment has one key, the order's id, and `void` is final.
  */
-import { CardumeError, type ErrorCode, isCardumeError } from 'cardume/base';
+import { type ErrorCode, isCardumeError } from 'cardume/base';
 import { parseId } from 'cardume/base/id';
-import { type Effect, process, type Work } from 'cardume/cqrs/process';
+import { type Effect, notYet, process, type Work } from 'cardume/cqrs/process';
 import type { Geography } from 'cardume/gateway/operation';
 import { stock, stockBeside } from '../contracts/stock.ts';
 import { type OrderCommand, type OrderEvent, type OrderPlaced, order, orders, quantities } from './order.ts';
@@ -130,14 +130,17 @@ async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCo
   };
 }
 
-async function awaitPayment(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
+async function awaitPayment(
+  id: string,
+  placed: OrderPlaced,
+  work: Work,
+): Promise<OrderCommand | typeof notYet> {
   const { status, reference, reason } = await payments(work).status(id);
   if (status === 'approved') return sell(id, placed, reference ?? id, work);
   // A provider that has forgotten is asked again; the same key gives the same payment.
   const asked = status === 'unknown' ? await pay(id, placed, work) : null;
   if (asked !== null && asked.type !== 'AwaitPayment') return asked;
-  if (asked !== null || status === 'pending')
-    throw new CardumeError('deadline-exceeded', 'the payment is still pending');
+  if (asked !== null || status === 'pending') return notYet;
   return {
     type: 'Reject',
     reason: 'payment-declined',
