@@ -3,24 +3,18 @@
  * at the start it is folded again from the last checkpoint, `react` names the same effects under the same keys, and
  * they are taken up again. What an effect did before the crash is found by its idempotency key.
  *
- * Effects run side by side up to a bound; one that answers `notYet` or fails with a retryable error is tried again
- * with growing pauses until its instance no longer wants it. The operator hears of every fifth failure, and never of
- * `notYet`. An effect that throws anything else is a bug: it is logged and tried again at the longest pause, since an
- * order must end. An attempt that hangs loses its seat after a minute.
- *
  * A process whose `evolve` or `react` throws halts alone: it is reported, its checkpoint stays where it was, and after
  * the next start (with mended code) it folds from there. Commands and other processes go on.
  */
 import { deserialize, serialize } from 'node:v8';
-import { CardumeError, errors } from '../base/errors.ts';
+import { CardumeError } from '../base/errors.ts';
 import type { Entry, Log } from '../events/log.ts';
-import type { Host, Timer } from '../host/host.ts';
+import type { Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
-import type { Bus } from './bus.ts';
 import { eventOf } from './codec.ts';
-import { openFarTimers } from './far-timers.ts';
+import { type EffectsOptions, openEffects } from './effects.ts';
 import type { ProcessCheckpoint } from './memory.ts';
-import { type Effect, notYet, type Process } from './process.ts';
+import type { Process } from './process.ts';
 
 export interface ProcessRunner {
   /** Folds what was open; call once, before commands are accepted. */
@@ -37,27 +31,15 @@ export interface ProcessRunner {
   close(): Promise<void>;
 }
 
-export interface ProcessRunnerOptions {
-  readonly host: Host;
+export interface ProcessRunnerOptions extends EffectsOptions {
   readonly log: Log;
   // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
   readonly processes: readonly Process<any, any, any>[];
-  readonly bus: Bus;
-  readonly service: string;
-  readonly ports: Readonly<Record<string, unknown>>;
   readonly openMax: number;
   readonly findCheckpoint: (process: string, partition: number) => ProcessCheckpoint | null;
   readonly saveCheckpoint: (checkpoint: ProcessCheckpoint) => Promise<void>;
-  /** A line for the operator: an effect that fails again and again. */
-  readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-const EFFECTS_MAX = 4_096;
-/** An attempt that has not ended by then is counted as failed, and tried again. */
-const ATTEMPT_MS_MAX = 60_000;
-const PAUSE_MS_FIRST = 50;
-const PAUSE_MS_MAX = 10_000;
-const REPORT_AFTER_FAILURES = 5;
 /** A start folds at most about this many entries again, per partition. */
 const CHECKPOINT_EVERY_ENTRIES = 5_000;
 const PAGE_ENTRIES = 2_000;
@@ -70,17 +52,7 @@ interface Instance {
   readonly recovered: boolean;
   state: unknown;
   /** Effects under way or done, by key. */
-  readonly effects: Map<string, Running>;
-}
-
-interface Running {
-  cancelled: boolean;
-  timer: Timer | null;
-}
-
-interface UnderWay {
-  readonly untilMs: number;
-  readonly late: () => void;
+  readonly effects: Map<string, Timer>;
 }
 
 interface Checkpoint {
@@ -91,21 +63,15 @@ interface Checkpoint {
 }
 
 export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner {
-  const { host, log, bus, processes } = options;
+  const { log, processes } = options;
   const instances = new Map<string, Instance>();
   const processesOf = new Map<string, Process[]>();
   for (const one of processes)
     processesOf.set(one.of.idType, [...(processesOf.get(one.of.idType) ?? []), one]);
   const checkpoints = new Map<number, Checkpoint>();
-  const waiting: (() => void)[] = [];
   const halted = new Set<Process>();
-  const timers = openFarTimers(host.clock);
-  /** In order of their deadlines. */
-  const attempts = new Set<UnderWay>();
-  let watch: Timer | null = null;
-  let running = 0;
+  const effects = openEffects(options);
   let recovering = true;
-  let closed = false;
 
   function nameOf(process: Process, id: string): string {
     return `${process.name}/${id}`;
@@ -130,7 +96,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     instance.state = process.evolve(instance.state, event, entry.atMs);
     if (process.ended(instance.state)) {
       instances.delete(name);
-      for (const effect of instance.effects.values()) cancel(effect);
+      for (const effect of instance.effects.values()) effect.cancel();
     } else if (!recovering) {
       start(instance);
     }
@@ -166,7 +132,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       for (const [name, instance] of instances) {
         if (instance.process !== process) continue;
         instances.delete(name);
-        for (const effect of instance.effects.values()) cancel(effect);
+        for (const effect of instance.effects.values()) effect.cancel();
       }
     }
   }
@@ -176,117 +142,14 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     const wanted = instance.process.react(instance.state, instance.id);
     for (const [key, effect] of instance.effects) {
       if (!wanted.some((one) => one.key === key)) {
-        cancel(effect);
+        effect.cancel();
         instance.effects.delete(key);
       }
     }
     for (const effect of wanted) {
       if (instance.effects.has(effect.key)) continue;
-      const begun: Running = { cancelled: false, timer: null };
-      instance.effects.set(effect.key, begun);
-      if (effect.kind === 'timer') setTimer(instance, effect, begun);
-      else enqueue(() => attempt(instance, effect, begun, 1));
+      instance.effects.set(effect.key, effects.begin(instance, effect));
     }
-  }
-
-  function cancel(effect: Running): void {
-    effect.cancelled = true;
-    effect.timer?.cancel();
-  }
-
-  function setTimer(instance: Instance, effect: Extract<Effect, { kind: 'timer' }>, begun: Running): void {
-    const { key, command } = effect;
-    begun.timer = timers.at(effect.atMs, () => {
-      enqueue(() => attempt(instance, { key, kind: 'work', run: async () => command }, begun, 1));
-    });
-  }
-
-  function enqueue(work: () => Promise<void>): void {
-    const run = (): void => {
-      running += 1;
-      void work().finally(() => {
-        running -= 1;
-        waiting.shift()?.();
-      });
-    };
-    if (running < EFFECTS_MAX) run();
-    else waiting.push(run);
-  }
-
-  async function attempt(
-    instance: Instance,
-    effect: Extract<Effect, { kind: 'work' }>,
-    begun: Running,
-    count: number,
-    failuresBefore = 0,
-  ): Promise<void> {
-    if (begun.cancelled || closed) return;
-    const { process, id } = instance;
-    const key = `${process.name}/${id}/${effect.key}`;
-    let failures = failuresBefore;
-    let isBug = false;
-    try {
-      const again = count > 1 || instance.recovered;
-      const work = { bus, ports: options.ports, key, again, nowMs: host.clock.nowMs() };
-      const outcome = await withDeadline(effect.run(work));
-      if (outcome !== notYet) {
-        if (outcome !== null)
-          await bus.send({ service: options.service, aggregate: process.of.name }, id, outcome);
-        return;
-      }
-    } catch (error) {
-      if (begun.cancelled || closed) return;
-      failures += 1;
-      isBug = !(error instanceof CardumeError && errors[error.code].retryable);
-      if (isBug || failures % REPORT_AFTER_FAILURES === 0) {
-        options.report('an effect of a process failed and will be tried again', {
-          effect: key,
-          attempts: count,
-          error,
-        });
-      }
-    }
-    if (begun.cancelled || closed) return;
-    const pauseMs = isBug ? PAUSE_MS_MAX : Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (count - 1));
-    begun.timer = host.clock.after(pauseMs * (0.5 + host.random.fraction()), () => {
-      enqueue(() => attempt(instance, effect, begun, count + 1, failures));
-    });
-  }
-
-  /** One timer looks after all attempts: most end within milliseconds, and a timer each would cost more than they. */
-  function withDeadline<T>(attempted: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const untilMs = host.clock.monotonicMs() + ATTEMPT_MS_MAX;
-      const late = (): void => {
-        reject(new CardumeError('deadline-exceeded', `it did not end within ${ATTEMPT_MS_MAX} ms`));
-      };
-      const under: UnderWay = { untilMs, late };
-      attempts.add(under);
-      watch ??= host.clock.after(ATTEMPT_MS_MAX, look);
-      const ended = (): void => void attempts.delete(under);
-      attempted.then(
-        (value) => {
-          ended();
-          resolve(value);
-        },
-        (error) => {
-          ended();
-          reject(error);
-        },
-      );
-    });
-  }
-
-  function look(): void {
-    watch = null;
-    const nowMs = host.clock.monotonicMs();
-    for (const under of attempts) {
-      if (under.untilMs > nowMs) continue;
-      attempts.delete(under);
-      under.late();
-    }
-    const [oldest] = attempts;
-    if (oldest !== undefined && !closed) watch = host.clock.after(oldest.untilMs - nowMs, look);
   }
 
   function savedStates(partition: number, process: Process): Uint8Array {
@@ -377,11 +240,9 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     },
     open: () => instances.size,
     async close() {
-      closed = true;
-      watch?.cancel();
-      timers.close();
+      effects.close();
       for (const instance of instances.values())
-        for (const effect of instance.effects.values()) cancel(effect);
+        for (const effect of instance.effects.values()) effect.cancel();
       await Promise.all([...checkpoints.keys()].flatMap(save));
     },
   };
