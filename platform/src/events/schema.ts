@@ -49,7 +49,7 @@ export const TABLES = `
  * `synchronous=FULL`: with NORMAL a power loss takes acknowledged commits (measured).
  */
 export function prepareSchema(path: string, database: Database): void {
-  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
+  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000');
   database.exec('BEGIN IMMEDIATE');
   try {
     const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
