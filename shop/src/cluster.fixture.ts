@@ -19,7 +19,7 @@ import house from '../../cardume.config.ts';
 import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
 import { MovedClock } from './moved-clock.fixture.ts';
 import type { Payments } from './orders/payment.ts';
-import { application } from './shop.ts';
+import { shop } from './shop.ts';
 
 export interface Cluster {
   readonly regions: readonly string[];
@@ -36,7 +36,7 @@ export interface Cluster {
   follow(region: string, path: string, options?: AskOptions): Promise<Following>;
   /** Password hashes begun in all regions since the start. */
   readonly hashes: number;
-  /** The port that the region's orders are paid by. */
+  /** The provider that the region's orders are paid by, at the far end of its line. */
   payments(region: string): Payments;
   /** Moves the clock of all regions, step by step, so that what is due happens in order. */
   advance(forMs: number, stepMs?: number): Promise<void>;
@@ -137,15 +137,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     const instance = await startInstance({
       host: life.host,
       topology,
-      application: {
-        ...application,
-        ports(ground) {
-          const ports = application.ports(ground);
-          const provider = ports['payments'] as Payments;
-          payments.set(region, provider);
-          return { ...ports, payments: between(provider) };
-        },
-      },
+      application: shop((provider) => {
+        payments.set(region, provider);
+        return between(provider);
+      }),
       region,
       dataFolder: folder,
       secrets,

@@ -7,7 +7,7 @@ import { stockId } from './contracts/stock.ts';
 import { orderOpenMsMax, paymentPendingMsMax } from './orders/fulfilment.ts';
 import { type OrderCommand, orders } from './orders/order.ts';
 import { service } from './orders/orders.ts';
-import { type Payments, withTimeout } from './orders/payment.ts';
+import { type Payments, paymentTimeouts, withTimeouts } from './orders/payment.ts';
 import { sandbox } from './orders/sandbox.ts';
 import { service as products } from './products/products.ts';
 import { type StockState, stocks } from './products/stock.ts';
@@ -27,11 +27,7 @@ interface Scene {
 
 function scene(stock: Readonly<Record<string, number>>, script?: Script): Scene {
   const play = new Rehearsal([service, products], script);
-  const payments = withTimeout(
-    sandbox(play.clock, { lateMs: 5_000, paymentsMax: 1_000 }),
-    play.clock,
-    10_000,
-  );
+  const payments = withTimeouts(sandbox(play.clock, { lateMs: 5_000, paymentsMax: 1_000 }), play.clock);
   play.ports = { ...play.ports, payments };
   for (const [sku, quantity] of Object.entries(stock)) {
     play.now(stocks, stockOf(sku), { type: 'Receive', quantity });
@@ -133,7 +129,7 @@ describe('fulfilment', () => {
     deepStrictEqual(play.state(orders, id).reason, 'payment-timed-out');
     deepStrictEqual(stockNow(play, 'heart'), [10, 0, 0]);
     deepStrictEqual((await payments.status(id)).status, 'voided');
-    deepStrictEqual(play.lastMs(id) - beganMs, 10_000 + paymentPendingMsMax);
+    deepStrictEqual(play.lastMs(id) - beganMs, paymentTimeouts.authoriseMsMax + paymentPendingMsMax);
   });
 
   test('an approval that comes after the deadline is recorded and returned', async () => {

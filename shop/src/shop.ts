@@ -3,7 +3,7 @@ import type { Application } from 'cardume/instance/application';
 import { operations as orderOperations } from './orders/api.ts';
 import { Known } from './orders/known.ts';
 import { service as orders } from './orders/orders.ts';
-import { withTimeout } from './orders/payment.ts';
+import { type Payments, withTimeouts } from './orders/payment.ts';
 import { sandbox } from './orders/sandbox.ts';
 import { operations as productOperations } from './products/api.ts';
 import { ProductPages } from './products/page.ts';
@@ -11,9 +11,8 @@ import { service as products } from './products/products.ts';
 import { operations as userOperations } from './users/api.ts';
 import { service as users } from './users/users.ts';
 
-const authoriseMsMax = 10_000;
-
-export const application: Application = {
+/** @param between what stands between the shop and its provider, for tests: a line that breaks, or is slow */
+export const shop = (between: (provider: Payments) => Payments = (provider) => provider): Application => ({
   title: 'Cardume shop',
   version: '0.1.0',
   services: [
@@ -28,9 +27,11 @@ export const application: Application = {
       geography,
       passwords: identity.passwords,
       tokens: identity.tokens,
-      payments: withTimeout(sandbox(clock, { lateMs: 5_000, paymentsMax: 100_000 }), clock, authoriseMsMax),
+      payments: withTimeouts(between(sandbox(clock, { lateMs: 5_000, paymentsMax: 100_000 })), clock),
       pages: new ProductPages(),
       known: new Known(),
     };
   },
-};
+});
+
+export const application = shop();

@@ -8,7 +8,8 @@
  *   reservation again, learns what the first attempt came to, and knows that nothing follows.
  * - Selling (`Commit`) needs an open reservation: after `Return` it does nothing.
  * - `Return`, keyed, takes the open reservation, or else the sale: whichever of the two it meets, the stock is back.
- * - A payment has one key, the order's id, and `void` is final.
+ * - A payment has one key, the order's id, and `void` is final: an `authorise` that was given up and arrives behind it
+ *   takes nothing. Whoever gives back asks until the provider has answered, and then the order holds no money.
  */
 import { type ErrorCode, isCardumeError } from 'cardume/base';
 import { parseId } from 'cardume/base/id';

@@ -4,11 +4,12 @@ import { after, before, describe, test } from 'node:test';
 import { CardumeError } from 'cardume/base';
 import { type Body, type Cluster, type Reply, startCluster, until } from '../cluster.fixture.ts';
 import { orderOpenMsMax, paymentPendingMsMax } from './fulfilment.ts';
+import { type Payment, type Payments, paymentTimeouts } from './payment.ts';
 
 const region = 'eu-west';
 const pieces = 1_000;
+const { authoriseMsMax, statusMsMax, voidMsMax, refundMsMax } = paymentTimeouts;
 /** See shop.ts. */
-const authoriseMsMax = 10_000;
 const lateMs = 5_000;
 
 describe('an order and its payment', () => {
@@ -16,20 +17,23 @@ describe('an order and its payment', () => {
   let product: string;
   let scarce: string;
   let token: string;
-  /** While it is down, the provider answers nothing. */
-  let providerIsDown = false;
+  /** `down`: a call fails at once. `slow`: it reaches the provider when the test lets it through. */
+  let line: 'up' | 'down' | 'slow' = 'up';
+  const slow: { readonly call: keyof Payments; readonly letThrough: () => void }[] = [];
+  const slowCalls = (call: keyof Payments): number => slow.filter((one) => one.call === call).length;
 
   before(async () => {
-    const line = async <T>(call: () => Promise<T>): Promise<T> => {
-      if (providerIsDown) throw new CardumeError('deadline-exceeded', 'the provider cannot be reached');
-      return call();
+    const over = async (call: keyof Payments, ask: () => Promise<Payment>): Promise<Payment> => {
+      if (line === 'down') throw new CardumeError('deadline-exceeded', 'the provider cannot be reached');
+      if (line === 'slow') await new Promise<void>((letThrough) => slow.push({ call, letThrough }));
+      return ask();
     };
     cluster = await startCluster({
       payments: (provider) => ({
-        authorise: (request) => line(() => provider.authorise(request)),
-        status: (key) => line(() => provider.status(key)),
-        void: (key) => line(() => provider.void(key)),
-        refund: (key) => line(() => provider.refund(key)),
+        authorise: (request) => over('authorise', () => provider.authorise(request)),
+        status: (key) => over('status', () => provider.status(key)),
+        void: (key) => over('void', () => provider.void(key)),
+        refund: (key) => over('refund', () => provider.refund(key)),
       }),
     });
     product = await listed('HERRING', pieces);
@@ -169,12 +173,12 @@ describe('an order and its payment', () => {
   test('a provider that is down for a quarter of an hour: expired, and given back once it is up', () =>
     sellsAmidFailures(0, async () => {
       const told = cluster.complaints.length;
-      providerIsDown = true;
+      line = 'down';
       const id = await place('tok_approve');
       await cluster.advance(orderOpenMsMax + 1_000, 5_000);
       await reaches(id, 'rejected');
       strictEqual((await order(id)).reason, 'expired');
-      providerIsDown = false;
+      line = 'up';
       await cluster.advance(20_000);
       await cluster.settled();
       strictEqual(await paid(id), 'voided');
@@ -184,6 +188,50 @@ describe('an order and its payment', () => {
         complaints.filter((line) => !line.includes('an effect of a process failed')),
         [],
       );
+    }));
+
+  test('a line that is slow: each call is given up and asked again, and what arrives late takes nothing', () =>
+    sellsAmidFailures(0, async () => {
+      line = 'slow';
+      const id = await place('tok_approve');
+      await until('it is asked for', () => slowCalls('authorise') === 1);
+      await cluster.advance(authoriseMsMax);
+      await reaches(id, 'paying');
+      await cluster.advance(statusMsMax + 1_000);
+      await until('it is asked for its status again', () => slowCalls('status') === 2);
+      await cluster.advance(paymentPendingMsMax - statusMsMax);
+      await reaches(id, 'rejected');
+      strictEqual((await order(id)).reason, 'payment-timed-out');
+      await until('it is voided', () => slowCalls('void') === 1);
+      await cluster.advance(voidMsMax + 1_000);
+      await until('it is voided again', () => slowCalls('void') === 2);
+      line = 'up';
+      await cluster.advance(voidMsMax + 1_000);
+      await cluster.settled();
+      strictEqual(await paid(id), 'voided');
+      strictEqual(slowCalls('authorise'), 1);
+      for (const { letThrough } of slow.splice(0)) letThrough();
+      await cluster.advance(1_000);
+      deepStrictEqual([(await order(id)).status, await paid(id)], ['rejected', 'voided']);
+    }));
+
+  test('a refund that is given up is asked again, and given back once', () =>
+    sellsAmidFailures(0, async () => {
+      const id = await place('tok_approve');
+      await reaches(id, 'confirmed');
+      line = 'slow';
+      strictEqual((await cancel(id)).status, 202);
+      await until('it is refunded', () => slowCalls('refund') === 1);
+      await cluster.advance(refundMsMax + 1_000);
+      await until('it is refunded again', () => slowCalls('refund') === 2);
+      strictEqual((await order(id)).status, 'cancelling');
+      line = 'up';
+      await cluster.advance(refundMsMax + 1_000);
+      await reaches(id, 'cancelled');
+      strictEqual(await paid(id), 'refunded');
+      for (const { letThrough } of slow.splice(0)) letThrough();
+      await cluster.advance(1_000);
+      deepStrictEqual([(await order(id)).status, await paid(id)], ['cancelled', 'refunded']);
     }));
 
   test('cancelled before the provider answers: the payment is void, the stock is back', () =>

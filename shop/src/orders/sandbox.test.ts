@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Rehearsal } from '../rehearsal.ts';
-import { type PaymentRequest, type Payments, withTimeout } from './payment.ts';
+import { type PaymentRequest, type Payments, paymentTimeouts, withTimeouts } from './payment.ts';
 import { sandbox } from './sandbox.ts';
 
 function open(): { readonly payments: Payments; readonly stage: Rehearsal } {
@@ -43,10 +43,13 @@ describe('the sandbox', () => {
 
   test('never answers, which is pending after the time-out', async () => {
     const { payments, stage } = open();
-    const bounded = withTimeout(payments, stage.clock, 10_000).authorise(asked('tok_timeout'));
+    const bounded = withTimeouts(payments, stage.clock).authorise(asked('tok_timeout'));
     const beganMs = stage.nowMs;
     await stage.play();
-    deepStrictEqual([(await bounded).status, stage.nowMs - beganMs], ['pending', 10_000]);
+    deepStrictEqual(
+      [(await bounded).status, stage.nowMs - beganMs],
+      ['pending', paymentTimeouts.authoriseMsMax],
+    );
     deepStrictEqual((await payments.status('ord_1')).status, 'pending');
   });
 
