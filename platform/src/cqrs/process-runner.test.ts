@@ -164,3 +164,58 @@ test('what is no longer wanted is not asked again', async () => {
   deepStrictEqual([asked, bank.processesOpen()], [askedBefore, 0]);
   await bank.close();
 });
+
+interface Summed {
+  /** Events that were folded. */
+  folded: number;
+  /** The states that were reacted to. */
+  readonly states: string[];
+}
+
+function summing(told: Summed, revision: number | undefined) {
+  return process<{ sum: number } | { total: number }, AccountEvent, AccountCommand>({
+    name: 'summing',
+    of: account,
+    startsOn: ['TransferStarted'],
+    ...(revision === undefined ? {} : { stateRevision: revision }),
+    initial: () => (revision === 2 ? { total: 0 } : { sum: 0 }),
+    evolve(state, event) {
+      told.folded += 1;
+      const amount = event.type === 'TransferStarted' ? event.amount : 0;
+      return 'total' in state ? { total: state.total + amount } : { sum: state.sum + amount };
+    },
+    ended: () => false,
+    react: (state) => [
+      {
+        key: JSON.stringify(state),
+        kind: 'work',
+        async run() {
+          told.states.push(JSON.stringify(state));
+          return null;
+        },
+      },
+    ],
+  });
+}
+
+test('a saved state of another revision is left aside: the log is folded again from its start', async () => {
+  const host = newHost();
+  const id = accountOn(host);
+  const afterStart = async (revision: number | undefined): Promise<Summed> => {
+    const told = { folded: 0, states: [] };
+    const bank = await openOn(host, [summing(told, revision)]);
+    await host.advance(100);
+    deepStrictEqual(bank.reports, []);
+    await bank.close();
+    return told;
+  };
+  const bank = await openOn(host, [summing({ folded: 0, states: [] }, undefined)]);
+  await startTransfer(bank, id);
+  await bank.send(id, { type: 'Transfer', to: id, amount: 2 });
+  await bank.close();
+
+  deepStrictEqual(await afterStart(1), { folded: 0, states: ['{"sum":3}'] }, 'no revision is the first');
+  deepStrictEqual(await afterStart(2), { folded: 2, states: ['{"total":3}'] });
+  deepStrictEqual(await afterStart(2), { folded: 0, states: ['{"total":3}'] }, 'from the new checkpoint');
+  deepStrictEqual(await afterStart(1), { folded: 2, states: ['{"sum":3}'] }, 'back to the version before');
+});

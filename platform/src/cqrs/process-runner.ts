@@ -170,6 +170,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       options.saveCheckpoint({
         process: process.name,
         partition,
+        revision: revisionOf(process),
         epoch: checkpoint.epoch,
         position: checkpoint.position,
         open: savedStates(partition, process),
@@ -178,10 +179,10 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   }
 
   async function recoverPartition(partition: number, position: number): Promise<void> {
-    const found = processes.map((process) => ({
-      process,
-      saved: options.findCheckpoint(process.name, partition),
-    }));
+    const found = processes.map((process) => {
+      const saved = options.findCheckpoint(process.name, partition);
+      return { process, saved: saved?.revision === revisionOf(process) ? saved : null };
+    });
     const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
     // A checkpoint beyond the log is of another history.
     const aligned = found.every(
@@ -196,7 +197,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         }
       }
     }
-    // A process without a checkpoint is new: it sees the whole log, and so do its neighbours again.
+    // A process without a checkpoint of its revision is new: it sees the whole log, and so do its neighbours again.
     const from = aligned ? oldest : 0;
     checkpoints.set(partition, { epoch: 0, position: from, behind: 0 });
     for (let after = from; after < position; ) {
@@ -246,4 +247,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       await Promise.all([...checkpoints.keys()].flatMap(save));
     },
   };
+}
+
+function revisionOf(process: Process): number {
+  return process.stateRevision ?? 1;
 }

@@ -20,6 +20,11 @@ export interface Process<State = unknown, Event extends Typed = Typed, Command e
    * instance are passed over unless they are named here.
    */
   readonly startsOn?: readonly Event['type'][];
+  /**
+   * Raise it when the shape of `State` changes, or what `evolve` makes of old events: saved states of another revision
+   * are left aside and the log is folded again from its start. Default 1.
+   */
+  readonly stateRevision?: number;
   initial(id: string): State;
   evolve(state: State, event: Event, atMs: number): State;
   /** The instance needs nothing more and is forgotten. */
