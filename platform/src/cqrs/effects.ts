@@ -41,6 +41,7 @@ const ATTEMPTS_MAX = 4_096;
 const ATTEMPT_MS_MAX = 60_000;
 const PAUSE_MS_FIRST = 50;
 const PAUSE_MS_MAX = 10_000;
+const NOT_YET_PAUSE_MS_MAX = 2_000;
 const REPORT_AFTER_FAILURES = 5;
 
 type Run = Extract<Effect, { kind: 'work' }>['run'];
@@ -95,9 +96,9 @@ export function openEffects(options: EffectsOptions): Effects {
     try {
       const again = number > 1 || of.recovered;
       const outcome = await one.run({ bus, ports, key, again, nowMs: host.clock.nowMs() });
-      if (isOver(one, number)) return;
-      if (outcome === notYet) tryAgain(one, pauseAfter(number));
-      else if (outcome !== null) await send(of, outcome);
+      const isWanted = !isOver(one, number);
+      if (isWanted && outcome === notYet) tryAgain(one, pauseAfter(number, NOT_YET_PAUSE_MS_MAX));
+      else if (isWanted && outcome !== null) await send(of, outcome as Typed);
     } catch (error) {
       if (!isOver(one, number)) failed(one, error);
     }
@@ -132,8 +133,8 @@ export function openEffects(options: EffectsOptions): Effects {
     tryAgain(one, isBug ? PAUSE_MS_MAX : pauseAfter(one.attempts));
   }
 
-  function pauseAfter(attempts: number): number {
-    return Math.min(PAUSE_MS_MAX, PAUSE_MS_FIRST * 2 ** (attempts - 1));
+  function pauseAfter(attempts: number, msMax = PAUSE_MS_MAX): number {
+    return Math.min(msMax, PAUSE_MS_FIRST * 2 ** (attempts - 1));
   }
 
   function tryAgain(one: Working, pauseMs: number): void {

@@ -116,7 +116,7 @@ test('what is not yet decided is asked again with growing pauses, and nobody is 
   const pauses = askedMs.slice(1).map((ms, i) => ms - (askedMs[i] as number));
   ok(pauses.length >= 14, `${pauses.length} pauses`);
   for (const [i, pauseMs] of pauses.entries()) {
-    const meanMs = Math.min(10_000, 50 * 2 ** i);
+    const meanMs = Math.min(2_000, 50 * 2 ** i);
     ok(pauseMs >= 0.49 * meanMs && pauseMs <= 1.51 * meanMs + 1, `pause ${i} is ${pauseMs} ms`);
   }
   strictEqual(bank.processesOpen(), 1);
