@@ -16,7 +16,7 @@ import type { Bounds } from '../topology/topology.ts';
 import type { Call, PlainReply } from './call.ts';
 import { docsPage, problemAnchor } from './docs-page.ts';
 import { openExecution } from './execution.ts';
-import { type OpenServer, openHttp, type Page } from './http.ts';
+import { openHttp, type Page } from './http.ts';
 import { openLimits } from './limits.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Geography } from './operation.ts';
@@ -49,8 +49,6 @@ export interface GatewayOptions {
   unready(): readonly string[];
   /** Addresses of our own proxies, whose `X-Forwarded-For` is believed. Default: loopback. */
   readonly trustedProxies?: readonly string[];
-  /** Default: an HTTP server. */
-  readonly openServer?: OpenServer | undefined;
 }
 
 export interface Gateway {
@@ -123,7 +121,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const headers = ['location', `/docs#${problemAnchor(code)}`];
     pages.set(`/problems/${code}`, () => ({ status: 302, contentType: 'text/plain', body: '', headers }));
   }
-  const server = await (options.openServer ?? openHttp)({
+  const server = await openHttp({
     host,
     bounds,
     routes,
