@@ -11,8 +11,7 @@ const rim: Readonly<Record<string, string>> = {
     'the HTTP server: Fastify owns its sockets and timers; routes below it are plain functions',
   'platform/src/edge/proxy.ts':
     'the edge listens and forwards: sockets and upstream connections are its work',
-  'platform/src/testing/simulated-disk.ts':
-    'keeps the virtual disk in a real folder, because SQLite runs for real in it',
+  'platform/src/testing/sqlite-instance.ts': 'loads the WebAssembly module of SQLite, once',
   'cli/src/retail/api.ts': "the import's HTTP client: bounded sockets and timeouts, one call is one attempt",
   'cli/src/retail/files.ts':
     "streams the import's files and appends to its journal; host.disk has whole files only",

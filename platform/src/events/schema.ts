@@ -10,6 +10,7 @@
 import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import type { Database } from '../host/disk.ts';
+import { transaction } from './transaction.ts';
 
 export const SCHEMA_VERSION = 1;
 
@@ -50,8 +51,7 @@ export const TABLES = `
  */
 export function prepareSchema(path: string, database: Database): void {
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000');
-  database.exec('BEGIN IMMEDIATE');
-  try {
+  transaction(database, () => {
     const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
     if (known) {
       checkSchema(path, database);
@@ -59,11 +59,7 @@ export function prepareSchema(path: string, database: Database): void {
       database.exec(TABLES);
       database.prepare("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(SCHEMA_VERSION);
     }
-    database.exec('COMMIT');
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
-  }
+  });
 }
 
 /** @throws CardumeError `storage-failed` when a newer program wrote the file */

@@ -1,18 +1,13 @@
-/** SQLite through `node:sqlite`, its failures told as ours. Both disks, the real and the simulated, stand on it. */
+/** SQLite through `node:sqlite`, its failures told as ours. */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { CardumeError } from '../base/errors.ts';
 import type { Database, DatabaseOptions, SqlRow, SqlValue, Statement } from './disk.ts';
 
 type Bound = Parameters<StatementSync['run']>;
 
-export interface SqliteDatabase extends Database {
-  inTransaction(): boolean;
-}
-
-/** @param name what errors call the file */
-export function openSqlite(file: string, options: DatabaseOptions = {}, name = file): SqliteDatabase {
+export function openSqlite(name: string, options: DatabaseOptions = {}): Database {
   const database = guarded(name, () => {
-    const opened = new DatabaseSync(file, {
+    const opened = new DatabaseSync(name, {
       readOnly: options.readOnly ?? false,
       timeout: options.busyTimeoutMs ?? 5_000,
     });
@@ -32,7 +27,6 @@ export function openSqlite(file: string, options: DatabaseOptions = {}, name = f
         guarded(name, () => database.prepare(sql)),
       ),
     close: () => database.close(),
-    inTransaction: () => database.isTransaction,
   };
 }
 
@@ -93,7 +87,8 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   26: 'the file is not a database',
 };
 
-function translated(name: string, error: unknown): unknown {
+/** @param error with SQLite's extended result code in `errcode` */
+export function translated(name: string, error: unknown): unknown {
   const code = (error as { errcode?: number }).errcode;
   if (code === undefined) return error;
   const primary = code & 0xff;

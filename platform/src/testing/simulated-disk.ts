@@ -1,39 +1,24 @@
 /**
- * The disk of one simulated machine: a real folder (in memory where the system has such a file system), real SQLite
- * in it, and calls that end at virtual times. A crash is a loss of power: the lives that used the disk have ended,
- * and what was not synced is gone.
+ * The disk of one simulated machine: files in memory (virtual-files.ts), SQLite itself over them (sqlite-vfs.ts), and
+ * calls that end at virtual times. A crash is a loss of power: the lives that used the disk have ended, and of what
+ * was not synced each write is there, lost, or torn at a sector, as the seed decides.
  *
  * - A `write` in flight has happened or has not, as the seed decides: it is atomic.
- * - A database in WAL mode with `synchronous` below FULL keeps what its last checkpoint synced and, of the frames
- *   after it, as many as the seed decides; with FULL it keeps every commit. Transactions that were open are undone.
- * - New and removed names, and a rollback journal, are taken as synced at once.
- *
- * SQLite runs for real, on the calling thread: its calls take no virtual time, its locks are real (a lock that
- * another connection holds fails at once: nobody could release it meanwhile), and `random()` in SQL is not seeded.
- * SQL that names a file (ATTACH, VACUUM INTO) sees the machine under it: give it paths under `folder`.
+ * - The name of a new database is durable with the first sync of its log or journal, as SQLite does it on Unix. That a
+ *   name was removed is taken as durable at once.
+ * - SQLite's calls take no virtual time, its locks are real (a lock that another connection holds fails at once:
+ *   nobody could release it meanwhile), and its chance and its clock are the simulation's.
  */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { isCardumeError } from '../base/errors.ts';
 import type { Database, DatabaseOptions, Disk, Statement } from '../host/disk.ts';
 import { fileFailure } from '../host/real-disk.ts';
-import { openSqlite, type SqliteDatabase } from '../host/real-sqlite.ts';
+import { translated } from '../host/real-sqlite.ts';
 import type { Kernel } from './simulated-kernel.ts';
 import type { Life } from './simulated-life.ts';
-import type { RandomStream } from './simulated-stream.ts';
+import { SqliteConnection } from './sqlite-connection.ts';
+import type { SqliteStatement } from './sqlite-statement.ts';
+import type { SqliteVfs } from './sqlite-vfs.ts';
+import { type Kept, SECTOR_BYTES, type Unsynced, VirtualFiles } from './virtual-files.ts';
 
 export interface WriteFault {
   readonly code: 'EIO' | 'ENOSPC';
@@ -41,142 +26,146 @@ export interface WriteFault {
   readonly count?: number;
   /** Only writes to paths that contain this text. */
   readonly path?: string;
-  /** The bytes reach the disk all the same: the caller is told of a failure, and a reader sees the write. */
+  /** It is the sync that fails, after the bytes have reached the disk: the caller is told of a failure all the same. */
   readonly written?: boolean;
 }
 
 export interface SimulatedDisk {
-  /** Where the files are: a path below it is itself, any other absolute path is one below it. */
+  /** Paths may also be written with this in front. */
   readonly folder: string;
   view(life: () => Life): Disk;
   failWrites(fault: WriteFault): void;
   mend(): void;
+  /**
+   * The power fails after so many more writes and syncs of SQLite: from then on all of them fail and reach nothing,
+   * until the machine crashes.
+   */
+  failPowerAfter(operations: number): void;
   /** Damages `count` bytes of a file from `offset` on, as a bad sector does. */
   damage(path: string, offset: number, count: number): void;
   /** What the power takes with it. `endLives` ends all lives that use this disk. */
   loseUnsynced(endLives: () => void): void;
+  /** Bytes of a file now; null when it does not exist. */
+  bytesOf(path: string): Uint8Array | null;
+  /** The simulation is over. */
+  close(): void;
 }
 
-/** Memory that must be free in a file system in memory before simulations use it. */
-const MEMORY_BYTES_MIN = 2 ** 30;
-const MEMORY_FOLDER = '/dev/shm';
-
-const folders = new Set<string>();
-process.once('exit', () => {
-  for (const folder of folders) removeFolder(folder);
-});
-
-export function makeFolder(): string {
-  const folder = mkdtempSync(join(baseFolder(), 'cardume-sim-'));
-  folders.add(folder);
-  return folder;
-}
-
-export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
-  folders.delete(folder);
-}
-
-/** Syncing costs nothing in memory: measured, 6 us a commit where a disk takes 220. */
-function baseFolder(): string {
-  if (!existsSync(MEMORY_FOLDER)) return tmpdir();
-  const { bavail, bsize } = statfsSync(MEMORY_FOLDER);
-  return bavail * bsize >= MEMORY_BYTES_MIN ? MEMORY_FOLDER : tmpdir();
-}
-
+/** SQLite's result codes for what the system reports. */
+const IOERR_READ = 266;
+const IOERR_WRITE = 778;
+const IOERR_FSYNC = 1_034;
+const FULL = 13;
 const IN_MEMORY = ':memory:';
-const WRITES = /^\s*(?:COMMIT|END|INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER|VACUUM)\b/i;
-const COMMITS = /^\s*(?:COMMIT|END)\b/i;
 
-/** @param folder the disk's alone; it is made */
-export function simulatedDisk(kernel: Kernel, machine: string, folder: string): SimulatedDisk {
+export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs): SimulatedDisk {
   const stream = kernel.stream(`${machine}/disk`);
   const pending = new Set<() => void>();
-  const open = new Map<SqliteDatabase, string>();
-  mkdirSync(folder);
+  const files = new VirtualFiles(`/machines/${machine}`);
   let fault: { -readonly [K in keyof WriteFault]: WriteFault[K] } | null = null;
+  let operationsLeft = Number.POSITIVE_INFINITY;
 
-  const fileOf = (path: string): string => (path.startsWith(folder) ? path : join(folder, path));
-  const nameOf = (path: string): string => (path.startsWith(folder) ? path.slice(folder.length) : path);
+  /** The fault that strikes now, counted down. */
+  function strike(path: string): WriteFault | null {
+    if (fault === null || (fault.path !== undefined && !path.includes(fault.path))) return null;
+    const striking = fault;
+    const { count = 1 } = striking;
+    fault = count > 1 ? { ...striking, count: count - 1 } : null;
+    return striking;
+  }
 
-  /** Does the write, or fails as the fault says. */
-  function write<T>(path: string, work: () => T, undo?: () => void): T {
-    if (fault === null || (fault.path !== undefined && !path.includes(fault.path))) return work();
-    const { code, written = false, count = 1 } = fault;
-    fault = count > 1 ? { ...fault, count: count - 1 } : null;
-    if (written) work();
-    else undo?.();
+  files.fault = (operation, path, file) => {
+    if (operationsLeft <= 0) return operation === 'read' ? IOERR_READ : IOERR_WRITE;
+    if (operation === 'read') return 0;
+    operationsLeft -= 1;
+    if (fault === null || (operation === 'sync') !== (fault.written === true)) return 0;
+    const striking = strike(path);
+    if (striking === null) return 0;
+    if (striking.written !== true) return striking.code === 'ENOSPC' ? FULL : IOERR_WRITE;
+    file.sync();
+    return IOERR_FSYNC;
+  };
+
+  function write(path: string, work: () => void): void {
+    const striking = strike(path);
+    if (striking === null || striking.written === true) work();
+    if (striking === null) return;
+    const { code } = striking;
     throw fileFailure(path, Object.assign(new Error(`${code} (simulated)`), { code }));
   }
 
-  function openDatabase(life: Life, path: string, options: DatabaseOptions): Database {
-    const file = path === IN_MEMORY ? path : fileOf(path);
-    const inner = openSqlite(file, { ...options, busyTimeoutMs: 0 }, path);
-    if (path !== IN_MEMORY) open.set(inner, file);
-    const shut = (): void => {
-      open.delete(inner);
-      inner.close();
+  function replace(path: string, bytes: Uint8Array | string): void {
+    if (!files.hasFolderOf(path)) {
+      throw fileFailure(path, Object.assign(new Error('ENOENT (simulated)'), { code: 'ENOENT' }));
+    }
+    files.replace(path, typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
+  }
+
+  function openDatabase(life: Life, name: string, options: DatabaseOptions): Database {
+    const told = <T>(work: () => T): T => {
+      try {
+        return work();
+      } catch (error) {
+        throw translated(name, error);
+      }
     };
-    const forget = life.onEnd(shut);
+    const path = name === IN_MEMORY ? name : files.pathOf(name);
+    const connection = told(() => new SqliteConnection(sqlite, files, path, options.readOnly === true));
+    const forget = life.onEnd(() => connection.abandon());
     return {
-      exec: (sql) => reaching(path, inner, sql, () => inner.exec(sql)),
-      prepare(sql) {
-        const statement = inner.prepare(sql);
-        if (!WRITES.test(sql)) return statement;
-        const faulty: Statement = {
-          ...statement,
-          run: (...values) => reaching(path, inner, sql, () => statement.run(...values)),
-          get: (...values) => reaching(path, inner, sql, () => statement.get(...values)),
-          all: (...values) => reaching(path, inner, sql, () => statement.all(...values)),
-          readBigInts() {
-            statement.readBigInts();
-            return faulty;
-          },
-        };
-        return faulty;
-      },
+      exec: (sql) => told(() => connection.exec(sql)),
+      prepare: (sql) =>
+        statementOf(
+          told(() => connection.prepare(sql)),
+          told,
+        ),
       close() {
         forget();
-        shut();
+        connection.close();
       },
     };
   }
 
-  /** Within a transaction SQLite writes to its cache; what reaches the disk, and can fail there, is the commit. */
-  function reaching<T>(path: string, database: SqliteDatabase, sql: string, work: () => T): T {
-    if (fault === null || !WRITES.test(sql)) return work();
-    if (database.inTransaction() && !COMMITS.test(sql)) return work();
-    return write(path, work, () => {
-      // SQLite may have undone the transaction when it reports a full or failing disk (lang_transaction.html, 2.3).
-      if (database.inTransaction() && stream.below(2) === 0) database.exec('ROLLBACK');
-    });
+  /** A write that was not synced: lost, there, or torn. */
+  function torn({ bytes }: Unsynced): Kept {
+    const size = bytes?.length ?? 0;
+    const chance = stream.below(8);
+    if (chance < 3) return null;
+    if (chance < 7 || size <= SECTOR_BYTES) return [0, size];
+    return [0, SECTOR_BYTES * stream.below(Math.ceil(size / SECTOR_BYTES))];
   }
 
   return {
-    folder,
+    folder: files.folder,
     view(life) {
-      const after = <T>(meanUs: number, kind: string, path: string, work: () => T): Promise<T> =>
-        life().outcome(meanUs * (0.5 + stream.fraction()), kind, `${machine} ${nameOf(path)}`, work);
+      const after = <T>(
+        meanUs: number,
+        kind: string,
+        name: string,
+        work: (path: string) => T,
+      ): Promise<T> => {
+        const path = files.pathOf(name);
+        const delayUs = meanUs * (0.5 + stream.fraction());
+        return life().outcome(delayUs, kind, `${machine} ${path}`, () => work(path));
+      };
       return {
         database: (path, options = {}) => openDatabase(life(), path, options),
-        read: (path) =>
-          after(100, 'read', path, () => (existsSync(fileOf(path)) ? readFileSync(fileOf(path)) : null)),
-        write(path, bytes, mode = 0o644) {
-          const put = (): void => replaceFile(fileOf(path), nameOf(path), bytes, mode);
+        read: (name) =>
+          after(100, 'read', name, (path) => {
+            const file = files.files.get(path);
+            return file === undefined ? null : Buffer.from(file.all());
+          }),
+        write(name, bytes) {
+          const put = (): void => replace(files.pathOf(name), bytes);
           pending.add(put);
-          return after(1_000, 'write', path, () => {
+          return after(1_000, 'write', name, (path) => {
             pending.delete(put);
             write(path, put);
           });
         },
-        makeFolder: (path) =>
-          after(500, 'folder', path, () =>
-            write(path, () => void mkdirSync(fileOf(path), { recursive: true })),
-          ),
-        list: (path) =>
-          after(100, 'list', path, () => (existsSync(fileOf(path)) ? readdirSync(fileOf(path)).sort() : [])),
-        remove: (path) =>
-          after(500, 'remove', path, () => rmSync(fileOf(path), { recursive: true, force: true })),
+        makeFolder: (name) => after(500, 'folder', name, (path) => write(path, () => files.makeFolder(path))),
+        list: (name) => after(100, 'list', name, (path) => files.list(path)),
+        remove: (name) => after(500, 'remove', name, (path) => files.remove(path)),
       };
     },
     failWrites(next) {
@@ -185,17 +174,51 @@ export function simulatedDisk(kernel: Kernel, machine: string, folder: string): 
     mend() {
       fault = null;
     },
-    damage(path, offset, count) {
-      const bytes = readFileSync(fileOf(path));
-      for (let i = offset; i < offset + count; i += 1) bytes[i] = (bytes[i] ?? 0) ^ (1 + stream.below(255));
-      writeFileSync(fileOf(path), bytes);
+    failPowerAfter(operations) {
+      operationsLeft = operations;
+    },
+    damage(name, offset, count) {
+      const file = files.files.get(files.pathOf(name));
+      if (file === undefined) throw new Error(`${machine} has no file ${name}`);
+      for (let i = offset; i < offset + count; i += 1) {
+        const flip = 1 + stream.below(255);
+        file.damage(i, (byte) => byte ^ flip);
+      }
     },
     loseUnsynced(endLives) {
       for (const put of pending) if (stream.below(2) === 0) attempt(put);
       pending.clear();
-      const images = [...new Set(open.values())].sort().map((file) => imageOf(file, open));
-      endLives(); // closes the connections, and the last one to close a database cleans it up: hence the images
-      for (const image of images) image.restore(stream);
+      endLives();
+      operationsLeft = Number.POSITIVE_INFINITY;
+      /** Half of the time the disk wrote in order: of each file's writes a prefix is there. */
+      const isOrdered = stream.below(2) === 0;
+      const left = new Map<string, number>();
+      files.loseUnsynced((path, unsynced) => {
+        if (!isOrdered) return torn(unsynced);
+        const kept = left.get(path) ?? stream.below(1 + (files.files.get(path)?.unsynced ?? 0));
+        left.set(path, kept - 1);
+        return kept > 0 ? [0, unsynced.bytes?.length ?? 0] : null;
+      });
+    },
+    bytesOf: (name) => files.files.get(files.pathOf(name))?.all() ?? null,
+    close: () => sqlite.forget(files),
+  };
+}
+
+function statementOf(statement: SqliteStatement, told: <T>(work: () => T) => T): Statement {
+  return {
+    run: (...values) => told(() => statement.run(...values)),
+    get: (...values) => told(() => statement.get(...values)),
+    all: (...values) => told(() => statement.all(...values)),
+    *iterate(...values) {
+      const rows = statement.iterate(...values);
+      for (let next = told(() => rows.next()); next.done !== true; next = told(() => rows.next())) {
+        yield next.value;
+      }
+    },
+    readBigInts() {
+      statement.readBigInts();
+      return this;
     },
   };
 }
@@ -207,62 +230,4 @@ function attempt(write: () => void): void {
   } catch (error) {
     if (!isCardumeError(error, 'storage-failed')) throw error;
   }
-}
-
-function replaceFile(file: string, name: string, bytes: string | Uint8Array, mode: number): void {
-  const temporary = `${file}.tmp`;
-  try {
-    writeFileSync(temporary, bytes, { mode });
-    renameSync(temporary, file);
-  } catch (error) {
-    throw fileFailure(name, error);
-  }
-}
-
-/** The files of a database as they stand on the disk while it is open. */
-function imageOf(
-  file: string,
-  open: ReadonlyMap<SqliteDatabase, string>,
-): { restore(stream: RandomStream): void } {
-  const FULL = 2;
-  const connections = [...open].filter(([, opened]) => opened === file).map(([database]) => database);
-  const synced = connections.every(
-    (database) => Number(database.prepare('PRAGMA synchronous').get()?.['synchronous']) >= FULL,
-  );
-  const parts = ['', '-wal', '-journal'].filter((end) => existsSync(file + end));
-  for (const end of parts) copyFileSync(file + end, `${file}${end}.image`);
-  const wal = existsSync(`${file}-wal`) && existsSync(`${file}-shm`) ? walOf(file) : null;
-  return {
-    restore(stream) {
-      for (const end of ['', '-wal', '-shm', '-journal']) rmSync(file + end, { force: true });
-      for (const end of parts) renameSync(`${file}${end}.image`, file + end);
-      if (synced || wal === null) return;
-      const kept = wal.syncedFrames + stream.below(wal.frames - wal.syncedFrames + 1);
-      truncateSync(`${file}-wal`, Math.min(wal.bytes, WAL_HEADER_BYTES + kept * wal.frameBytes));
-    },
-  };
-}
-
-const WAL_HEADER_BYTES = 32;
-const FRAME_HEADER_BYTES = 24;
-
-interface Wal {
-  readonly bytes: number;
-  readonly frames: number;
-  /** Frames that a checkpoint has copied into the database, and synced before. */
-  readonly syncedFrames: number;
-  readonly frameBytes: number;
-}
-
-/** From the headers of the log and of its index (sqlite.org/fileformat2.html#walformat, walformat.html). */
-function walOf(file: string): Wal | null {
-  const wal = readFileSync(`${file}-wal`);
-  const index = readFileSync(`${file}-shm`);
-  if (wal.length < WAL_HEADER_BYTES || index.length < 100) return null;
-  return {
-    bytes: wal.length,
-    frameBytes: FRAME_HEADER_BYTES + wal.readUInt32BE(8),
-    frames: index.readUInt32LE(16),
-    syncedFrames: index.readUInt32LE(96),
-  };
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { hostConformance } from './host-conformance.ts';
 import { type Simulation, simulatedHost, simulation } from './simulated-host.ts';
@@ -204,12 +203,4 @@ test('signing keys are real and belong to the seed', () => {
   const signature = sign(null, message, createPrivateKey(one.privatePem));
   assert.equal(verify(null, message, createPublicKey(one.publicPem), signature), true);
   assert.equal(verify(null, message, createPublicKey(other.publicPem), signature), false);
-});
-
-test('closing removes the files', async () => {
-  const host = simulatedHost({ seed: 1 });
-  await host.run(host.disk.write('/file', 'x'));
-  assert.equal(existsSync(`${host.folder}/file`), true);
-  host.close();
-  assert.equal(existsSync(host.folder), false);
 });

@@ -13,11 +13,12 @@
 import type { Cryptography } from '../host/cryptography.ts';
 import type { Clock, Environment, Host, Random } from '../host/host.ts';
 import { cryptographyOver } from '../host/real-cryptography.ts';
-import { makeFolder, removeFolder, simulatedDisk, type WriteFault } from './simulated-disk.ts';
+import { type SimulatedDisk, simulatedDisk, type WriteFault } from './simulated-disk.ts';
 import { Kernel, type Trace } from './simulated-kernel.ts';
 import { Life } from './simulated-life.ts';
 import { type SimulatedNetwork, simulatedNetwork } from './simulated-network.ts';
 import { simulatedThreads } from './simulated-threads.ts';
+import { giveBackSqlite, type SqliteVfs, takeSqlite } from './sqlite-vfs.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -54,7 +55,7 @@ export interface Simulation {
 
 export interface SimulatedMachine extends Host {
   readonly name: string;
-  /** Where its files are, if a test must look at them from outside. */
+  /** Paths may also be written with this in front. */
   readonly folder: string;
   /** What `env.get` finds. */
   readonly variables: Map<string, string>;
@@ -70,6 +71,13 @@ export interface SimulatedMachine extends Host {
   /** The next writes, of files and commits of databases, fail with `storage-failed`. */
   failWrites(fault: WriteFault): void;
   mendDisk(): void;
+  /**
+   * The power fails after so many more writes and syncs of SQLite: they all fail from then on and reach nothing,
+   * until `crash`.
+   */
+  failPowerAfter(operations: number): void;
+  /** Bytes of a file now; null when it does not exist. */
+  bytesOf(path: string): Uint8Array | null;
   /** Damages bytes of a file, as a bad sector does. */
   damage(path: string, offset: number, bytes: number): void;
 }
@@ -92,13 +100,20 @@ export function simulatedHost(options: SimulationOptions): SimulatedHost {
 export function simulation({ seed, startMs = START_MS }: SimulationOptions): Simulation {
   const kernel = new Kernel(seed);
   const { view, ...links } = simulatedNetwork(kernel);
-  const root = makeFolder();
+  const chance = kernel.stream('sqlite');
+  let sqlite: SqliteVfs | null = null;
+  const disks: SimulatedDisk[] = [];
   const machines = new Map<string, SimulatedMachine>();
   const lives = new Set<() => Life>();
 
   function makeMachine(name: string): SimulatedMachine {
     const processId = 1_000 + machines.size;
-    const disk = simulatedDisk(kernel, name, `${root}/${name}`);
+    sqlite ??= takeSqlite({
+      randomBytes: (count) => chance.bytes(count),
+      nowMs: () => startMs + Math.floor(kernel.nowUs / 1000),
+    });
+    const disk = simulatedDisk(kernel, name, sqlite);
+    disks.push(disk);
     const wall = { skewMs: 0 };
     let life = new Life(kernel, name);
     const current = (): Life => life;
@@ -144,6 +159,8 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
       },
       failWrites: disk.failWrites,
       mendDisk: disk.mend,
+      failPowerAfter: disk.failPowerAfter,
+      bytesOf: disk.bytesOf,
       damage: disk.damage,
     };
   }
@@ -167,7 +184,9 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
     stream: (name) => kernel.stream(`test/${name}`),
     close() {
       for (const current of lives) current().end();
-      removeFolder(root);
+      for (const disk of disks) disk.close();
+      if (sqlite !== null) giveBackSqlite(sqlite);
+      sqlite = null;
     },
   };
 }
