@@ -22,6 +22,7 @@ export function lifeOf(host: Host): Life {
     host: {
       ...host,
       threads: {
+        ...host.threads,
         spawn(...how) {
           if (ended) return stillborn(host.clock);
           const thread = host.threads.spawn(...how);

@@ -7,7 +7,7 @@ const entries: readonly string[] = [
   'bench/bench.ts',
   'bench/reference-http.ts',
   'cli/src/cardume.ts',
-  'sim/sim.ts',
+  'sim/src/sim.ts',
   'tools/check.ts',
   'tools/errors-page.ts',
 ];

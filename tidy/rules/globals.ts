@@ -11,7 +11,9 @@ const rim: Readonly<Record<string, string>> = {
     'the HTTP server: Fastify owns its sockets and timers; routes below it are plain functions',
   'platform/src/edge/proxy.ts':
     'the edge listens and forwards: sockets and upstream connections are its work',
-  'platform/src/testing/sqlite-instance.ts': 'loads the WebAssembly module of SQLite, once',
+  'platform/src/testing/simulated/guards.ts':
+    'takes the globals over, so that code in a simulation cannot reach them',
+  'platform/src/testing/sqlite/instance.ts': 'loads the WebAssembly module of SQLite, once',
   'cli/src/retail/api.ts': "the import's HTTP client: bounded sockets and timeouts, one call is one attempt",
   'cli/src/retail/files.ts':
     "streams the import's files and appends to its journal; host.disk has whole files only",
@@ -19,6 +21,9 @@ const rim: Readonly<Record<string, string>> = {
     "both ends of the channel between the supervisor and a region's process; the host has no processes",
   'shop/src/cluster.fixture.ts':
     "the tests' machine: a temporary folder, an HTTP client, and the sockets that a killed region loses",
+  'sim/src/sim.ts': 'the entry of the simulation’s command: arguments, output, exit code',
+  'sim/src/run.ts': 'a promise that nobody awaits is told by the process alone',
+  'sim/src/planted/planted.ts': 'changes sources while they are loaded',
   'cli/src/cardume.ts': 'the entry of the command line: arguments, exit code, signals of its own process',
 };
 

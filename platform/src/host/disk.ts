@@ -1,3 +1,5 @@
+import { isCardumeError } from '../base/errors.ts';
+
 /** Files and SQLite databases. Paths are absolute. */
 export interface Disk {
   /** Opens or creates; the caller closes. @throws CardumeError `storage-failed` when the file is damaged or locked */
@@ -37,4 +39,14 @@ export interface Statement {
   iterate(...values: SqlValue[]): IterableIterator<SqlRow>;
   /** Whole numbers come back as bigint from now on: for sums beyond 2^53. */
   readBigInts(): Statement;
+}
+
+/** SQLite's primary result codes: the file is damaged, or no database. */
+const DAMAGED: ReadonlySet<number> = new Set([11, 26]);
+
+/** The storage failed, and may do so no more when it is tried again: a damaged file stays damaged. */
+export function isPassing(error: unknown): boolean {
+  if (!isCardumeError(error, 'storage-failed')) return false;
+  const { errcode = 0 } = (error.cause ?? {}) as { errcode?: number };
+  return !DAMAGED.has(errcode & 0xff);
 }

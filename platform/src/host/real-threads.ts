@@ -5,11 +5,11 @@ const ENTRY = new URL('./real-thread-entry.ts', import.meta.url);
 
 export function realThreads(): Threads {
   return {
-    spawn(module, name, init): Thread {
+    spawn(module, name, init, youngMiBMax = 16): Thread {
       const worker = new Worker(ENTRY, {
         name,
         workerData: { module: module.href, init },
-        resourceLimits: { maxYoungGenerationSizeMb: 16 },
+        resourceLimits: { maxYoungGenerationSizeMb: youngMiBMax },
       });
       let failure: Error | null = null;
       worker.once('error', (error) => {
@@ -24,5 +24,6 @@ export function realThreads(): Threads {
         },
       };
     },
+    load: (module) => import(module) as Promise<Record<string, unknown>>,
   };
 }

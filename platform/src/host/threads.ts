@@ -2,8 +2,14 @@
 import type { Host } from './host.ts';
 
 export interface Threads {
-  /** @param module URL of a module that exports `serve: ThreadMain` @param init structured-cloneable */
-  spawn(module: URL, name: string, init: unknown): Thread;
+  /**
+   * @param module URL of a module that exports `serve: ThreadMain` @param init structured-cloneable
+   * @param youngMiBMax of its heap's young generation; 16 when left out, which keeps an idle thread small. A thread that
+   *   makes much garbage spends less time on it with more.
+   */
+  spawn(module: URL, name: string, init: unknown, youngMiBMax?: number): Thread;
+  /** Loads a module whose address came in a message. @returns its exports */
+  load(module: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
 /** Both ends of a thread see a port. Messages are structured-cloneable and arrive in order. */

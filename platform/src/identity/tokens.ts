@@ -57,7 +57,8 @@ export function openTokens(host: Pick<Host, 'clock'>, options: TokenOptions): To
     throw new Error(`lifetimeS is ${lifetimeS}: expected at most ${LIFETIME_S_MAX}`);
   const nowS = (): number => Math.floor(host.clock.nowMs() / 1000);
   const sign = createSigner({ key: options.key.privatePem, algorithm: 'EdDSA' });
-  // Times are checked below with the host's clock: fast-jwt would fix its time when the verifier is made.
+  // Times are checked below with the host's clock: fast-jwt would fix its time when the verifier is made. It is given
+  // one all the same, or it would read the machine's clock and leave the result unused.
   const verifiers = [options.key.publicPem, ...(options.trustedPems ?? [])].map((key) =>
     createVerifier({
       key,
@@ -67,6 +68,7 @@ export function openTokens(host: Pick<Host, 'clock'>, options: TokenOptions): To
       checkTyp: 'JWT',
       ignoreExpiration: true,
       ignoreNotBefore: true,
+      clockTimestamp: 1,
       cache: false,
     }),
   );

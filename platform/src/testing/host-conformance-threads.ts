@@ -71,6 +71,14 @@ export const threads: Cases = {
     assert.match((await exit(thread))?.message ?? '', /no-such-module/);
   },
 
+  async 'a module is loaded by its address'(host) {
+    assert.equal(typeof (await host.threads.load(THREAD.href))['serve'], 'function');
+    await assert.rejects(
+      host.threads.load(new URL('./no-such-module.ts', import.meta.url).href),
+      /no-such-module/,
+    );
+  },
+
   async 'each thread has a host of its own'(host) {
     const answers: { random: Uint8Array; sleptMs: number }[] = [];
     for (const thread of [spawn(host, { task: 'use the host' }), spawn(host, { task: 'use the host' })]) {

@@ -269,6 +269,7 @@ function threadsHere(clock: Clock, hostOf: () => Host): Threads {
         stop: async () => undefined,
       };
     },
+    load: (module) => import(module) as Promise<Record<string, unknown>>,
   };
 }
 

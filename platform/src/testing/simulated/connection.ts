@@ -1,8 +1,8 @@
 /** A connection between simulated machines: an end on each side, and a pipe from each end to the other. */
-import type { Connection } from '../host/network.ts';
-import type { Kernel } from './simulated-kernel.ts';
-import type { Life } from './simulated-life.ts';
-import type { RandomStream } from './simulated-stream.ts';
+import type { Connection } from '../../host/network.ts';
+import type { Kernel } from './kernel.ts';
+import type { Life } from './life.ts';
+import type { RandomStream } from './stream.ts';
 
 const IN_FLIGHT_BYTES_MAX = 64 * 1024;
 /** What one read of a socket yields at most in Node. */

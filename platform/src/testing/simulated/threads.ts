@@ -6,11 +6,11 @@
  * What a thread's callbacks throw ends it with that error, as in a worker; a promise that nobody awaits is beyond the
  * simulation's sight and ends the process, as everywhere in Node.
  */
-import { assert } from '../base/assert.ts';
-import type { Host } from '../host/host.ts';
-import type { Port, Thread, ThreadMain, Threads } from '../host/threads.ts';
-import type { Kernel } from './simulated-kernel.ts';
-import { Life } from './simulated-life.ts';
+import { assert } from '../../base/assert.ts';
+import type { Host } from '../../host/host.ts';
+import type { Port, Thread, ThreadMain, Threads } from '../../host/threads.ts';
+import type { Kernel } from './kernel.ts';
+import { Life } from './life.ts';
 
 type Listen = (message: never) => void;
 
@@ -22,11 +22,18 @@ interface Pipe extends Port {
 const MESSAGE_US_MAX = 50;
 const START_US_MIN = 5_000;
 
-/** @param hostOf makes the host of a new life on the same machine */
+export interface RunningThread {
+  readonly name: string;
+  /** It ends with the error, as when something in it threw. */
+  end(error: Error): void;
+}
+
+/** @param running those that run, in the order of their starts @param hostOf makes the host of a new life on the same machine */
 export function simulatedThreads(
   kernel: Kernel,
   parent: () => Life,
   hostOf: (life: () => Life) => Host,
+  running: RunningThread[] = [],
 ): Threads {
   let spawned = 0;
   return {
@@ -41,24 +48,29 @@ export function simulatedThreads(
       const exit = (error: unknown): void => {
         if (life.ended) return;
         life.end();
-        forget();
         const failure = error === null || error instanceof Error ? error : new Error(String(error));
         owner.later(up.quietUs(), 'thread exit', label, () => {
           for (const listener of exitListeners) listener(failure);
           exitListeners = [];
         });
       };
-      const life = new Life(kernel, label, exit);
+      const life = new Life(kernel, label, owner, exit);
+      const entry: RunningThread = { name: label, end: exit };
+      running.push(entry);
       const forget = owner.onEnd(() => life.end());
+      life.onEnd(() => {
+        forget();
+        running.splice(running.indexOf(entry), 1);
+      });
       const [down, up] = [pipe(owner, life, 'to'), pipe(life, owner, 'from')];
 
       function pipe(from: Life, to: Life, direction: string): Pipe {
         const listeners: Listen[] = [];
         let backlog: unknown[] = [];
         let lastUs = 0;
-        /** From now until one more message would arrive, behind those on the way. */
+        /** From now until one more message would arrive, behind those on the way and what its sender is busy with. */
         const quietUs = (): number => {
-          lastUs = Math.max(lastUs + 1, kernel.nowUs + 1 + stream.below(MESSAGE_US_MAX));
+          lastUs = Math.max(lastUs + 1, kernel.nowUs + from.busyUs() + 1 + stream.below(MESSAGE_US_MAX));
           return lastUs - kernel.nowUs;
         };
         const send = (message: unknown): void => {
@@ -88,24 +100,27 @@ export function simulatedThreads(
         };
       }
 
-      kernel.hold(import(module.href) as Promise<{ serve: ThreadMain }>, (loaded) => {
-        life.later(START_US_MIN + stream.below(START_US_MIN), 'thread start', label, () => {
-          if (loaded.status === 'rejected') {
-            exit(loaded.reason);
-            return;
-          }
-          const port: Port = { post: up.post, onMessage: down.onMessage };
-          const served = (async () =>
-            loaded.value.serve(
-              hostOf(() => life),
-              port,
-              settings as never,
-            ))();
-          served.then(() => {
-            if (!down.heard()) exit(null); // nothing can reach it any more
-          }, exit);
-        });
-      });
+      kernel.hold(
+        () => import(module.href) as Promise<{ serve: ThreadMain }>,
+        (loaded) => {
+          life.later(START_US_MIN + stream.below(START_US_MIN), 'thread start', label, () => {
+            if (loaded.status === 'rejected') {
+              exit(loaded.reason);
+              return;
+            }
+            const port: Port = { post: up.post, onMessage: down.onMessage };
+            const served = (async () =>
+              loaded.value.serve(
+                hostOf(() => life),
+                port,
+                settings as never,
+              ))();
+            served.then(() => {
+              if (!down.heard()) exit(null); // nothing can reach it any more
+            }, exit);
+          });
+        },
+      );
 
       return {
         post: down.post,
@@ -116,6 +131,16 @@ export function simulatedThreads(
           await owner.outcome(1 + MESSAGE_US_MAX, 'thread stop', label, () => undefined);
         },
       };
+    },
+    load(module) {
+      const life = parent();
+      return new Promise((resolve, reject) => {
+        kernel.hold(
+          () => import(module) as Promise<Record<string, unknown>>,
+          (loaded) =>
+            life.call(() => (loaded.status === 'fulfilled' ? resolve(loaded.value) : reject(loaded.reason))),
+        );
+      });
     },
   };
 }

@@ -55,6 +55,11 @@ export class VirtualFile {
     this.#unsynced = [];
   }
 
+  /** A sync failed, and the system takes what it should have brought to the disk for brought: it never gets there. */
+  forget(): void {
+    this.#unsynced = [];
+  }
+
   /** Changes a byte where it lies, as a bad sector does. */
   damage(offset: number, change: (byte: number) => number): void {
     for (const bytes of [this.#seen, this.#durable]) {

@@ -8,9 +8,9 @@
  *
  * Time is counted in whole microseconds from the start: 2^53 of them are 285 years.
  */
-import { assert } from '../base/assert.ts';
-import { realHost } from '../host/real.ts';
-import { type RandomStream, randomStream } from './simulated-stream.ts';
+import { assert } from '../../base/assert.ts';
+import { guardOutside, realTurn } from './guards.ts';
+import { type RandomStream, randomStream } from './stream.ts';
 
 export interface Scheduled {
   /** The event will not happen. */
@@ -57,17 +57,16 @@ export class Kernel {
   #running = false;
   readonly #ties: RandomStream;
   readonly #held: Held[] = [];
-  readonly #turn: () => Promise<void>;
   #hashA = 0x811c9dc5;
   #hashB = 0x9e3779b9;
   #events = 0;
   readonly #recent: string[] = [];
+  /** Sees each event as it happens. */
+  onEvent: ((atUs: number, kind: string, label: string) => void) | null = null;
 
   constructor(seed: number) {
     this.seed = seed;
     this.#ties = randomStream(seed, 'kernel');
-    const { soon } = realHost().clock;
-    this.#turn = () => new Promise((resolve) => soon(resolve));
   }
 
   stream(name: string): RandomStream {
@@ -93,8 +92,13 @@ export class Kernel {
   }
 
   /** Stops virtual time until the work is done; several resume in the order in which they were held. */
-  hold<T>(work: Promise<T>, resume: (outcome: PromiseSettledResult<T>) => void): void {
-    this.#held.push({ outcome: Promise.allSettled([work]), resume: resume as Held['resume'] });
+  hold<T>(work: () => Promise<T>, resume: (outcome: PromiseSettledResult<T>) => void): void {
+    guardOutside(false);
+    this.#held.push({ outcome: Promise.allSettled([work()]), resume: resume as Held['resume'] });
+  }
+
+  #guard(): void {
+    guardOutside(this.#running && this.#held.length === 0);
   }
 
   /**
@@ -130,6 +134,12 @@ export class Kernel {
   trace(): Trace {
     const hex = (half: number): string => (half >>> 0).toString(16).padStart(8, '0');
     return { hash: hex(this.#hashA) + hex(this.#hashB), events: this.#events };
+  }
+
+  /** Takes something that happened beside the events (an answer, a file's bytes) into the hash. */
+  note(text: string): void {
+    for (let i = 0; i < text.length; i += 1) this.#mix(text.charCodeAt(i));
+    this.#mix(-1);
   }
 
   /** The last events, oldest first: where two runs part, or why one stands still. */
@@ -168,20 +178,24 @@ export class Kernel {
   async #alone(work: () => Promise<void>): Promise<void> {
     assert(!this.#running, 'one run at a time: await the first, or pass both conditions as one');
     this.#running = true;
+    this.#guard();
     try {
       await work();
     } finally {
       this.#running = false;
+      this.#guard();
     }
   }
 
   /** Until all promises that can settle now have settled. */
   async #rest(): Promise<void> {
-    await this.#turn();
-    for (let held = this.#held.shift(); held !== undefined; held = this.#held.shift()) {
+    await realTurn();
+    for (let held = this.#held[0]; held !== undefined; held = this.#held[0]) {
       const [outcome] = await held.outcome;
+      this.#held.shift();
+      this.#guard();
       held.resume(outcome as PromiseSettledResult<unknown>);
-      await this.#turn();
+      await realTurn();
     }
   }
 
@@ -196,6 +210,7 @@ export class Kernel {
     }
     this.#recent[this.#events % RECENT_EVENTS] = `${event.atUs / 1000} ms ${event.kind} ${event.label}`;
     this.#events += 1;
+    this.onEvent?.(event.atUs, event.kind, event.label);
     const { run } = event;
     event.run = null;
     run?.();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Kernel } from './simulated-kernel.ts';
+import { Kernel } from './kernel.ts';
 
 test('events happen in the order of their times, whatever was cancelled between them', async () => {
   const kernel = new Kernel(1);
@@ -97,13 +97,13 @@ test('virtual time waits for work outside, and resumes in the order of the waiti
   const seen: string[] = [];
   const outside: (() => void)[] = [];
   const work = (): Promise<void> => new Promise((resolve) => outside.push(resolve));
-  kernel.hold(work(), () => {
+  kernel.hold(work, () => {
     seen.push('first');
     void Promise.resolve()
       .then(() => null)
       .then(() => seen.push('what the first began'));
   });
-  kernel.hold(work(), () => {
+  kernel.hold(work, () => {
     void (async () => {
       for (let depth = 0; depth < 100; depth += 1) await null;
       seen.push('second');

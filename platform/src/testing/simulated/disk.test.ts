@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isCardumeError } from '../base/errors.ts';
-import type { Database } from '../host/disk.ts';
-import { type SimulatedHost, simulatedHost } from './simulated-host.ts';
+import { isCardumeError } from '../../base/errors.ts';
+import type { Database } from '../../host/disk.ts';
+import { type SimulatedHost, simulatedHost } from './host.ts';
 
 const failed = (why: RegExp) => (error: unknown) =>
   isCardumeError(error, 'storage-failed') && why.test(error.message);

@@ -1,8 +1,8 @@
 /** A prepared statement of the simulated SQLite: values in, rows out, as node:sqlite converts them. */
-import type { SqlRow, SqlValue } from '../host/disk.ts';
-import type { SqliteConnection } from './sqlite-connection.ts';
-import type { SqliteInstance } from './sqlite-instance.ts';
-import { OK } from './sqlite-locks.ts';
+import type { SqlRow, SqlValue } from '../../host/disk.ts';
+import type { SqliteConnection } from './connection.ts';
+import type { SqliteInstance } from './instance.ts';
+import { OK } from './locks.ts';
 
 const ROW = 100;
 const DONE = 101;

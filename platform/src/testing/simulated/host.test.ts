@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
-import { hostConformance } from './host-conformance.ts';
-import { type Simulation, simulatedHost, simulation } from './simulated-host.ts';
+import { hostConformance } from '../host-conformance.ts';
+import { type Simulation, simulatedHost, simulation } from './host.ts';
 
 for (const seed of [1, 2, 3]) {
   hostConformance(`simulated host, seed ${seed}`, async () => {
@@ -12,7 +12,7 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-const ECHO = new URL('./conformance-thread.ts', import.meta.url);
+const ECHO = new URL('../conformance-thread.ts', import.meta.url);
 const LOG = { host: 'store', port: 7_000 };
 
 /** Three clients write to a store through its thread, over a link that breaks; then the store loses power. */
@@ -203,4 +203,89 @@ test('signing keys are real and belong to the seed', () => {
   const signature = sign(null, message, createPrivateKey(one.privatePem));
   assert.equal(verify(null, message, createPublicKey(one.publicPem), signature), true);
   assert.equal(verify(null, message, createPublicKey(other.publicPem), signature), false);
+});
+
+test('a machine that is paused hears nothing, and then everything in order', async () => {
+  const world = simulation({ seed: 1 });
+  const machine = world.machine('one');
+  const heard: [string, number][] = [];
+  for (const delayMs of [5, 10, 15, 60])
+    machine.clock.after(delayMs, () => heard.push([`${delayMs}`, Math.round(world.elapsedMs())]));
+  const cancelled = machine.clock.after(12, () => heard.push(['cancelled', 0]));
+  await world.advance(7);
+  machine.pause(43);
+  await world.advance(20);
+  cancelled.cancel();
+  await world.advance(80);
+  assert.deepEqual(heard, [
+    ['5', 5],
+    ['10', 50],
+    ['15', 50],
+    ['60', 60],
+  ]);
+  world.close();
+});
+
+test('a process that was replaced wakes beside its successor, on the same disk, with its own chance', async () => {
+  const world = simulation({ seed: 1 });
+  const machine = world.machine('one');
+  const first = machine.process();
+  const lines: string[] = [];
+  const work = async (name: string, host: typeof first): Promise<void> => {
+    await host.disk.write(`/${name}`, 'was here');
+    await host.clock.sleep(20);
+    lines.push(`${name} at ${Math.round(world.elapsedMs())}: ${(await host.disk.list('/')).join()}`);
+  };
+  void work('first', first);
+  await world.advance(10);
+  const end = machine.replace(50);
+  const second = machine.process();
+  void work('second', second);
+  await world.advance(100);
+  assert.match(lines.join('; '), /^second at 3\d: first,second; first at 60: first,second$/);
+  assert.notDeepEqual(first.random.bytes(8), second.random.bytes(8));
+  void work('late', first);
+  end();
+  await world.advance(100);
+  assert.equal(lines.length, 2);
+  world.close();
+});
+
+test('kill keeps what the system was given, a loss of power does not', async () => {
+  const left = (how: 'kill' | 'crash', seed: number): unknown => {
+    const world = simulation({ seed });
+    const machine = world.machine('one');
+    const open = () => {
+      const database = machine.disk.database('/db');
+      database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; CREATE TABLE IF NOT EXISTS t (n)');
+      return database;
+    };
+    open().exec('PRAGMA wal_checkpoint(FULL); INSERT INTO t VALUES (1)');
+    machine[how]();
+    const row = open().prepare('SELECT count(*) AS n FROM t').get();
+    world.close();
+    return row?.['n'];
+  };
+  const seeds = Array.from({ length: 10 }, (_, i) => i + 1);
+  assert.deepEqual(new Set(seeds.map((seed) => left('kill', seed))), new Set([1]));
+  assert.deepEqual(new Set(seeds.map((seed) => left('crash', seed))), new Set([0, 1]));
+});
+
+test('a slow sync keeps its thread busy, and reads fail when they are made to', async () => {
+  const world = simulation({ seed: 1 });
+  const machine = world.machine('one');
+  machine.syncUs(50_000);
+  const database = machine.disk.database('/db');
+  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (n)');
+  let atMs = 0;
+  machine.clock.after(1, () => {
+    atMs = world.elapsedMs();
+  });
+  await world.advance(5_000);
+  assert.ok(atMs > 5, `it was heard after ${atMs} ms`);
+  database.close();
+  machine.failReads({ count: 1 });
+  assert.throws(() => machine.disk.database('/db'), /input\/output|I\/O/);
+  machine.disk.database('/db').close();
+  world.close();
 });

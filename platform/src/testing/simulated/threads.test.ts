@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { simulatedHost } from './simulated-host.ts';
+import { simulatedHost } from './host.ts';
 
-const ECHO = new URL('./conformance-thread.ts', import.meta.url);
+const ECHO = new URL('../conformance-thread.ts', import.meta.url);
 
 test('messages of each thread come in order, those of several interleave as the seed decides', async () => {
   const interleavings = new Set<string>();

@@ -2,10 +2,11 @@
  * A connection of the simulated SQLite with the face of node:sqlite's: same defaults (page size, cache, foreign keys,
  * quoting, defensive), and errors that carry SQLite's extended result code.
  */
-import { OK } from './sqlite-locks.ts';
-import { SqliteStatement } from './sqlite-statement.ts';
-import type { Owner, SqliteVfs } from './sqlite-vfs.ts';
-import type { VirtualFiles } from './virtual-files.ts';
+
+import type { VirtualFiles } from '../simulated/virtual-files.ts';
+import { OK } from './locks.ts';
+import { SqliteStatement } from './statement.ts';
+import type { Owner, SqliteVfs } from './vfs.ts';
 
 /** As node:sqlite's errors are: `errcode` is SQLite's extended result code. */
 export class SqliteError extends Error {
@@ -31,12 +32,20 @@ const SETTINGS = [
 
 export class SqliteConnection implements Owner {
   readonly vfs: SqliteVfs;
+  readonly onSync: () => void;
   isDead = false;
   #pointer = 0;
   readonly #statements = new Set<SqliteStatement>();
 
-  constructor(vfs: SqliteVfs, files: VirtualFiles, path: string, isReadOnly: boolean) {
+  constructor(
+    vfs: SqliteVfs,
+    files: VirtualFiles,
+    path: string,
+    isReadOnly: boolean,
+    onSync: () => void = () => {},
+  ) {
     this.vfs = vfs;
+    this.onSync = onSync;
     const { sqlite } = vfs;
     const name = sqlite.newText(path);
     const flags = (isReadOnly ? OPEN_READONLY : OPEN_READWRITE_CREATE) | OPEN_EXTENDED_CODES;

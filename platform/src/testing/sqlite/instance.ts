@@ -1,14 +1,14 @@
 /**
  * SQLite compiled to WebAssembly (the module of @sqlite.org/sqlite-wasm, without its JavaScript): its memory, its
  * functions, and texts in and out. One instance is single-threaded and synchronous, and has no source of chance, time,
- * input or output but what `sqlite-vfs.ts` gives it: every other import throws, and none was ever called.
+ * input or output but what `vfs.ts` gives it: every other import throws, and none was ever called.
  *
  * Views of the memory die when it grows, and any call into SQLite may make it grow: read `heap` and `view` anew after
  * each call, and never throw a JavaScript error through SQLite's frames.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { assert } from '../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 import { numberFunctions } from './wasm-bridge.ts';
 
 type Pointer = number;

@@ -9,18 +9,22 @@
  * was on the way is lost and both sides are told. Bandwidth and lost packets are not modelled: TCP hides both behind
  * latency. There is one space of addresses: two machines cannot listen on the same host and port.
  */
-import { CardumeError } from '../base/errors.ts';
-import type { Address, Connection, Listener, Network } from '../host/network.ts';
-import { delayUs, End, Pipe, type Way } from './simulated-connection.ts';
-import type { Kernel } from './simulated-kernel.ts';
-import type { Life } from './simulated-life.ts';
+import { CardumeError } from '../../base/errors.ts';
+import type { Address, Connection, Listener, Network } from '../../host/network.ts';
+import { delayUs, End, Pipe, type Way } from './connection.ts';
+import type { Kernel } from './kernel.ts';
+import type { Life } from './life.ts';
 
 export interface SimulatedNetwork {
   view(machine: string, life: () => Life): Network;
+  /** No new connection reaches the life: its addresses are free. */
+  forget(life: Life): void;
   /** Nothing passes between the two; or nothing `from` the first `to` the second, when only that way is cut. */
   partition(from: string, to: string, ways?: 'both' | 'one'): void;
   /** Ends the partitions between the two, or all of them. */
   heal(a?: string, b?: string): void;
+  /** Ends the partition of one way. */
+  healWay(from: string, to: string): void;
   /** Breaks the connections between the two. @returns how many */
   disconnect(a: string, b: string): number;
   /** One way, between the two, from now on; without it 0.2 to 2 ms as the seed decides. */
@@ -152,7 +156,9 @@ export function simulatedNetwork(kernel: Kernel): SimulatedNetwork {
       }
       const server: Listening = { machine, life, accept, ends: new Set() };
       listening.set(name, server);
-      const forget = life.onEnd(() => void listening.delete(name));
+      const forget = life.onEnd(() => {
+        if (listening.get(name) === server) listening.delete(name);
+      });
       return {
         address: { host: address.host, port },
         close() {
@@ -170,6 +176,9 @@ export function simulatedNetwork(kernel: Kernel): SimulatedNetwork {
       listen: (address, accept) => listen(machine, life(), address, accept),
       connect: (address, timeoutMs) => connect(machine, life(), address, timeoutMs),
     }),
+    forget(life) {
+      for (const [name, server] of listening) if (server.life === life) listening.delete(name);
+    },
     partition(from, to, direction = 'both') {
       wayOf(from, to).cut = true;
       if (direction === 'both') wayOf(to, from).cut = true;
@@ -180,6 +189,7 @@ export function simulatedNetwork(kernel: Kernel): SimulatedNetwork {
         healWay(wayOf(b, a));
       } else for (const way of ways.values()) healWay(way);
     },
+    healWay: (from, to) => healWay(wayOf(from, to)),
     disconnect(a, b) {
       let broken = 0;
       for (const [left, right] of [...connections]) {

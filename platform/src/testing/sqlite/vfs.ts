@@ -6,10 +6,10 @@
  * A connection whose process has ended is dead: what SQLite still does for it reaches neither files nor locks, so
  * closing it writes nothing, checkpoints nothing and holds up nobody.
  */
-import { assert } from '../base/assert.ts';
-import { SqliteInstance } from './sqlite-instance.ts';
-import { type Holder, lock, lockMemory, NONE, OK, RESERVED, SHARED, unlock } from './sqlite-locks.ts';
-import { VirtualFile, type VirtualFiles } from './virtual-files.ts';
+import { assert } from '../../base/assert.ts';
+import { VirtualFile, type VirtualFiles } from '../simulated/virtual-files.ts';
+import { SqliteInstance } from './instance.ts';
+import { type Holder, lock, lockMemory, NONE, OK, RESERVED, SHARED, unlock } from './locks.ts';
 import { type Bridged, tableFunctions } from './wasm-bridge.ts';
 
 export interface Surroundings {
@@ -20,6 +20,8 @@ export interface Surroundings {
 /** The owner of open files. */
 export interface Owner {
   isDead: boolean;
+  /** One of its files was synced. */
+  readonly onSync: () => void;
 }
 
 /** What all who have a file open share. */
@@ -376,6 +378,7 @@ export class SqliteVfs {
         signature: 'iii',
         call: this.#refusable('sync', (handle) => {
           handle.of.file.sync();
+          handle.owner?.onSync();
           if (handle.namesUnsynced) handle.of.files.syncNames();
           handle.namesUnsynced = false;
           return OK;

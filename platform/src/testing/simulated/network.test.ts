@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isCardumeError } from '../base/errors.ts';
-import type { Connection } from '../host/network.ts';
-import { type SimulatedMachine, type Simulation, simulation } from './simulated-host.ts';
+import { isCardumeError } from '../../base/errors.ts';
+import type { Connection } from '../../host/network.ts';
+import { type SimulatedMachine, type Simulation, simulation } from './host.ts';
 
 const ADDRESS = { host: 'server', port: 80 };
 

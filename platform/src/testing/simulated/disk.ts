@@ -1,23 +1,25 @@
 /**
- * The disk of one simulated machine: files in memory (virtual-files.ts), SQLite itself over them (sqlite-vfs.ts), and
+ * The disk of one simulated machine: files in memory (virtual-files.ts), SQLite itself over them (../sqlite/vfs.ts), and
  * calls that end at virtual times. A crash is a loss of power: the lives that used the disk have ended, and of what
  * was not synced each write is there, lost, or torn at a sector, as the seed decides.
  *
  * - A `write` in flight has happened or has not, as the seed decides: it is atomic.
  * - The name of a new database is durable with the first sync of its log or journal, as SQLite does it on Unix. That a
  *   name was removed is taken as durable at once.
- * - SQLite's calls take no virtual time, its locks are real (a lock that another connection holds fails at once:
+ * - SQLite's calls take no virtual time, unless `syncUs` gives its syncs some: then the thread that synced is busy for
+ *   so long. A thread in a call cannot be stopped in the middle of it, but the power can fail there (`failPowerAfter`).
+ * - SQLite's locks are real (a lock that another connection holds fails at once:
  *   nobody could release it meanwhile), and its chance and its clock are the simulation's.
  */
-import { isCardumeError } from '../base/errors.ts';
-import type { Database, DatabaseOptions, Disk, Statement } from '../host/disk.ts';
-import { fileFailure } from '../host/real-disk.ts';
-import { translated } from '../host/real-sqlite.ts';
-import type { Kernel } from './simulated-kernel.ts';
-import type { Life } from './simulated-life.ts';
-import { SqliteConnection } from './sqlite-connection.ts';
-import type { SqliteStatement } from './sqlite-statement.ts';
-import type { SqliteVfs } from './sqlite-vfs.ts';
+import { isCardumeError } from '../../base/errors.ts';
+import type { Database, DatabaseOptions, Disk, Statement } from '../../host/disk.ts';
+import { fileFailure } from '../../host/real-disk.ts';
+import { translated } from '../../host/real-sqlite.ts';
+import { SqliteConnection } from '../sqlite/connection.ts';
+import type { SqliteStatement } from '../sqlite/statement.ts';
+import type { SqliteVfs } from '../sqlite/vfs.ts';
+import type { Kernel } from './kernel.ts';
+import type { Life } from './life.ts';
 import { type Kept, SECTOR_BYTES, type Unsynced, VirtualFiles } from './virtual-files.ts';
 
 export interface WriteFault {
@@ -28,23 +30,36 @@ export interface WriteFault {
   readonly path?: string;
   /** It is the sync that fails, after the bytes have reached the disk: the caller is told of a failure all the same. */
   readonly written?: boolean;
+  /** It is the sync that fails, and what it should have brought to the disk never gets there: the system forgets it. */
+  readonly forgotten?: boolean;
 }
 
 export interface SimulatedDisk {
   /** Paths may also be written with this in front. */
   readonly folder: string;
   view(life: () => Life): Disk;
-  failWrites(fault: WriteFault): void;
+  /** @returns ends this fault, and no other */
+  failWrites(fault: WriteFault): () => void;
+  /** So many reads of SQLite's fail with an I/O error, of files whose path contains the text. */
+  failReads(fault: { readonly count: number; readonly path?: string }): () => void;
+  /** Ends all faults, and a loss of power that was to come. */
   mend(): void;
+  /** What a sync of SQLite's takes from now on, on average; nothing when left out. */
+  syncUs(mean: number): void;
   /**
    * The power fails after so many more writes and syncs of SQLite: from then on all of them fail and reach nothing,
    * until the machine crashes.
+   * @param onFailure called in the moment when it fails, from within SQLite: crash the machine in an event of its own
    */
-  failPowerAfter(operations: number): void;
+  failPowerAfter(operations: number, onFailure?: () => void): void;
+  /** Writes that the last loss of power tore at a sector. */
+  readonly torn: number;
   /** Damages `count` bytes of a file from `offset` on, as a bad sector does. */
   damage(path: string, offset: number, count: number): void;
-  /** What the power takes with it. `endLives` ends all lives that use this disk. */
-  loseUnsynced(endLives: () => void): void;
+  /** Ends lives that use this disk: their writes in flight have happened or have not. */
+  endInFlight(endLives: () => void): void;
+  /** What the power takes with it, when all lives that use this disk have ended. */
+  loseUnsynced(): void;
   /** Bytes of a file now; null when it does not exist. */
   bytesOf(path: string): Uint8Array | null;
   /** The simulation is over. */
@@ -62,32 +77,51 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
   const stream = kernel.stream(`${machine}/disk`);
   const pending = new Set<() => void>();
   const files = new VirtualFiles(`/machines/${machine}`);
-  let fault: { -readonly [K in keyof WriteFault]: WriteFault[K] } | null = null;
+  const writeFaults = new Set<Counted<WriteFault>>();
+  const readFaults = new Set<Counted<{ readonly path: string }>>();
   let operationsLeft = Number.POSITIVE_INFINITY;
+  let onPowerFailure = (): void => {};
+  let syncMeanUs = 0;
+  let tornWrites = 0;
 
   /** The fault that strikes now, counted down. */
-  function strike(path: string): WriteFault | null {
-    if (fault === null || (fault.path !== undefined && !path.includes(fault.path))) return null;
-    const striking = fault;
-    const { count = 1 } = striking;
-    fault = count > 1 ? { ...striking, count: count - 1 } : null;
-    return striking;
+  function strike<Fault extends { readonly path?: string }>(
+    faults: Set<Counted<Fault>>,
+    path: string,
+    fits: (fault: Fault) => boolean = () => true,
+  ): Fault | null {
+    for (const one of faults) {
+      if (!fits(one.fault) || !path.includes(one.fault.path ?? '')) continue;
+      one.left -= 1;
+      if (one.left <= 0) faults.delete(one);
+      return one.fault;
+    }
+    return null;
+  }
+
+  function add<Fault>(faults: Set<Counted<Fault>>, fault: Fault, count: number): () => void {
+    const one = { fault, left: count };
+    faults.add(one);
+    return () => void faults.delete(one);
   }
 
   files.fault = (operation, path, file) => {
     if (operationsLeft <= 0) return operation === 'read' ? IOERR_READ : IOERR_WRITE;
-    if (operation === 'read') return 0;
+    if (operation === 'read') {
+      return strike(readFaults, path) === null ? 0 : IOERR_READ;
+    }
     operationsLeft -= 1;
-    if (fault === null || (operation === 'sync') !== (fault.written === true)) return 0;
-    const striking = strike(path);
+    if (operationsLeft === 0) onPowerFailure();
+    const striking = strike(writeFaults, path, (fault) => isOfSync(fault) === (operation === 'sync'));
     if (striking === null) return 0;
-    if (striking.written !== true) return striking.code === 'ENOSPC' ? FULL : IOERR_WRITE;
-    file.sync();
+    if (!isOfSync(striking)) return striking.code === 'ENOSPC' ? FULL : IOERR_WRITE;
+    if (striking.written === true) file.sync();
+    else file.forget();
     return IOERR_FSYNC;
   };
 
   function write(path: string, work: () => void): void {
-    const striking = strike(path);
+    const striking = strike(writeFaults, path);
     if (striking === null || striking.written === true) work();
     if (striking === null) return;
     const { code } = striking;
@@ -110,7 +144,12 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
       }
     };
     const path = name === IN_MEMORY ? name : files.pathOf(name);
-    const connection = told(() => new SqliteConnection(sqlite, files, path, options.readOnly === true));
+    const onSync = (): void => {
+      if (syncMeanUs > 0) life.busy(syncMeanUs * -Math.log(1 - stream.fraction()));
+    };
+    const connection = told(
+      () => new SqliteConnection(sqlite, files, path, options.readOnly === true, onSync),
+    );
     const forget = life.onEnd(() => connection.abandon());
     return {
       exec: (sql) => told(() => connection.exec(sql)),
@@ -132,6 +171,7 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
     const chance = stream.below(8);
     if (chance < 3) return null;
     if (chance < 7 || size <= SECTOR_BYTES) return [0, size];
+    tornWrites += 1;
     return [0, SECTOR_BYTES * stream.below(Math.ceil(size / SECTOR_BYTES))];
   }
 
@@ -168,14 +208,22 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
         remove: (name) => after(500, 'remove', name, (path) => files.remove(path)),
       };
     },
-    failWrites(next) {
-      fault = next;
-    },
+    failWrites: (fault) => add(writeFaults, fault, fault.count ?? 1),
+    failReads: ({ count, path = '' }) => add(readFaults, { path }, count),
     mend() {
-      fault = null;
+      writeFaults.clear();
+      readFaults.clear();
+      if (operationsLeft > 0) operationsLeft = Number.POSITIVE_INFINITY;
     },
-    failPowerAfter(operations) {
+    syncUs(mean) {
+      syncMeanUs = mean;
+    },
+    failPowerAfter(operations, onFailure = () => {}) {
       operationsLeft = operations;
+      onPowerFailure = onFailure;
+    },
+    get torn() {
+      return tornWrites;
     },
     damage(name, offset, count) {
       const file = files.files.get(files.pathOf(name));
@@ -185,10 +233,13 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
         file.damage(i, (byte) => byte ^ flip);
       }
     },
-    loseUnsynced(endLives) {
+    endInFlight(endLives) {
       for (const put of pending) if (stream.below(2) === 0) attempt(put);
       pending.clear();
       endLives();
+    },
+    loseUnsynced() {
+      tornWrites = 0;
       operationsLeft = Number.POSITIVE_INFINITY;
       /** Half of the time the disk wrote in order: of each file's writes a prefix is there. */
       const isOrdered = stream.below(2) === 0;
@@ -203,6 +254,15 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
     bytesOf: (name) => files.files.get(files.pathOf(name))?.all() ?? null,
     close: () => sqlite.forget(files),
   };
+}
+
+interface Counted<Fault> {
+  readonly fault: Fault;
+  left: number;
+}
+
+function isOfSync({ written, forgotten }: WriteFault): boolean {
+  return written === true || forgotten === true;
 }
 
 function statementOf(statement: SqliteStatement, told: <T>(work: () => T) => T): Statement {

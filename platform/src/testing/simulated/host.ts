@@ -1,7 +1,7 @@
 /**
  * The door opened on virtual time and a seed: any number of machines in one world, in one process. Each machine is a
  * `Host` with a disk of its own; they meet on one network. What happens is a function of the seed and of the code
- * under test (simulated-kernel.ts says under which condition), and `trace()` tells whether two runs were equal.
+ * under test (kernel.ts says under which condition), and `trace()` tells whether two runs were equal.
  *
  *   const host = simulatedHost({ seed: 42 });
  *   const answer = await host.run(codeUnderTest(host));   // virtual time passes while it waits
@@ -10,15 +10,16 @@
  *
  * Nothing happens unless `run` or `advance` makes it happen: a test that awaits the host without them waits forever.
  */
-import type { Cryptography } from '../host/cryptography.ts';
-import type { Clock, Environment, Host, Random } from '../host/host.ts';
-import { cryptographyOver } from '../host/real-cryptography.ts';
-import { type SimulatedDisk, simulatedDisk, type WriteFault } from './simulated-disk.ts';
-import { Kernel, type Trace } from './simulated-kernel.ts';
-import { Life } from './simulated-life.ts';
-import { type SimulatedNetwork, simulatedNetwork } from './simulated-network.ts';
-import { simulatedThreads } from './simulated-threads.ts';
-import { giveBackSqlite, type SqliteVfs, takeSqlite } from './sqlite-vfs.ts';
+import type { Cryptography } from '../../host/cryptography.ts';
+import type { Clock, Environment, Host } from '../../host/host.ts';
+import { cryptographyOver } from '../../host/real-cryptography.ts';
+import { giveBackSqlite, type SqliteVfs, takeSqlite } from '../sqlite/vfs.ts';
+import { type SimulatedDisk, simulatedDisk } from './disk.ts';
+import { Kernel, type Trace } from './kernel.ts';
+import { Life } from './life.ts';
+import { type SimulatedNetwork, simulatedNetwork } from './network.ts';
+import type { RandomStream } from './stream.ts';
+import { type RunningThread, simulatedThreads } from './threads.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -31,7 +32,7 @@ export interface Simulation {
   /** The machine of that name, made at its first mention. */
   machine(name: string): SimulatedMachine;
   /** Machines by name: their partitions, latencies and broken connections. */
-  readonly links: Omit<SimulatedNetwork, 'view'>;
+  readonly links: Omit<SimulatedNetwork, 'view' | 'forget'>;
   /**
    * Makes events happen until the promise settles (and hands over its value), the condition holds, or the virtual
    * time has come (milliseconds from the start).
@@ -47,8 +48,12 @@ export interface Simulation {
   trace(): Trace;
   /** The last 64 events, oldest first. */
   recent(): readonly string[];
+  /** Sees each event as it happens: two runs of a seed see the same. */
+  onEvent(listener: (atMs: number, kind: string, label: string) => void): void;
+  /** Takes a text into the trace's hash: an answer, what a file holds at the end. */
+  note(text: string): void;
   /** A further random stream, for the faults and loads of a test. */
-  stream(name: string): Random;
+  stream(name: string): RandomStream;
   /** Ends all machines and removes their files. */
   close(): void;
 }
@@ -66,16 +71,35 @@ export interface SimulatedMachine extends Host {
    * are reset, what its disk had not synced is lost. The same object is then the host of the machine started anew.
    */
   crash(): void;
+  /** All code on the machine stops, as after `kill -9`: what was written is in the system's hands, and stays. */
+  kill(): void;
+  /**
+   * A host for one process: what is given it goes on as that process, also when another has taken its place. Code that
+   * was given the machine itself is whatever runs on the machine now.
+   */
+  process(): Host;
+  /** All code on the machine stands still for so long, and then goes on as if nothing had happened. */
+  pause(ms: number): void;
+  /**
+   * The process is taken for dead, and another takes its place: it stands still for so long, no new connection reaches
+   * it, and then it goes on beside its successor, on the same disk.
+   * @returns ends it, wherever it stands
+   */
+  replace(awakeAfterMs: number): () => void;
+  /** One of its threads ends with an error. @returns its name, or null when there is none */
+  failThread(): string | null;
   /** Moves the wall clock, forward or back. The monotonic clock does not notice. */
   jumpClock(ms: number): void;
   /** The next writes, of files and commits of databases, fail with `storage-failed`. */
-  failWrites(fault: WriteFault): void;
+  readonly failWrites: SimulatedDisk['failWrites'];
+  readonly failReads: SimulatedDisk['failReads'];
   mendDisk(): void;
-  /**
-   * The power fails after so many more writes and syncs of SQLite: they all fail from then on and reach nothing,
-   * until `crash`.
-   */
-  failPowerAfter(operations: number): void;
+  /** See `SimulatedDisk.syncUs`. */
+  syncUs(mean: number): void;
+  /** See `SimulatedDisk.failPowerAfter`. */
+  readonly failPowerAfter: SimulatedDisk['failPowerAfter'];
+  /** Writes that the last crash tore at a sector. */
+  readonly torn: number;
   /** Bytes of a file now; null when it does not exist. */
   bytesOf(path: string): Uint8Array | null;
   /** Damages bytes of a file, as a bad sector does. */
@@ -99,12 +123,13 @@ export function simulatedHost(options: SimulationOptions): SimulatedHost {
 
 export function simulation({ seed, startMs = START_MS }: SimulationOptions): Simulation {
   const kernel = new Kernel(seed);
-  const { view, ...links } = simulatedNetwork(kernel);
+  const network = simulatedNetwork(kernel);
+  const { view, forget: _, ...links } = network;
   const chance = kernel.stream('sqlite');
   let sqlite: SqliteVfs | null = null;
   const disks: SimulatedDisk[] = [];
   const machines = new Map<string, SimulatedMachine>();
-  const lives = new Set<() => Life>();
+  const lives = new Set<() => readonly Life[]>();
 
   function makeMachine(name: string): SimulatedMachine {
     const processId = 1_000 + machines.size;
@@ -116,8 +141,26 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
     disks.push(disk);
     const wall = { skewMs: 0 };
     let life = new Life(kernel, name);
+    /** Processes that were replaced and live on. */
+    let others: Life[] = [];
+    let processes = 0;
+    let hosts = 0;
+    const threads: RunningThread[] = [];
+    const faults = kernel.stream(`${name}/faults`);
     const current = (): Life => life;
-    lives.add(current);
+    lives.add(() => [life, ...others]);
+
+    function endLives(): void {
+      for (const one of [life, ...others]) one.end();
+      others = [];
+      begin();
+    }
+
+    /** A new life; each has a name of its own, and so random streams of its own. */
+    function begin(): void {
+      processes += 1;
+      life = new Life(kernel, `${name}#${processes}`);
+    }
 
     const variables = new Map<string, string>();
     const lines: string[] = [];
@@ -132,15 +175,15 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
         if (lines.length > MACHINE_LINES_MAX) lines.shift();
       },
     };
-    const hostOf = (of: () => Life): Host => {
-      const { name: part } = of();
+    /** @param part names the random streams: no two hosts of a machine share one */
+    const hostOf = (of: () => Life, part = of().name): Host => {
       return {
         clock: clockOf(kernel, of, startMs, wall),
         random: kernel.stream(`${part}/random`),
         crypto: cryptographyOf(kernel, of, part),
         disk: disk.view(of),
         network: view(name, of),
-        threads: simulatedThreads(kernel, of, hostOf),
+        threads: simulatedThreads(kernel, of, hostOf, threads),
         env,
       };
     };
@@ -151,15 +194,40 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
       variables,
       lines,
       crash() {
-        disk.loseUnsynced(() => life.end());
-        life = new Life(kernel, name);
+        disk.endInFlight(endLives);
+        disk.loseUnsynced();
+      },
+      kill: () => disk.endInFlight(endLives),
+      process() {
+        const own = life;
+        hosts += 1;
+        return hostOf(() => own, `${own.name}/process-${hosts}`);
+      },
+      pause: (ms) => life.busy(ms * 1000),
+      replace(awakeAfterMs) {
+        life.busy(awakeAfterMs * 1000);
+        others.push(life);
+        network.forget(life);
+        const replaced = life;
+        begin();
+        return () => replaced.end();
+      },
+      failThread() {
+        const thread = threads[faults.below(threads.length)];
+        thread?.end(new Error('it was made to fail'));
+        return thread?.name ?? null;
       },
       jumpClock(ms) {
         wall.skewMs += ms;
       },
       failWrites: disk.failWrites,
+      failReads: disk.failReads,
       mendDisk: disk.mend,
+      syncUs: disk.syncUs,
       failPowerAfter: disk.failPowerAfter,
+      get torn() {
+        return disk.torn;
+      },
       bytesOf: disk.bytesOf,
       damage: disk.damage,
     };
@@ -181,9 +249,13 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
     elapsedMs: () => kernel.nowUs / 1000,
     trace: () => kernel.trace(),
     recent: () => kernel.recent(),
+    onEvent(listener) {
+      kernel.onEvent = (atUs, kind, label) => listener(atUs / 1000, kind, label);
+    },
+    note: (text) => kernel.note(text),
     stream: (name) => kernel.stream(`test/${name}`),
     close() {
-      for (const current of lives) current().end();
+      for (const all of lives) for (const life of all()) life.end();
       for (const disk of disks) disk.close();
       if (sqlite !== null) giveBackSqlite(sqlite);
       sqlite = null;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomStream } from './simulated-stream.ts';
+import { randomStream } from './stream.ts';
 
 const draws = (seed: number, name: string): readonly number[] => {
   const stream = randomStream(seed, name);

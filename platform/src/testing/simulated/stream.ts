@@ -3,7 +3,7 @@
  * not shift what the others see. A stream is SFC32 (Chris Doty-Humphrey, PractRand), started from the SHA-256 of
  * seed and name. Not for secrets.
  */
-import { realCryptography } from '../host/real-cryptography.ts';
+import { realCryptography } from '../../host/real-cryptography.ts';
 
 export interface RandomStream {
   /** Uniform in 0 … 2^32 - 1. */
