@@ -16,7 +16,7 @@ import type { Bounds } from '../topology/topology.ts';
 import type { Call, PlainReply } from './call.ts';
 import { docsPage, problemAnchor } from './docs-page.ts';
 import { openExecution } from './execution.ts';
-import { openHttp, type Page } from './http.ts';
+import { type OpenServer, openHttp, type Page } from './http.ts';
 import { openLimits } from './limits.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Geography } from './operation.ts';
@@ -49,6 +49,8 @@ export interface GatewayOptions {
   unready(): readonly string[];
   /** Addresses of our own proxies, whose `X-Forwarded-For` is believed. Default: loopback. */
   readonly trustedProxies?: readonly string[];
+  /** Default: an HTTP server. */
+  readonly openServer?: OpenServer | undefined;
 }
 
 export interface Gateway {
@@ -82,9 +84,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     secretDigest: (text) => host.crypto.hmacSha256(options.secret, text),
     forward: options.forward,
   });
-  const document = openApiDocument(options, routes);
-  const documentText = JSON.stringify(document);
-  const documentPage = docsPage(document);
+  // Made when somebody first asks: most starts end before.
+  const documents = once(() => {
+    const document = openApiDocument(options, routes);
+    return { text: JSON.stringify(document), page: docsPage(document) };
+  });
 
   const ready: Page = () => {
     const reasons = server.draining ? ['the instance is shutting down'] : options.unready();
@@ -106,13 +110,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
         headers: NO_STORE,
       }),
     ],
-    ['/openapi.json', () => ({ status: 200, contentType: JSON_TYPE, body: documentText })],
+    ['/openapi.json', () => ({ status: 200, contentType: JSON_TYPE, body: documents().text })],
     [
       '/docs',
       () => ({
         status: 200,
         contentType: 'text/html; charset=utf-8',
-        body: documentPage,
+        body: documents().page,
         headers: DOCS_POLICY,
       }),
     ],
@@ -121,7 +125,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const headers = ['location', `/docs#${problemAnchor(code)}`];
     pages.set(`/problems/${code}`, () => ({ status: 302, contentType: 'text/plain', body: '', headers }));
   }
-  const server = await openHttp({
+  const server = await (options.openServer ?? openHttp)({
     host,
     bounds,
     routes,
@@ -144,6 +148,14 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     execute: (call) => execution.execute(call),
     drain: (noticeMs) => server.drain(noticeMs),
     close: () => server.close(),
+  };
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
 

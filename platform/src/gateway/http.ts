@@ -58,6 +58,9 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** Makes what stands at the rim: `openHttp`, or the simulation's stand-in. */
+export type OpenServer = (options: HttpOptions) => Promise<HttpServer>;
+
 const REQUESTS_OPEN_MAX = 8_192;
 const SWEEP_MS = 250;
 /** Of requests that reached no operation. */

@@ -9,6 +9,7 @@ import { openShard, type Shard } from '../cqrs/shard.ts';
 import { openWriterPool } from '../events/events.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import { openGateway } from '../gateway/gateway.ts';
+import type { OpenServer } from '../gateway/http.ts';
 import type { Host } from '../host/host.ts';
 import { openIdentity } from '../identity/identity.ts';
 import { geography } from '../sharding/geography.ts';
@@ -31,6 +32,8 @@ export interface InstanceOptions {
   /** Absolute; the region's files stand in a folder of its name. */
   readonly dataFolder: string;
   readonly secrets: Secrets;
+  /** What clients are served by; an HTTP server when left out. */
+  readonly openServer?: OpenServer;
 }
 
 /** The same for all instances of a cluster. */
@@ -113,7 +116,12 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       const home = placement.homeOf({ service, scope: place.scope, partition: place.partition });
       return peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>;
     },
-    unready: () => (ready ? [] : ['the instance is starting']),
+    openServer: options.openServer,
+    unready() {
+      if (!ready) return ['the instance is starting'];
+      const fenced = hosted.all().reduce((sum, shard) => sum + shard.fenced(), 0);
+      return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
+    },
   });
   const receive = openReceiver({ hosted, readers, execute: gateway.execute });
 
