@@ -32,6 +32,13 @@ export interface Engine {
   close(): void;
 }
 
+/** A first opening. */
+export interface First {
+  readonly partitions: readonly PartitionKey[];
+  /** A number of the opener's own, from 1 on: by it a head tells who raised its epoch last. */
+  readonly opener: number;
+}
+
 interface Append {
   readonly partition: PartitionKey;
   readonly entries: Entry[];
@@ -45,17 +52,17 @@ class Refused extends Error {
   }
 }
 
-/** Opens the file and raises the epoch of the partitions. */
-export function openEngine(host: Host, path: string, partitions: readonly PartitionKey[]): Engine {
+/** Opens the file and raises the epoch of the partitions; until the first batch their heads name the opener. */
+export function openEngine(host: Host, path: string, { partitions, opener }: First): Engine {
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);
     const raise = database.prepare(
-      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), 0, 0)
-       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1`,
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), ?, 0)
+       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = excluded.batch`,
     );
     transaction(database, () => {
-      for (const partition of partitions) raise.run(partition);
+      for (const partition of partitions) raise.run(partition, -opener);
     });
     return engineOver(host, database, partitions);
   } catch (error) {
@@ -77,6 +84,9 @@ export function engineOver(host: Host, database: Database, partitions: readonly 
     remember: database.prepare('INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)'),
     versionStands: database.prepare(
       'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +spot > ? AND +spot < ?',
+    ),
+    resolve: database.prepare(
+      `INSERT INTO meta (name, value) VALUES ('resolved', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1`,
     ),
     batchOf: database.prepare('SELECT epoch, batch FROM heads WHERE partition = ?'),
     head: database.prepare('SELECT epoch, position, checksum FROM heads WHERE partition = ?'),
@@ -226,14 +236,16 @@ export function engineOver(host: Host, database: Database, partitions: readonly 
 
   /**
    * A commit that failed while it wrote may have left its frames in the WAL, where a crash would revive them.
-   * The next commit overwrites them; behind it the batch id in a head says for good whether the batch stands.
+   * The next commit overwrites them, if it writes: an update that changes no byte writes nothing. Behind it the batch id
+   * in a head says for good whether the batch stands: batches are numbered from 1 by each opener, and opening leaves a
+   * negative number.
    * @throws the commit's error when it does not, `unknown-outcome` when the next commit fails too: then this engine
    *   no longer knows its heads and must be opened again
    */
   function resolveCommit(batch: Batch, { partition, epoch }: Head, failure: CardumeError): void {
     let head: { epoch: number; batch: number };
     try {
-      transaction(database, () => database.exec('UPDATE heads SET batch = batch'));
+      transaction(database, () => statements.resolve.run());
       head = statements.batchOf.get(partition) as typeof head;
     } catch (error) {
       if (!isCardumeError(error, 'storage-failed')) throw error;

@@ -9,7 +9,7 @@ import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
 import type { Thread } from '../host/threads.ts';
 import { all, event, fails, P, Q } from '../testing/log-conformance-case.ts';
-import { type SimulatedHost, simulatedHost } from '../testing/simulated-host.ts';
+import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import { openLog, openWriterPool } from './events.ts';
 import type { Entry, Log } from './log.ts';
 import { verifyLog } from './verify.ts';
@@ -25,7 +25,7 @@ function watched(host: Host): { host: Host; threads: Thread[] } {
     return thread;
   };
   // The simulated host's parts are its own: they are reached through it.
-  return { host: { ...parts(host), threads: { spawn } }, threads };
+  return { host: { ...parts(host), threads: { ...host.threads, spawn } }, threads };
 }
 
 function parts({ clock, random, crypto, disk, network, threads, env }: Host): Host {
@@ -180,6 +180,53 @@ describe('a writer thread that ends in the middle of batches', () => {
   });
 });
 
+test('a writer thread that ended while nothing was under way is asked and closed like any other', async () => {
+  await simulated(1, async (machine) => {
+    const pool = openWriterPool(machine, { threadsMax: 1 });
+    const tail = { module: new URL('./tail-fixture.ts', import.meta.url), init: { greeting: '' } };
+    const log = await openLog(machine, {
+      path: '/data/shard.db',
+      partitions: [P],
+      pool,
+      bounds: BOUNDS,
+      tail,
+    });
+    await log.append(P, [event('s', 1)]);
+    machine.failThread();
+    await machine.clock.sleep(10);
+    assert.deepEqual(await log.askTail({ what: 'seen' }), [`${P}:1:s`]);
+    machine.failThread();
+    await machine.clock.sleep(10);
+    await log.close();
+    await pool.close();
+  });
+});
+
+test('a way back that is cut off half way leads on: the host is not fenced by itself', async () => {
+  await simulated(1, async (machine) => {
+    const pool = openWriterPool(machine, { threadsMax: 1 });
+    const init = { greeting: '', failWhile: '/data/obstacle' };
+    const tail = { module: new URL('./tail-fixture.ts', import.meta.url), init };
+    const log = await openLog(machine, {
+      path: '/data/shard.db',
+      partitions: [P],
+      pool,
+      bounds: BOUNDS,
+      tail,
+    });
+    await log.append(P, [event('s', 1)]);
+    await machine.disk.write('/data/obstacle', '');
+    machine.failThread();
+    await machine.clock.sleep(50); // the epoch is raised, and the tail does not open
+    await fails(log.append(P, [event('s', 2)]), 'storage-failed');
+    await machine.disk.remove('/data/obstacle');
+    await log.append(P, [event('s', 2)]);
+    assert.equal((await all(log, P)).length, 2);
+    await log.close();
+    await pool.close();
+  });
+});
+
 describe('a disk that fails', () => {
   for (const fault of [
     { name: 'a full disk', code: 'ENOSPC' as const, count: 3 },
@@ -229,6 +276,45 @@ describe('a disk that fails', () => {
       }
     });
   }
+
+  test('the batch of an opener before has the same number: a commit that fails does not pass for it', async () => {
+    await simulated(1, async (machine) => {
+      const open = async (): Promise<[Log, { close(): Promise<void> }]> => {
+        const pool = openWriterPool(machine, { threadsMax: 1 });
+        const about = { path: '/data/shard.db', partitions: [P], pool, bounds: BOUNDS };
+        return [await openLog(machine, about), pool];
+      };
+      const [before, pool] = await open();
+      await before.append(P, [event('before', 1)]);
+      await before.close();
+      await pool.close();
+      const [log, second] = await open();
+      machine.failWrites({ code: 'ENOSPC', count: Number.POSITIVE_INFINITY });
+      await fails(log.append(P, [event('after', 1)]), 'unknown-outcome');
+      machine.mendDisk();
+      await log.append(P, [event('after', 1)]);
+      assert.equal((await all(log, P)).length, 2);
+      await log.close();
+      await second.close();
+    });
+  });
+
+  test('a refused commit is not revived by a crash', async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      const machine = simulatedHost({ seed });
+      const pool = openWriterPool(machine, { threadsMax: 1 });
+      const about = { path: '/data/shard.db', partitions: [P], pool, bounds: BOUNDS };
+      const log = await machine.run(openLog(machine, about));
+      await machine.run(log.append(P, [event('s', 1)]));
+      machine.failWrites({ code: 'EIO', count: 1, written: true });
+      await machine.run(fails(log.append(P, [event('s', 2)]), 'storage-failed'));
+      machine.kill();
+      const again = openWriterPool(machine, { threadsMax: 1 });
+      const second = await machine.run(openLog(machine, { ...about, pool: again }));
+      assert.equal((await machine.run(all(second, P))).length, 1);
+      machine.close();
+    }
+  });
 
   test('the power fails under load: what was acknowledged stands, 20 seeds', async () => {
     for (let seed = 1; seed <= 20; seed += 1) {

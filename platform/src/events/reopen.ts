@@ -1,6 +1,7 @@
 /**
- * The way back after a writer thread ended in the middle of a batch. Epoch and position of each head tell what of the
- * batch stands: only this opener moves a head of its epoch, and it has one batch under way.
+ * The way back after a writer thread ended in the middle of a batch. The entries of the opener's epoch tell what of the
+ * batch stands: only it writes in its epoch, and it has one batch under way. A head whose epoch has grown since belongs
+ * to another host, unless it names this opener: then an earlier way back was cut off half way.
  */
 import { assert } from '../base/assert.ts';
 import type { Host } from '../host/host.ts';
@@ -21,6 +22,7 @@ export interface Lost {
 export interface Recovery {
   /** The last batch that was sent. */
   readonly batch: number;
+  readonly opener: number;
   readonly lost: readonly Lost[];
 }
 
@@ -49,22 +51,20 @@ export function reopenEngine(
     const ours = database.prepare(
       'SELECT count(*) AS entries FROM entries WHERE spot > ? AND spot < ? AND epoch = ?',
     );
-    const raise = database.prepare('UPDATE heads SET epoch = epoch + 1 WHERE partition = ?');
+    const raise = database.prepare('UPDATE heads SET epoch = epoch + 1, batch = ? WHERE partition = ?');
     const recovered = transaction(database, () =>
       recovery.lost.map(({ partition, epoch, position }): Recovered => {
         const head = headOf.get(partition) as { epoch: number; position: number; batch: number };
-        if (head.epoch === epoch) {
-          raise.run(partition);
-          const entries = head.position - position;
-          assert(
-            entries === 0 || head.batch === recovery.batch,
-            'only the batch under way can have moved the head',
-          );
-          return { partition, entries, fenced: false };
-        }
-        // Another host may have overwritten the head's batch: the entries of our epoch tell.
         const row = ours.get(spotOf(partition, position), endOf(partition), epoch) as { entries: number };
-        return { partition, entries: row.entries, fenced: true };
+        const { entries } = row;
+        const isOurs = head.epoch === epoch || head.batch === -recovery.opener;
+        if (!isOurs) return { partition, entries, fenced: true };
+        assert(
+          entries === 0 || head.batch === recovery.batch || head.batch < 0,
+          'only the batch under way can have moved the head',
+        );
+        raise.run(-recovery.opener, partition);
+        return { partition, entries, fenced: false };
       }),
     );
     const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);

@@ -5,7 +5,7 @@ import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
 import { type LogHarness, logConformance } from '../testing/log-conformance.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
-import { simulatedHost } from '../testing/simulated-host.ts';
+import { simulatedHost } from '../testing/simulated/host.ts';
 import { openLog, openWriterPool } from './events.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };

@@ -14,6 +14,7 @@ import { type Finished, fencedError, groupCommit, type LogBounds, type Told } fr
 import type { Entry, Log, NewEntry, PartitionKey } from './log.ts';
 import { openReader, READ_ENTRIES_MAX, type Reader } from './reader.ts';
 import { outcomeOfLost, unknownOutcome } from './recovery.ts';
+import type { Recovery } from './reopen.ts';
 import { openSubscriptions } from './subscriptions.ts';
 import type { TailModule } from './tail.ts';
 import type { Opened, Start } from './wire.ts';
@@ -42,9 +43,12 @@ export async function openSqliteLog(host: Host, options: SqliteLogOptions): Prom
   const open = (start: Start): Promise<Opened> =>
     seat.request({ kind: 'open', path, start, tail }) as Promise<Opened>;
   try {
-    const opened = await open({ partitions: [...new Set(options.partitions)] });
+    const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
+    const opened = await open({ partitions: [...new Set(options.partitions)], opener });
     const database = host.disk.database(path, { readOnly: true });
-    const running = run(host, options, seat, open, opened, openReader(database), () => database.close());
+    const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
+      open({ recovery: { ...recovery, opener } });
+    const running = run(host, options, seat, reopen, opened, openReader(database), () => database.close());
     listener = running.listener;
     return running.log;
   } catch (error) {
@@ -57,7 +61,7 @@ function run(
   host: Host,
   options: SqliteLogOptions,
   seat: Seat,
-  open: (start: Start) => Promise<Opened>,
+  reopenWith: (recovery: Omit<Recovery, 'opener'>) => Promise<Opened>,
   opened: Opened,
   reader: Reader,
   closeReader: () => void,
@@ -69,6 +73,8 @@ function run(
   const onTail = new Set<(report: unknown) => void>();
   /** The writer thread has the engine open. */
   let connected = true;
+  /** Writer threads that have ended under this log. */
+  let losses = 0;
   let lookedUpMs = host.clock.monotonicMs();
   let recovering: Promise<void> | null = null;
   let scheduled = false;
@@ -153,15 +159,17 @@ function run(
   async function reopen(): Promise<void> {
     const underWay = commits.underWay();
     const lost = commits.heads().map(({ partition, epoch, position }) => ({ partition, epoch, position }));
+    const lossesBefore = losses;
     let result: Opened;
     try {
-      result = await open({ recovery: { batch: commits.lastBatch(), lost } });
+      result = await reopenWith({ batch: commits.lastBatch(), lost });
     } catch (error) {
       const { message } = error as Error;
       if (underWay !== null) ended(commits.finish(unknownOutcome(underWay, message)));
       tell(commits.discardWaiting(new CardumeError('storage-failed', message, { cause: error })));
       return; // the next append tries again
     }
+    if (result.report !== undefined) for (const listener of onTail) listener(result.report);
     const stand: Entry[] = [];
     for (const { partition, epoch, position } of lost) {
       const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
@@ -173,10 +181,18 @@ function run(
       for (const listener of onCommit) listener(stand); // of a batch whose outcome was not known until now
     }
     commits.reopened(result.heads);
-    connected = true;
+    connected = losses === lossesBefore; // the thread may have ended again, right behind its answer
     for (const { partition, fenced } of result.recovered) {
       if (fenced) subscriptions.end(partition, fencedError(partition));
     }
+  }
+
+  /** A thread that was started anew knows nothing of this log until it is opened there. */
+  async function connect(): Promise<void> {
+    if (closing === null) recover();
+    await recovering;
+    if (!connected)
+      throw new CardumeError('storage-failed', 'the writer ended, and could not be opened again');
   }
 
   async function close(): Promise<void> {
@@ -219,8 +235,12 @@ function run(
     onCommit: (listener) => listen(onCommit, listener),
     onFailed: (listener) => listen(onFailed, listener),
     onTail: (listener) => listen(onTail, listener),
-    askTail: (message) => seat.request({ kind: 'ask', message }),
+    async askTail(message) {
+      if (!connected) await connect();
+      return seat.request({ kind: 'ask', message });
+    },
     async forgetAnswers(beforeMs, entriesMax) {
+      if (!connected) await connect();
       return (await seat.request({ kind: 'forget', beforeMs, entriesMax })) as number;
     },
     close() {
@@ -234,6 +254,7 @@ function run(
       else ended(commits.finish(outcome), report);
     },
     onLost(): void {
+      losses += 1;
       connected = false;
       recover();
     },

@@ -6,11 +6,14 @@ import type { Tail, TailSource } from './tail.ts';
 interface Init {
   readonly greeting: string;
   readonly failToOpen?: boolean;
+  /** It does not open while there is such a file. */
+  readonly failWhile?: string;
 }
 
-export async function openTail(_host: Host, init: Init, source: TailSource): Promise<Tail> {
+export async function openTail(host: Host, init: Init, source: TailSource): Promise<Tail> {
   await Promise.resolve();
-  if (init.failToOpen === true) throw new Error('the tail does not open');
+  const hasObstacle = init.failWhile !== undefined && (await host.disk.read(init.failWhile)) !== null;
+  if (init.failToOpen === true || hasObstacle) throw new Error('the tail does not open');
   const seen: string[] = [];
   const note = (entry: Entry): void => void seen.push(`${entry.partition}:${entry.position}:${entry.stream}`);
   for (const head of source.heads()) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { event, events, fails, P, Q, refusable } from '../testing/log-conformance-case.ts';
-import { type SimulatedHost, simulatedHost } from '../testing/simulated-host.ts';
+import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import { openLog, openWriterPool } from './events.ts';
 import type { Log } from './log.ts';
 

@@ -15,6 +15,8 @@ export interface Tail {
    * @returns structured-cloneable; given to `onTail`
    */
   commit(entries: readonly Entry[]): unknown;
+  /** What `commit` would report now: asked for when the log was opened again, since nobody heard of what went before. */
+  report?(): unknown;
   /** Answers `askTail`; both ways structured-cloneable. */
   ask?(message: never): unknown;
   close(): void;

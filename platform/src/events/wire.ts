@@ -4,7 +4,8 @@
  */
 import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
 import type { Batch, Outcome } from './batch.ts';
-import type { Head, PartitionKey } from './log.ts';
+import type { First } from './engine.ts';
+import type { Head } from './log.ts';
 import type { Recovered, Recovery } from './reopen.ts';
 
 export type Request =
@@ -14,7 +15,7 @@ export type Request =
   | { readonly kind: 'close' };
 
 /** A first opening names its partitions; one after a lost thread also resolves the batch that was under way. */
-export type Start = { readonly partitions: readonly PartitionKey[] } | { readonly recovery: Recovery };
+export type Start = First | { readonly recovery: Recovery };
 
 export interface TailAddress {
   readonly module: string;
@@ -24,6 +25,8 @@ export interface TailAddress {
 export interface Opened {
   readonly heads: readonly Head[];
   readonly recovered: readonly Recovered[];
+  /** The tail's, when it has one to give. */
+  readonly report: unknown;
 }
 
 export type ToThread = { readonly shard: number } & (

@@ -37,14 +37,16 @@ export function serve(host: Host, port: Port): void {
     const { engine, recovered } =
       'recovery' in start
         ? reopenEngine(host, path, start.recovery)
-        : { engine: openEngine(host, path, start.partitions), recovered: [] };
+        : { engine: openEngine(host, path, start), recovered: [] };
+    let opened: Tail | null;
     try {
-      shards.set(id, { engine, tail: tail === null ? null : await openTail(host, tail, engine) });
+      opened = tail === null ? null : await openTail(host, tail, engine);
     } catch (error) {
       engine.close();
       throw error;
     }
-    return { heads: engine.heads(), recovered };
+    shards.set(id, { engine, tail: opened });
+    return { heads: engine.heads(), recovered, report: opened?.report?.() };
   }
 
   function close(id: number): void {
@@ -106,7 +108,7 @@ export function serve(host: Host, port: Port): void {
 }
 
 async function openTail(host: Host, address: TailAddress, engine: Engine): Promise<Tail> {
-  const module = (await import(address.module)) as { openTail?: OpenTail };
+  const module = (await host.threads.load(address.module)) as { openTail?: OpenTail };
   assert(module.openTail !== undefined, `${address.module} exports openTail`);
   const source: TailSource = {
     read: engine.reader.readPartition,
