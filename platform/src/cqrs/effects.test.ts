@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { type SimulatedHost, simulatedHost } from '../testing/simulated-host.ts';
+import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import type { Typed } from './aggregate.ts';
 import { account } from './bank.fixture.ts';
 import type { Bus } from './bus.ts';

@@ -1,6 +1,6 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
-import { simulatedHost } from '../testing/simulated-host.ts';
+import { simulatedHost } from '../testing/simulated/host.ts';
 import { openFarTimers } from './far-timers.ts';
 
 test('near and far timers run when they are due, also after a jump of the clock, and cancelled ones never', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { simulatedHost } from '../testing/simulated-host.ts';
+import { simulatedHost } from '../testing/simulated/host.ts';
 import { forgetOldAnswers } from './forgetting.ts';
 
 const DAY_MS = 86_400_000;

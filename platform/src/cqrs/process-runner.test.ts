@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { CardumeError } from '../base/errors.ts';
 import { newId } from '../base/id.ts';
 import { openWriterPool } from '../events/events.ts';
-import { type SimulatedHost, simulatedHost } from '../testing/simulated-host.ts';
+import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
 import { type AccountCommand, type AccountEvent, account, service } from './bank.fixture.ts';

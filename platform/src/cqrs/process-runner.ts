@@ -244,7 +244,11 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       effects.close();
       for (const instance of instances.values())
         for (const effect of instance.effects.values()) effect.cancel();
-      await Promise.all([...checkpoints.keys()].flatMap(save));
+      // Without a checkpoint the next start folds more of the log.
+      for (const saved of await Promise.allSettled([...checkpoints.keys()].flatMap(save))) {
+        if (saved.status === 'rejected')
+          options.report('a checkpoint of a process was not saved', { error: saved.reason });
+      }
     },
   };
 }

@@ -10,7 +10,7 @@
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import { rollBack, transaction } from '../events/transaction.ts';
-import type { Database, Disk, Statement } from '../host/disk.ts';
+import { type Database, type Disk, isPassing, type Statement } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
 import type { Projection, RowsOf } from './projection.ts';
@@ -57,6 +57,11 @@ export function openProjector(
   let outside = new Set<string>();
   let interest = reactionsByType(projections);
 
+  function leaveOut(names: Iterable<string>): void {
+    outside = new Set(names);
+    interest = reactionsByType(projections.filter(({ name }) => !outside.has(name)));
+  }
+
   function apply(projection: Projection, entry: Entry, event: Typed): void {
     const react = projection.on[entry.type] as React;
     for (const table of projection.tables) (rows.get(table.name) as TableRows).at(entry.partition);
@@ -91,7 +96,7 @@ export function openProjector(
       return null;
     } catch (error) {
       rollBack(database);
-      if (culprit === null) throw error; // not a projection's fault: the storage failed
+      if (culprit === null || isPassing(error)) throw error; // no projection's fault, whoever was at work
       return { culprit, error };
     }
   }
@@ -105,8 +110,7 @@ export function openProjector(
     };
     checkpoints.fork(SHARED, projection.name);
     halted.set(projection.name, entry);
-    outside.add(projection.name);
-    interest = reactionsByType(projections.filter((one) => !outside.has(one.name)));
+    leaveOut([...outside, projection.name]);
     return entry;
   }
 
@@ -159,6 +163,7 @@ export function openProjector(
           database.exec('COMMIT');
         } catch (error) {
           rollBack(database);
+          if (isPassing(error)) throw error;
           halt(projection, error);
           return;
         }
@@ -171,21 +176,26 @@ export function openProjector(
 
   return {
     catchUp() {
+      const before = [...halted.values()];
       const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
       halted.clear();
-      outside = new Set(apart.map(({ name }) => name));
-      interest = reactionsByType(projections.filter((projection) => !outside.has(projection.name)));
-      for (const head of source.heads()) {
-        for (;;) {
-          const position = checkpoints.position(SHARED, head.partition);
-          const entries = source.read(head.partition, position, CATCH_UP_ENTRIES);
-          if (entries.length === 0) break;
-          fold(entries);
+      leaveOut(apart.map(({ name }) => name));
+      try {
+        for (const head of source.heads()) {
+          for (;;) {
+            const position = checkpoints.position(SHARED, head.partition);
+            const entries = source.read(head.partition, position, CATCH_UP_ENTRIES);
+            if (entries.length === 0) break;
+            fold(entries);
+          }
         }
+        for (const projection of apart) catchUpAlone(projection);
+      } catch (error) {
+        // What had halted before has not caught up.
+        for (const halt of before) if (!halted.has(halt.projection)) halted.set(halt.projection, halt);
+        throw error;
       }
-      for (const projection of apart) catchUpAlone(projection);
-      outside = new Set(halted.keys());
-      interest = reactionsByType(projections.filter((projection) => !outside.has(projection.name)));
+      leaveOut(halted.keys());
     },
     halts: () => [...halted.values()],
     begunAgain,

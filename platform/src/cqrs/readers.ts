@@ -41,6 +41,8 @@ interface Scan {
   readonly reject: (error: Error) => void;
   deadline: Timer | null;
   worker: Worker | null;
+  /** A thread ended with it: it reads only, so it is tried again, but it may be what ends them. */
+  hasFailed: boolean;
 }
 
 interface Worker {
@@ -71,8 +73,14 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
     });
     thread.onExit((error) => {
       workers.delete(worker);
-      if (worker.scan !== null && !closed) {
-        end(worker.scan).reject(new CardumeError('internal', 'the reader thread ended', { cause: error }));
+      const { scan } = worker;
+      if (scan !== null && !closed) {
+        if (scan.hasFailed) {
+          end(scan).reject(new CardumeError('internal', 'two reader threads ended', { cause: error }));
+        } else {
+          scan.hasFailed = true;
+          queue.unshift(scan);
+        }
       }
       if (!closed) next();
     });
@@ -126,6 +134,7 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
           reject,
           deadline: null,
           worker: null,
+          hasFailed: false,
         };
         scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
         queue.push(scan);

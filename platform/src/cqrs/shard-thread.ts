@@ -3,11 +3,13 @@
  * wait for the disk (subject keys, snapshots, checkpoints of processes). It is the tail of the shard's log.
  */
 
+import { isCardumeError } from '../base/errors.ts';
 import type { Tail, TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
 import { type KeyStore, openKeyStore } from '../privacy/key-store.ts';
 import { type Memory, openMemory, type ProcessCheckpoint, type Snapshot } from './memory.ts';
-import { type Halt, openProjector, type Projector } from './projector.ts';
+import { openProjector, type Projector } from './projector.ts';
+import type { FoldReport } from './read-model-health.ts';
 import type { Service } from './service.ts';
 
 export interface ShardThreadInit {
@@ -18,7 +20,10 @@ export interface ShardThreadInit {
 }
 
 export type ShardRequest =
-  | { readonly kind: 'halts' }
+  /** As after a commit: see `FoldReport`. */
+  | { readonly kind: 'report' }
+  /** After a fold that failed; what it missed stands in the log. */
+  | { readonly kind: 'catch-up' }
   | {
       readonly kind: 'ensure-key';
       readonly partition: number;
@@ -29,35 +34,75 @@ export type ShardRequest =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'checkpoint'; readonly checkpoint: ProcessCheckpoint };
 
-/** All projections that stand still: after the first commit of an opening, and after each that halted another. */
-export interface ShardReport {
-  readonly halts: readonly Halt[];
+export async function openTail(host: Host, init: ShardThreadInit, source: TailSource): Promise<Tail> {
+  const { service } = (await host.threads.load(init.module)) as unknown as { service: Service };
+  const opened: { close(): void }[] = [];
+  const kept = <Store extends { close(): void }>(store: Store): Store => {
+    opened.push(store);
+    return store;
+  };
+  const close = (): void => {
+    for (const store of opened) store.close();
+  };
+  try {
+    const projector = kept(openProjector(host.disk, viewsPath(init.base), service.projections, source));
+    const memory = kept(openMemory(host.disk, memoryPath(init.base)));
+    const keys = kept(openKeyStore(host.disk, `${init.base}.keys.db`));
+    if (projector.begunAgain) memory.clear();
+    return { ...follow(host, projector, memory, keys), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
-export async function openTail(host: Host, init: ShardThreadInit, source: TailSource): Promise<Tail> {
-  const { service } = (await import(init.module)) as { service: Service };
-  const projector: Projector = openProjector(host.disk, viewsPath(init.base), service.projections, source);
-  const memory: Memory = openMemory(host.disk, memoryPath(init.base));
-  const keys: KeyStore = openKeyStore(host.disk, `${init.base}.keys.db`);
-  if (projector.begunAgain) memory.clear();
-  projector.catchUp();
-  let behind = false;
+function follow(host: Host, projector: Projector, memory: Memory, keys: KeyStore): Omit<Tail, 'close'> {
+  /** Why the last fold failed. What it missed stands in the log; partitions without new entries missed it too. */
+  let behind: string | null = null;
   let isTold = false;
+  const report = (): FoldReport => (behind === null ? { halts: projector.halts() } : { error: behind });
+
+  function guarded(fold: () => void): void {
+    behind = 'the last fold was cut off';
+    try {
+      fold();
+      behind = null;
+    } catch (error) {
+      behind = (error as Error).message;
+      throw error;
+    }
+  }
+
+  function catchUp(): FoldReport {
+    try {
+      guarded(projector.catchUp);
+    } catch (error) {
+      // Appends go on: whoever reads is told, and it is tried again.
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+    }
+    return report();
+  }
+
+  catchUp();
   return {
+    report,
     commit(entries) {
-      // After a fold that failed, what it missed stands in the log; partitions without new entries missed it too.
-      if (behind) projector.catchUp();
-      behind = true;
-      const halts = projector.fold(entries);
-      behind = false;
-      if (isTold && halts.length === 0) return null;
+      const wasBehind = behind !== null;
+      let halts = 0;
+      guarded(() => {
+        if (wasBehind) projector.catchUp();
+        halts = projector.fold(entries).length;
+      });
+      if (isTold && !wasBehind && halts === 0) return null;
       isTold = true;
-      return { halts: projector.halts() };
+      return report();
     },
     ask(request: ShardRequest) {
       switch (request.kind) {
-        case 'halts':
-          return projector.halts();
+        case 'report':
+          return report();
+        case 'catch-up':
+          return catchUp();
         case 'ensure-key':
           return keys.ensure(request, host.clock.nowMs());
         case 'find-key':
@@ -67,11 +112,6 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
         case 'checkpoint':
           return memory.saveCheckpoint(request.checkpoint);
       }
-    },
-    close() {
-      projector.close();
-      memory.close();
-      keys.close();
     },
   };
 }

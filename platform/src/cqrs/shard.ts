@@ -2,7 +2,7 @@
  * One shard of a service, hosted here: its log, its decisions, its read models, its processes. Everything that a
  * command or a read touches on its way is in this file's three dozen lines of wiring.
  */
-import { CardumeError } from '../base/errors.ts';
+import { isCardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import { openLog } from '../events/events.ts';
 import type { Entry, Log } from '../events/log.ts';
@@ -19,17 +19,11 @@ import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
 import { openMemory } from './memory.ts';
 import { openProcessRunner } from './process-runner.ts';
-import type { Halt } from './projector.ts';
+import { type FoldReport, readModelHealth } from './read-model-health.ts';
 import { tablesOf } from './read-models.ts';
 import { rowByKey } from './rows.ts';
 import type { Service } from './service.ts';
-import {
-  memoryPath,
-  type ShardReport,
-  type ShardRequest,
-  type ShardThreadInit,
-  viewsPath,
-} from './shard-thread.ts';
+import { memoryPath, type ShardRequest, type ShardThreadInit, viewsPath } from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
 import { reached } from './waiting.ts';
 
@@ -69,10 +63,10 @@ export interface Shard extends Decisions {
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
   processesOpen(): number;
+  /** Partitions of it that another host has opened since. */
+  fenced(): number;
   close(): Promise<void>;
 }
-
-const KEYS_CACHED_MAX = 20_000;
 
 export async function openShard(options: ShardOptions): Promise<Shard> {
   const { host, service, base, bounds } = options;
@@ -85,28 +79,13 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },
   });
   const ask = <T>(request: ShardRequest): Promise<T> => log.askTail(request) as Promise<T>;
-  const halted = new Map<string, Halt>();
-  /** Why no table answers: the last fold failed, and the next one catches up. */
-  let behind: string | null = null;
-  const halt = (halts: readonly Halt[]): void => {
-    const before = new Set([...halted.values()].map(({ projection }) => projection));
-    halted.clear();
-    for (const one of halts) {
-      if (!before.has(one.projection)) options.report('a projection has halted', { ...one });
-      for (const table of one.tables) halted.set(table, one);
-    }
-  };
-  const told = (report: ShardReport | { readonly error: string } | null): void => {
-    if (report !== null && 'error' in report) {
-      if (behind === null) options.report('the read models could not follow', { error: report.error });
-      behind = report.error;
-      return;
-    }
-    behind = null;
-    if (report !== null) halt(report.halts);
-  };
-  halt(await ask<readonly Halt[]>({ kind: 'halts' }));
-  log.onTail((report) => told(report as ShardReport | null));
+  const health = readModelHealth({
+    clock: host.clock,
+    catchUp: () => ask<FoldReport>({ kind: 'catch-up' }),
+    report: options.report,
+  });
+  log.onTail((report) => health.told(report as FoldReport));
+  health.told(await ask<FoldReport>({ kind: 'report' }));
 
   const memory = openMemory(host.disk, memoryPath(base), { readOnly: true });
   const keys = openKeyRing(
@@ -116,7 +95,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       ensure: (key) => ask<Uint8Array>({ kind: 'ensure-key', ...key }),
       find: (partition, subject) => ask<Uint8Array | null>({ kind: 'find-key', partition, subject }),
     },
-    KEYS_CACHED_MAX,
+    bounds.aggregatesCachedMax, // a subject's key is wanted when its aggregate is
   );
   const runner = openProcessRunner({
     host,
@@ -160,21 +139,15 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   for (const table of tablesOf(service.projections))
     tables.set(table.name, { table, select: views.prepare(rowByKey(table)) });
 
-  function refuseHalted(table: string): void {
-    const one = halted.get(table);
-    if (one !== undefined) throw new CardumeError('read-model-halted', `'${one.projection}' has halted`);
-    if (behind !== null) throw new CardumeError('read-model-halted', 'the read models are behind the log');
-  }
-
   return {
     ...decisions,
     log,
     views: viewsPath(base),
     recover: runner.recover,
     begin: runner.begin,
-    refuseHalted,
+    refuseHalted: health.refuseHalted,
     row(name, partition, key) {
-      refuseHalted(name);
+      health.refuseHalted(name);
       const found = tables.get(name);
       if (found === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
       const row = found.select.get(
@@ -192,7 +165,20 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       }
     },
     processesOpen: runner.open,
+    fenced() {
+      let fenced = 0;
+      for (const partition of options.partitions) {
+        try {
+          log.checkOpen(partition);
+        } catch (error) {
+          if (!isCardumeError(error, 'fenced')) throw error;
+          fenced += 1;
+        }
+      }
+      return fenced;
+    },
     async close() {
+      health.close();
       stopForgetting();
       await runner.close();
       // Readers first: the last connection to close folds the WAL into its file, and a read-only one cannot.

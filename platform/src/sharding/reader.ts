@@ -1,5 +1,6 @@
 /** Runs plans on one shard's SQLite file. Every call blocks its thread: scans belong into a reader thread. */
 import { LRUCache } from 'lru-cache';
+import { rollBack } from '../events/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import type { Plan } from './plan.ts';
 import { selectGroups, selectRows } from './sql.ts';
@@ -67,9 +68,12 @@ export function shardReader(database: Database): ShardReader {
       if (plan.after === null) return rows(plan);
       database.exec('BEGIN');
       try {
-        return rows(plan);
-      } finally {
+        const read = rows(plan);
         database.exec('COMMIT');
+        return read;
+      } catch (error) {
+        rollBack(database);
+        throw error;
       }
     },
   };

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { simulatedHost } from '../testing/simulated/host.ts';
+import { type FoldReport, readModelHealth } from './read-model-health.ts';
+
+const halt = (projection: string) => ({ projection, tables: [`${projection}-table`], reason: 'a bug' });
+
+function health(answers: (() => FoldReport)[]) {
+  const host = simulatedHost({ seed: 1 });
+  const lines: string[] = [];
+  let asked = 0;
+  const one = readModelHealth({
+    clock: host.clock,
+    async catchUp() {
+      asked += 1;
+      return (answers.shift() as () => FoldReport)();
+    },
+    report: (message) => lines.push(message),
+  });
+  const refuses = (table: string): boolean => {
+    try {
+      one.refuseHalted(table);
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  return { host, one, lines, refuses, asked: () => asked };
+}
+
+test('read models that are behind refuse, and try again by themselves until they follow', async () => {
+  const fails = (): FoldReport => {
+    throw new Error('the disk is full');
+  };
+  const { host, one, lines, refuses, asked } = health([
+    fails,
+    () => ({ error: 'the disk is full' }),
+    () => ({ halts: [] }),
+  ]);
+  one.told({ error: 'the disk is full' });
+  await host.advance(1_100);
+  assert.equal(refuses('any'), true);
+  await host.advance(500);
+  assert.deepEqual([refuses('any'), asked()], [false, 3]);
+  await host.advance(10_000);
+  assert.deepEqual([asked(), lines], [3, ['the read models could not follow']]);
+  host.close();
+});
+
+test('a halted projection refuses alone, and is reported once', () => {
+  const { host, one, lines, refuses } = health([]);
+  one.told({ halts: [halt('a')] });
+  one.told(null);
+  one.told({ halts: [halt('a')] });
+  assert.deepEqual([refuses('a-table'), refuses('b-table'), lines.length], [true, false, 1]);
+  one.told({ halts: [] });
+  assert.equal(refuses('a-table'), false);
+  host.close();
+});
+
+test('nothing is tried after the end', async () => {
+  const { host, one, asked } = health([]);
+  one.told({ error: 'gone' });
+  one.close();
+  one.told({ error: 'gone' });
+  await host.advance(5_000);
+  assert.equal(asked(), 0);
+  host.close();
+});
