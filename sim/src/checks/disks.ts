@@ -1,0 +1,72 @@
+/** DESIGN.md's invariants, held against what stands on the disks when everything has stopped. */
+
+import { formatAmount } from 'cardume/base/money';
+import type { Host } from 'cardume/host';
+import type { Topology } from 'cardume/topology';
+import type { Bank } from '../bank.ts';
+import type { Coverage } from '../coverage.ts';
+import type { History } from '../history.ts';
+import { checkAccounts } from './accounts.ts';
+import { checkMoney, checkOrders, noteOrders, type OrderBook, ordersOn, soldBy } from './orders.ts';
+import { checkOrderRows, checkReadModels } from './read-models.ts';
+import { openShelves, type Shelf } from './shelf.ts';
+import { checkStock, refusedOrders } from './stock.ts';
+
+export interface Disks {
+  readonly topology: Topology;
+  readonly dataFolder: string;
+  readonly hostOf: (region: string) => Host;
+  readonly history: History;
+  readonly coverage: Coverage;
+  /** Null where the provider keeps no books that outlive a process. */
+  readonly bank: Bank | null;
+  /** What the report over all shards said at the end; null when it could not be had. */
+  readonly revenue: { readonly revenue: string; readonly orders: number } | null;
+  readonly wrong: (what: string) => void;
+}
+
+/** @returns what stood there */
+export async function checkDisks(
+  disks: Disks,
+): Promise<{ readonly shelves: readonly Shelf[]; readonly books: ReadonlyMap<string, OrderBook> }> {
+  const { topology, history, coverage, bank, revenue, wrong } = disks;
+  const shelves = openShelves(topology, disks.dataFolder, disks.hostOf);
+  for (const shelf of shelves) {
+    for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
+    checkReadModels(shelf, wrong);
+    if (shelf.heads.some(({ epoch }) => epoch > 5)) coverage.reached('an epoch above five');
+  }
+  const books = ordersOn(shelves);
+  for (const shelf of shelves) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
+  checkOrders(books, refusedOrders(shelves), history, wrong);
+  if (bank !== null) await checkMoney(books, bank, wrong);
+  checkStock(shelves, soldBy(books), history, topology, coverage, wrong);
+  checkAccounts(shelves, history, coverage, wrong);
+  checkRevenue(books, revenue, wrong);
+  noteOrders(books, coverage);
+  const epochs = new Map<string, number>();
+  for (const { base, heads } of shelves)
+    for (const { partition, epoch } of heads) epochs.set(`${base} ${partition}`, epoch);
+  for (const id of history.replayed) {
+    const book = books.get(id);
+    if (book !== undefined && (epochs.get(book.partition) ?? 0) > (book.epochs[0] ?? 0))
+      coverage.reached('an answer of before a restart was given again after it');
+  }
+  return { shelves, books };
+}
+
+function checkRevenue(
+  books: ReadonlyMap<string, OrderBook>,
+  revenue: Disks['revenue'],
+  wrong: (what: string) => void,
+): void {
+  const confirmed = [...books.values()].filter(({ state }) => state.status === 'confirmed');
+  const total = confirmed.reduce((sum, { state }) => sum + BigInt(state.placed?.total_e4 ?? 0), 0n);
+  if (revenue === null) {
+    wrong('nobody answers what the revenue is');
+  } else if (revenue.revenue !== formatAmount(total, 2) || revenue.orders !== confirmed.length) {
+    wrong(
+      `the report says ${revenue.revenue} of ${revenue.orders} orders; the logs say ${formatAmount(total, 2)} of ${confirmed.length}`,
+    );
+  }
+}

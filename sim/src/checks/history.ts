@@ -1,0 +1,72 @@
+/** What clients were told, held against itself: each object behaves as one copy would. */
+import type { History } from '../history.ts';
+import { linearizable, type Verdict } from './linearizable.ts';
+import { counter, faultsOfBank, faultsOfSet, register } from './models.ts';
+import type { OrderBook } from './orders.ts';
+
+export interface Against {
+  /** Products whose stock is moved between regions: their rights are no counter. */
+  readonly moved: ReadonlySet<string>;
+  /** The orders that there are. */
+  readonly books: ReadonlyMap<string, OrderBook>;
+  readonly wrong: (what: string) => void;
+}
+
+export function checkHistory(history: History, { moved, books, wrong }: Against): void {
+  checkVersions(history, wrong);
+  checkListings(history, wrong);
+  const judge = (what: string, verdict: Verdict): void => {
+    if (verdict !== 'linearizable') wrong(`the history of ${what} is ${verdict}`);
+  };
+  for (const [account, accesses] of history.names)
+    judge(`the name of ${account}`, linearizable(register, accesses));
+  for (const [name, accesses] of history.received) {
+    if (!moved.has(name.split(' ', 1)[0] as string))
+      judge(`the stock of ${name}`, linearizable(counter, accesses));
+  }
+  for (const fault of faultsOfBank(history.looks)) wrong(`stock: ${fault}`);
+  for (const [customer, lists] of history.lists) {
+    const told = new Map(history.orders.map((asked) => [asked.answer?.id, asked]));
+    // Of orders that were placed although nobody was told, nobody knows since when.
+    const added = [...books.values()]
+      .filter(({ state }) => state.placed?.customer === customer)
+      .map(({ id }) => {
+        const asked = told.get(id);
+        return {
+          element: id,
+          fromMs: asked?.fromMs ?? 0,
+          untilMs: asked?.untilMs ?? Number.POSITIVE_INFINITY,
+        };
+      });
+    for (const fault of faultsOfSet(added, lists)) wrong(`orders of ${customer}: ${fault}`);
+  }
+}
+
+/** One product code, one product: whoever is refused has a rival. */
+function checkListings({ listings }: History, wrong: (what: string) => void): void {
+  for (const [sku, all] of Map.groupBy(listings, (one) => one.sku)) {
+    const winners = all.filter(({ status }) => status === 201);
+    if (winners.length > 1) wrong(`${winners.map(({ client }) => client).join(' and ')} both listed ${sku}`);
+    for (const one of all)
+      if (one.status === 409 && !all.some((other) => other !== one && other.fromMs < one.untilMs))
+        wrong(`${sku} was refused, and nobody else had it`);
+  }
+}
+
+/** No answer shows an older version than an answer that had ended before it was asked. */
+function checkVersions({ seen }: History, wrong: (what: string) => void): void {
+  for (const [id, all] of Map.groupBy(seen, (one) => one.id)) {
+    const ended = [...all].sort((a, b) => a.untilMs - b.untilMs);
+    const begun = [...all].sort((a, b) => a.fromMs - b.fromMs);
+    let newest = 0;
+    let next = 0;
+    for (const one of begun) {
+      for (; next < ended.length && (ended[next]?.untilMs ?? 0) < one.fromMs; next += 1)
+        newest = Math.max(newest, ended[next]?.version ?? 0);
+      if (one.version < newest)
+        wrong(
+          `${one.client} saw version ${one.version} of ${id} at ${one.untilMs} ms; ${newest} was told before`,
+        );
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/** A read model equals the fold of its log: the log is folded anew beside it, and the rows are compared. */
+import { openProjector } from 'cardume/cqrs/projector';
+import { tablesOf } from 'cardume/cqrs/read-models';
+import { openReader } from 'cardume/events/reader';
+import type { Database } from 'cardume/host/disk';
+import type { OrderBook } from './orders.ts';
+import type { Shelf } from './shelf.ts';
+
+export function checkReadModels(shelf: Shelf, wrong: (what: string) => void): void {
+  const { host, service, base, heads } = shelf;
+  const log = host.disk.database(`${base}.log.db`, { readOnly: true });
+  const reader = openReader(log);
+  const source = { read: reader.readPartition, readStream: reader.readStream, heads: () => [...heads] };
+  const path = `${base}.fold.db`;
+  const projector = openProjector(host.disk, path, service.projections, source);
+  projector.catchUp();
+  const folded = host.disk.database(path, { readOnly: true });
+  const live = host.disk.database(`${base}.views.db`, { readOnly: true });
+  try {
+    for (const { name } of tablesOf(service.projections)) {
+      const [mine, theirs] = [rows(folded, name), rows(live, name)];
+      const missing = mine.filter((row) => !theirs.includes(row));
+      const more = theirs.filter((row) => !mine.includes(row));
+      if (missing.length > 0) wrong(`${base}, table ${name}: it lacks ${missing.slice(0, 3).join(' ')}`);
+      if (more.length > 0) wrong(`${base}, table ${name}: no fold makes ${more.slice(0, 3).join(' ')}`);
+      if (mine.length !== theirs.length)
+        wrong(`${base}, table ${name}: ${theirs.length} rows, a fold makes ${mine.length}`);
+    }
+  } finally {
+    folded.close();
+    live.close();
+    projector.close();
+    log.close();
+  }
+}
+
+/** A fold by the same projection would repeat its faults: the orders' own states are told apart from it. */
+export function checkOrderRows(
+  { host, base }: Shelf,
+  books: ReadonlyMap<string, OrderBook>,
+  wrong: (what: string) => void,
+): void {
+  const live = host.disk.database(`${base}.views.db`, { readOnly: true });
+  const seen = live.prepare('SELECT id, status, total_e4 FROM orders').all();
+  live.close();
+  const own = [...books.values()].filter(({ partition }) => partition.startsWith(`${base} `));
+  if (seen.length !== own.length) wrong(`${base}: ${own.length} orders, and ${seen.length} rows`);
+  for (const { id, status, total_e4 } of seen) {
+    const state = books.get(id as string)?.state;
+    if (state?.status !== status || state?.placed?.total_e4 !== total_e4)
+      wrong(`${id} is ${state?.status}, and its row says ${status}`);
+  }
+}
+
+function rows(database: Database, table: string): string[] {
+  return database
+    .prepare(`SELECT * FROM "${table}"`)
+    .all()
+    .map((row) => JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? String(value) : value)));
+}

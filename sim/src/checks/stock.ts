@@ -1,0 +1,118 @@
+/** Stock: never sold twice, never refused while it was there, and nothing of it gets lost between regions. */
+import { rights, type StockEvent, type StockState, stock } from '@cardume/shop/products/stock';
+import { parseId, uniqueOf } from 'cardume/base/id';
+import type { RegionTopology, Topology } from 'cardume/topology';
+import type { Coverage } from '../coverage.ts';
+import type { History } from '../history.ts';
+import { eventIn, refusalIn, type Shelf } from './shelf.ts';
+
+const SHORT = /^(\d+) are wanted, (\d+) are available in the region$/;
+
+/** @param sold pieces of confirmed orders, by scope and product */
+export function checkStock(
+  shelves: readonly Shelf[],
+  sold: ReadonlyMap<string, number>,
+  history: History,
+  topology: Topology,
+  coverage: Coverage,
+  wrong: (what: string) => void,
+): void {
+  const states = new Map<string, StockState>();
+  const arrived = new Set<string>();
+  for (const { entries } of shelves) {
+    const sentIn = new Map<string, number>();
+    for (const entry of entries) {
+      if (!entry.stream.startsWith('stk')) continue;
+      const state = states.get(entry.stream) ?? stock.initial();
+      const refusal = refusalIn(entry);
+      if (refusal !== null) checkRefusal(entry.stream, refusal, state, wrong);
+      if (entry.version === null) continue;
+      const event = eventIn<StockEvent>(entry);
+      states.set(entry.stream, stock.evolve(state, event));
+      if (state.available < 0 || state.reserved < 0 || state.sold < 0)
+        wrong(
+          `${entry.stream} at ${entry.position}: ${state.available} available, ${state.reserved} reserved, ${state.sold} sold`,
+        );
+      if (event.type === 'TransferReceived') arrived.add(event.transfer);
+      if (event.type === 'TransferSent') sentIn.set(event.transfer, entry.epoch);
+      if (event.type === 'TransferSettled' && sentIn.get(event.transfer) !== entry.epoch)
+        coverage.reached('a transfer of stock was carried over a restart');
+    }
+  }
+  const supply = new Map<string, { received: number; left: number }>();
+  for (const [id, state] of states) {
+    const name = `${parseId(id).scope} ${uniqueOf(id)}`;
+    if (state.reserved !== 0 || state.reservations.size > 0)
+      wrong(`${id}: ${state.reserved} are reserved for nobody`);
+    if (state.inTransit.size > 0) wrong(`${id}: ${state.inTransit.size} transfers are still on their way`);
+    if (state.sold !== (sold.get(name) ?? 0))
+      wrong(`${id}: ${state.sold} are sold, confirmed orders have ${sold.get(name) ?? 0}`);
+    if (state.available + state.reserved + state.sold !== rights(state))
+      wrong(`${id}: its parts are not its rights`);
+    const sum = supply.get(uniqueOf(id)) ?? { received: 0, left: 0 };
+    supply.set(uniqueOf(id), {
+      received: sum.received + state.received,
+      left: sum.left + state.available + state.sold,
+    });
+  }
+  for (const [product, { received, left }] of supply)
+    if (received !== left)
+      wrong(`product ${product}: ${received} were received, ${left} are available or sold`);
+  for (const name of sold.keys())
+    if (![...states.keys()].some((id) => `${parseId(id).scope} ${uniqueOf(id)}` === name))
+      wrong(`${name} was sold and never received`);
+  for (const transfer of history.transfers)
+    if (!arrived.has(transfer)) wrong(`${transfer} was acknowledged and never arrived`);
+  checkReceived(states, history, topology, wrong);
+}
+
+/** Orders that some stock refused. */
+export function refusedOrders(shelves: readonly Shelf[]): Set<string> {
+  const refused = new Set<string>();
+  for (const { entries } of shelves)
+    for (const entry of entries)
+      if (entry.stream.startsWith('stk') && refusalIn(entry) !== null)
+        refused.add((entry.key ?? '').split('/reserve/', 1)[0] as string);
+  return refused;
+}
+
+/** A refusal tells what was there: it must have been just that, at its place in the log. */
+function checkRefusal(
+  id: string,
+  { code, detail }: { readonly code: string; readonly detail: string },
+  { available, received, transferredIn }: StockState,
+  wrong: (what: string) => void,
+): void {
+  if (code === 'not-found') {
+    if (received + transferredIn > 0) wrong(`${id} was said not to exist, and had ${received} pieces`);
+    return;
+  }
+  const [, wanted, said] = SHORT.exec(detail) ?? [];
+  if (wanted === undefined) wrong(`${id} refused something: ${code}, ${detail}`);
+  else if (Number(said) !== available || Number(wanted) <= available)
+    wrong(`${id} refused ${wanted} with ${said} available, and had ${available}`);
+}
+
+/** Everything that was acknowledged was received, and nothing that nobody sent. */
+function checkReceived(
+  states: ReadonlyMap<string, StockState>,
+  history: History,
+  topology: Topology,
+  wrong: (what: string) => void,
+): void {
+  for (const [name, accesses] of history.received) {
+    const [product, region] = name.split(' ') as [string, string];
+    const { code } = topology.regions[region] as RegionTopology;
+    const found = [...states].find(
+      ([id]) => uniqueOf(id) === uniqueOf(product) && parseId(id).scope === code,
+    );
+    const received = found?.[1].received ?? 0;
+    const added = accesses.flatMap(({ input, untilMs }) =>
+      input.kind === 'add' ? [{ by: input.by, isKnown: untilMs < Number.POSITIVE_INFINITY }] : [],
+    );
+    const known = added.reduce((sum, { by, isKnown }) => sum + (isKnown ? by : 0), 0);
+    const perhaps = added.reduce((sum, { by }) => sum + by, 0);
+    if (received < known || received > perhaps)
+      wrong(`${product} in ${region}: ${received} were received, ${known} to ${perhaps} were sent`);
+  }
+}

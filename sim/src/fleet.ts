@@ -1,0 +1,87 @@
+/**
+ * Many seeds over the cores of this machine: each thread takes the next seed as soon as it is done with one. A seed that
+ * runs twice runs on two threads, if there are two: what one of them remembers must not matter.
+ */
+import type { Host } from 'cardume/host';
+import type { SeedDone, SeedsInit } from './seeds-thread.ts';
+
+export interface FleetOptions extends SeedsInit {
+  readonly from: number;
+  /** How many; Infinity until the time is over. */
+  readonly seeds: number;
+  readonly minutes: number;
+  readonly jobs: number;
+  /** Each seed runs twice, and both runs must be equal. */
+  readonly isTwice: boolean;
+  readonly untilFailure: boolean;
+  readonly onDone: (done: SeedDone) => void;
+}
+
+interface Job {
+  readonly number: number;
+  /** The run that is to be compared with the one under way; null for a first run. */
+  first: SeedDone | null;
+}
+
+/** A run makes some 100 MB of garbage a second. */
+const YOUNG_MIB_MAX = 192;
+const MODULE = new URL('./seeds-thread.ts', import.meta.url);
+
+/** @returns when all seeds are done, the time is over, or one has failed and that is what was waited for */
+export async function fleet(host: Host, options: FleetOptions): Promise<void> {
+  const { bug, isTwice, jobs, onDone } = options;
+  const endMs = host.clock.monotonicMs() + options.minutes * 60_000;
+  const toRepeat: { readonly done: SeedDone; readonly by: number }[] = [];
+  let next = options.from;
+  let hasFailed = false;
+  const isOver = (): boolean =>
+    next >= options.from + options.seeds ||
+    host.clock.monotonicMs() >= endMs ||
+    (hasFailed && options.untilFailure);
+
+  /** @returns the seed to run now, null when there is none left */
+  function take(job: Job): number | null {
+    const others = toRepeat.findIndex(({ by }) => by !== job.number || jobs === 1);
+    const at = others >= 0 ? others : isOver() ? 0 : -1;
+    const [repeated] = at < 0 ? [] : toRepeat.splice(at, 1);
+    job.first = repeated?.done ?? null;
+    if (repeated !== undefined) return repeated.done.result.seed;
+    return isOver() ? null : next++;
+  }
+
+  function finish(job: Job, done: SeedDone): void {
+    const { first } = job;
+    if (isTwice && first === null) {
+      toRepeat.push({ done, by: job.number });
+      return;
+    }
+    const { seed, hash } = done.result;
+    const violations = [...(first?.result.violations ?? done.result.violations)];
+    if (first !== null && first.result.hash !== hash)
+      violations.push(`two runs differ: ${first.result.hash} and ${hash}; see --seed ${seed} --twice`);
+    if (violations.length > 0) hasFailed = true;
+    onDone({ ...done, result: { ...done.result, violations } });
+  }
+
+  async function work(number: number): Promise<void> {
+    const job: Job = { number, first: null };
+    const init: SeedsInit = { bug };
+    const thread = host.threads.spawn(MODULE, `seeds-${number}`, init, YOUNG_MIB_MAX);
+    await new Promise<void>((resolve, reject) => {
+      const give = (): void => {
+        const seed = take(job);
+        if (seed === null) resolve();
+        else thread.post(seed);
+      };
+      thread.onExit((error) => reject(error ?? new Error('a thread of the fleet ended')));
+      thread.onMessage((done: SeedDone) => {
+        finish(job, done);
+        give();
+      });
+      give();
+    });
+    await thread.stop();
+  }
+
+  await Promise.all(Array.from({ length: jobs }, (_, job) => work(job + 1)));
+}

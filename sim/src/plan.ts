@@ -1,0 +1,161 @@
+/**
+ * What a seed means: the cluster, its clients and the faults that befall it, drawn before anything runs. Each seed
+ * draws its own mix (swarm testing, Groce et al. 2012): some kinds of faults never happen in it and others often, since
+ * a run with a little of everything hides what one fault alone would show.
+ *
+ * Every part draws from a stream of its own, so that leaving out a fault or a client leaves the others as they were:
+ * that is what `shrink` needs.
+ */
+import { type RandomStream, randomStream } from 'cardume/testing/simulated/stream';
+
+export const faultKinds = [
+  /** The power of a machine fails: what was not synced is lost, torn or there. */
+  'power',
+  /** The power fails in the middle of a commit, at one of its writes or syncs. */
+  'power-in-commit',
+  /** `kill -9`: the process ends, the system keeps what was written. */
+  'kill',
+  /** The instance is stopped in order and started again, as by a deployment. */
+  'restart',
+  /** A process stands still and goes on. */
+  'pause',
+  /** A process stands still, another takes its place, and then it goes on beside it. */
+  'replace',
+  /** A writer or reader thread ends with an error. */
+  'thread',
+  /** Nothing passes between two machines, both ways or one. */
+  'partition',
+  /** Connections break in the middle of a message. */
+  'disconnect',
+  /** A slow link. */
+  'clog',
+  /** A wall clock jumps, forward or back. */
+  'clock',
+  /** The disk is full for a while. */
+  'disk-full',
+  /** Some writes or syncs fail. */
+  'disk-write',
+  /** Some reads fail. */
+  'disk-read',
+  /** Syncs take tens of milliseconds. */
+  'disk-slow',
+  /** The payment provider does not answer. */
+  'bank-down',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface Fault {
+  /** Place in the plan: what the command line calls it. */
+  readonly number: number;
+  /** From the beginning of the faults. */
+  readonly atMs: number;
+  readonly kind: FaultKind;
+  /** The machine that it befalls. */
+  readonly region: string;
+  /** The machine at the other end, where there is one. */
+  readonly peer: string;
+  readonly forMs: number;
+  /** 0 to 1: how much of whatever the kind has more or less of. */
+  readonly amount: number;
+}
+
+export interface Plan {
+  readonly seed: number;
+  readonly regions: readonly string[];
+  readonly partitions: number;
+  readonly globalPartitions: number;
+  readonly ordersShards: number;
+  readonly writerThreads: number;
+  readonly batchEntriesMax: number;
+  readonly snapshotEveryEvents: number;
+  readonly aggregatesCachedMax: number;
+  readonly customers: number;
+  /** Requests that one customer has under way. */
+  readonly handsPerCustomer: number;
+  readonly staff: number;
+  readonly products: number;
+  /** Pieces of each product in each region at the beginning. */
+  readonly stock: number;
+  /** What a sync of a disk that is well takes, on average. */
+  readonly syncUs: number;
+  /** Customers place orders and do nothing else: for measuring. */
+  readonly isRush: boolean;
+  /** Between two things that a customer does, on average. */
+  readonly thinkMs: number;
+  /** How long faults go on. */
+  readonly faultsMs: number;
+  /** Requests to the payment provider or answers of it that are lost, of a hundred. */
+  readonly bankLossPercent: number;
+  readonly faults: readonly Fault[];
+}
+
+export interface PlanChanges {
+  /** Numbers of the faults that stay. */
+  readonly faults?: readonly number[] | undefined;
+  readonly customers?: number | undefined;
+  /** Whatever else is to be otherwise than drawn. */
+  readonly set?: Partial<Plan> | undefined;
+}
+
+const REGIONS = ['us-east', 'us-west', 'eu-west'] as const;
+
+export function planOf(seed: number, changes: PlanChanges = {}): Plan {
+  const shape = randomStream(seed, 'plan/shape');
+  const one = <T>(...choices: readonly T[]): T => choices[shape.below(choices.length)] as T;
+  const regions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
+  const faultsMs = one(6_000, 10_000, 20_000);
+  const plan = {
+    seed,
+    regions,
+    partitions: one(1, 4, 16),
+    globalPartitions: one(1, 2, 4),
+    ordersShards: one(1, 2),
+    writerThreads: one(1, 2),
+    batchEntriesMax: one(1, 4, 64, 4_096),
+    snapshotEveryEvents: one(4, 16, 256),
+    aggregatesCachedMax: one(8, 64, 1_000),
+    customers: one(2, 3, 4),
+    handsPerCustomer: one(1, 2, 4),
+    staff: one(1, 2),
+    products: one(2, 2, 4),
+    stock: one(10, 60, 400),
+    isRush: false,
+    syncUs: one(150, 1_000, 5_000, 20_000),
+    thinkMs: one(150, 400, 800),
+    faultsMs,
+    bankLossPercent: one(0, 0, 5, 20),
+    faults: faultsOf(randomStream(seed, 'plan/faults'), regions, faultsMs),
+  };
+  const { faults, customers, set } = changes;
+  return {
+    ...plan,
+    ...set,
+    customers: customers ?? plan.customers,
+    faults: faults === undefined ? plan.faults : plan.faults.filter(({ number }) => faults.includes(number)),
+  };
+}
+
+/** Each kind is in the mix or not, and comes at a mean interval of its own. */
+function faultsOf(stream: RandomStream, regions: readonly string[], faultsMs: number): readonly Fault[] {
+  const found: Omit<Fault, 'number'>[] = [];
+  // One seed of twelve has none: what fails there fails without any.
+  if (stream.below(12) === 0) return [];
+  for (const kind of faultKinds) {
+    const isIn = stream.below(5) < 2;
+    const meanMs = 1_000 * 2 ** (4 * stream.fraction());
+    if (!isIn) continue;
+    for (let atMs = pause(stream, meanMs); atMs < faultsMs; atMs += pause(stream, meanMs)) {
+      const region = regions[stream.below(regions.length)] as string;
+      const peers = [...regions.filter((name) => name !== region), 'clients'];
+      const peer = peers[stream.below(peers.length)] as string;
+      const forMs = Math.min(faultsMs - atMs, pause(stream, 1_500));
+      found.push({ atMs, kind, region, peer, forMs, amount: stream.fraction() });
+    }
+  }
+  return found.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }));
+}
+
+/** Exponential: most are short, a few are long. */
+export function pause(stream: RandomStream, meanMs: number): number {
+  return Math.ceil(meanMs * -Math.log(1 - stream.fraction()));
+}

@@ -1,0 +1,203 @@
+/**
+ * One seed, from the first boot to the last check: the cluster starts, faults befall it while clients use it (safety),
+ * the world is healed and everything must come to its end within a virtual bound (liveness), and then what is on the
+ * disks is held against what clients were told.
+ */
+import { checkLines } from './checks/alarms.ts';
+import { checkDisks } from './checks/disks.ts';
+import { checkHistory } from './checks/history.ts';
+import { Customer } from './clients/customer.ts';
+import { Staff } from './clients/staff.ts';
+import { Coverage, type Interesting } from './coverage.ts';
+import { allEnded } from './ending.ts';
+import { type Happened, openFaults } from './faults.ts';
+import { type History, newHistory } from './history.ts';
+import { type Plan, type PlanChanges, planOf } from './plan.ts';
+import { openWorld, type RegionState, type World } from './world.ts';
+
+export interface RunOptions extends PlanChanges {
+  /** Sees each event of the kernel. */
+  readonly onEvent?: ((atMs: number, kind: string, label: string) => void) | undefined;
+  /** Sees what a reader of the log wants to see: phases, faults, what was wrong. */
+  readonly onNote?: ((atMs: number, text: string) => void) | undefined;
+}
+
+export interface Result {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  readonly reached: readonly Interesting[];
+  /** Equal runs have equal hashes: events, answers, and every byte on the disks at the end. */
+  readonly hash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly orders: number;
+  readonly answers: number;
+  readonly faults: number;
+}
+
+export interface Ran extends Result {
+  readonly plan: Plan;
+  readonly happened: readonly Happened[];
+  readonly history: History;
+  readonly states: readonly RegionState[];
+}
+
+const START_MS_MAX = 10_000;
+const SET_UP_MS_MAX = 30_000;
+/** Payments that nobody decides are given up after half a minute, and effects pause for ten seconds at most. */
+const CONVERGE_MS_MAX = 150_000;
+const VIOLATIONS_MAX = 20;
+/** More than customers, so that all can register, and few enough that they meet. */
+const EMAILS = 7;
+
+export async function run(seed: number, options: RunOptions = {}): Promise<Ran> {
+  const plan = planOf(seed, options);
+  const violations: string[] = [];
+  const coverage = new Coverage();
+  const history = newHistory();
+  const world: World = openWorld(plan, coverage, wrong);
+  const { simulation } = world;
+  const note = (text: string): void => options.onNote?.(simulation.elapsedMs(), text);
+  const faults = openFaults(plan, world, coverage, wrong, ({ text }) => note(`fault: ${text}`));
+  if (options.onEvent !== undefined) simulation.onEvent(options.onEvent);
+
+  function wrong(what: string): void {
+    const text = `${simulation.elapsedMs().toFixed(3)} ms: ${what}`;
+    if (violations.length < VIOLATIONS_MAX) violations.push(text);
+    note(`WRONG: ${what}`);
+  }
+  const unawaited = (error: unknown): void =>
+    wrong(`an error that nobody awaits: ${(error as Error).stack ?? error}`);
+  process.on('unhandledRejection', unawaited);
+
+  try {
+    await live(plan, world, faults, { history, coverage, wrong, note });
+    for (const region of plan.regions) {
+      checkLines(world.machine(region).lines, wrong);
+    }
+  } catch (error) {
+    wrong((error as Error).stack ?? String(error));
+  } finally {
+    process.off('unhandledRejection', unawaited);
+  }
+  const { hash, events } = simulation.trace();
+  const virtualMs = simulation.elapsedMs();
+  simulation.close();
+  return {
+    seed,
+    plan,
+    violations,
+    reached: [...coverage.counts.keys()],
+    hash,
+    events,
+    virtualMs,
+    orders: history.orders.filter(({ answer }) => answer?.id != null).length,
+    answers: [...history.answers.values()].reduce((sum, count) => sum + count, 0),
+    faults: faults.happened.length,
+    happened: faults.happened,
+    history,
+    states: world.states,
+  };
+}
+
+interface Watch {
+  readonly history: History;
+  readonly coverage: Coverage;
+  readonly wrong: (what: string) => void;
+  readonly note: (text: string) => void;
+}
+
+async function live(
+  plan: Plan,
+  world: World,
+  faults: ReturnType<typeof openFaults>,
+  { history, coverage, wrong, note }: Watch,
+): Promise<void> {
+  const { simulation } = world;
+  const { regions } = plan;
+  let isOver = false;
+  const ground = {
+    clock: simulation.machine('checker').clock,
+    elapsedMs: () => simulation.elapsedMs(),
+    regions,
+    history,
+    coverage,
+    staffToken: world.staffToken,
+    thinkMs: plan.thinkMs,
+    isRush: plan.isRush,
+    isOver: () => isOver,
+    wrong,
+    note: simulation.note,
+  };
+  const allRun = (): boolean => regions.every((region) => world.instance(region) !== null);
+
+  for (const region of regions) {
+    world.machine(region).syncUs(plan.syncUs);
+    world.boot(region);
+  }
+  await simulation.run(allRun, START_MS_MAX);
+  note('all regions stand');
+
+  const staff = Array.from({ length: plan.staff }, (_, i) => {
+    const name = `staff-${i + 1}`;
+    return new Staff(name, ground, world.transport(name), simulation.stream(name));
+  });
+  const [first] = staff as [Staff];
+  const products = await simulation.run(
+    Promise.all(Array.from({ length: plan.products }, (_, i) => first.list(`P-${i + 1}`, plan.stock))),
+    SET_UP_MS_MAX,
+  );
+  const emails = Array.from({ length: EMAILS }, (_, i) => `customer${i + 1}@example.com`);
+  const customers = Array.from({ length: plan.customers }, (_, i) => {
+    const name = `customer-${i + 1}`;
+    return new Customer(name, ground, world.transport(name), simulation.stream(name), products, emails);
+  });
+  note(
+    `${products.length} products stand; ${customers.length} customers and ${plan.faults.length} faults begin`,
+  );
+
+  faults.begin();
+  const living = Promise.all([
+    ...customers.map((customer) => customer.live(plan.handsPerCustomer)),
+    ...staff.map((one) => one.live(products)),
+  ]);
+  await simulation.advance(plan.faultsMs);
+
+  isOver = true;
+  faults.heal();
+  note('the world is healed');
+  const untilMs = simulation.elapsedMs() + CONVERGE_MS_MAX;
+  const left = (): number => untilMs - simulation.elapsedMs();
+  await simulation.run(allRun, left());
+  await simulation.run(living, left());
+  note('all clients have their answers');
+  // Every partition takes writes again.
+  await simulation.run(Promise.all(customers.map((customer) => customer.goOn())), left());
+  await simulation.run(first.goOn(products), left());
+  const checker = world.transport('checker');
+  await simulation.run(allEnded(regions, checker, ground.clock), left());
+  note('all processes have ended');
+  await simulation.run(Promise.all(customers.map((customer) => customer.conclude())), left());
+  const revenue = await simulation.run(first.revenue(), left());
+  await simulation.run(Promise.all(regions.map((region) => world.instance(region)?.drain())), left());
+  note('all regions are stopped');
+  const { topology, dataFolder, bank } = world;
+  const hostOf = (region: string) => world.machine(region);
+  const { shelves, books } = await checkDisks({
+    topology,
+    dataFolder,
+    hostOf,
+    history,
+    coverage,
+    bank,
+    revenue,
+    wrong,
+  });
+  checkHistory(history, { moved: new Set(products.slice(1)), books, wrong });
+  for (const { region, base } of shelves) {
+    for (const end of ['log', 'views', 'memory', 'keys']) {
+      const { crypto, bytesOf } = world.machine(region);
+      simulation.note(crypto.sha256(bytesOf(`${base}.${end}.db`) ?? new Uint8Array()).toHex());
+    }
+  }
+}
