@@ -18,6 +18,7 @@ import { type Platform, startPlatform } from './platform.ts';
 import { probeDisk } from './probe.ts';
 import { run as productReads } from './product-reads.ts';
 import { run as reservations } from './reservations.ts';
+import { run as simulation } from './simulation.ts';
 import { run as start } from './start.ts';
 import { tableOf } from './table.ts';
 
@@ -38,6 +39,7 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'a', title: 'log appends', run: logAppend },
   { letter: 'd', title: 'reservations of one hot product', run: reservations },
   { letter: 'e', title: 'a log that grows', run: logGrowth },
+  { letter: 'g', title: 'the simulation', run: simulation },
   { letter: 'f', title: 'start and memory', run: start },
   { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
   { letter: 'b', title: 'orders', run: async (say) => orders(await platform(say), say) },
