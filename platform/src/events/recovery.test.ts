@@ -299,6 +299,29 @@ describe('a disk that fails', () => {
     });
   });
 
+  test('a start builds on nothing that a failed sync has left in memory alone', async () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const machine = simulatedHost({ seed });
+      const open = (): Promise<Log> => {
+        const pool = openWriterPool(machine, { threadsMax: 1 });
+        return openLog(machine, { path: '/data/shard.db', partitions: [P], pool, bounds: BOUNDS });
+      };
+      const first = await machine.run(open());
+      await machine.run(first.append(P, [event('s', 1)]));
+      machine.failWrites({ code: 'EIO', count: 1 + (seed % 6), forgotten: true });
+      const refused = first.append(P, [event('s', 2)]).catch(() => undefined);
+      await machine.run(refused);
+      machine.kill();
+      machine.mendDisk();
+      const second = await machine.run(open());
+      const { position } = await machine.run(second.append(P, [event('after', 1)]));
+      machine.crash();
+      const again = await machine.run(open());
+      assert.ok((await machine.run(all(again, P))).length >= position, `seed ${seed}`);
+      machine.close();
+    }
+  });
+
   test('a refused commit is not revived by a crash', async () => {
     for (let seed = 1; seed <= 10; seed += 1) {
       const machine = simulatedHost({ seed });

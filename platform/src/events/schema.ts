@@ -10,6 +10,7 @@
 import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import type { Database } from '../host/disk.ts';
+import { makeDurable } from './durable.ts';
 import { transaction } from './transaction.ts';
 
 export const SCHEMA_VERSION = 1;
@@ -45,12 +46,10 @@ export const TABLES = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
-/**
- * Makes the tables in a new file, or checks an old one's version.
- * `synchronous=FULL`: with NORMAL a power loss takes acknowledged commits (measured).
- */
+/** Makes the tables in a new file, or checks an old one's version. */
 export function prepareSchema(path: string, database: Database): void {
-  database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000');
+  makeDurable(database);
+  database.exec('PRAGMA wal_autocheckpoint=4000');
   transaction(database, () => {
     const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
     if (known) {

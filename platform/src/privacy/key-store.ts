@@ -3,6 +3,7 @@
  * deleting a row here makes the person's fields unreadable everywhere. Keys are wrapped by the master key; a stolen
  * file alone opens nothing. Runs on the shard's writer thread, since making a key waits for the disk.
  */
+import { makeDurable } from '../events/durable.ts';
 import type { Disk } from '../host/disk.ts';
 
 export interface WrappedKey {
@@ -22,9 +23,8 @@ export interface KeyStore {
 
 export function openKeyStore(disk: Disk, path: string): KeyStore {
   const database = disk.database(path);
+  makeDurable(database);
   database.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
     PRAGMA secure_delete = ON;
     CREATE TABLE IF NOT EXISTS subject_keys (
       partition INTEGER NOT NULL,
