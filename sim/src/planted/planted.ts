@@ -29,7 +29,7 @@ export const planted: readonly Planted[] = [
     what: 'commits are acknowledged before they are on the disk',
     changes: [
       {
-        file: 'platform/src/events/schema.ts',
+        file: 'platform/src/events/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=OFF',
       },
@@ -40,7 +40,7 @@ export const planted: readonly Planted[] = [
     what: 'the write-ahead log is synced at checkpoints only',
     changes: [
       {
-        file: 'platform/src/events/schema.ts',
+        file: 'platform/src/events/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=NORMAL',
       },
@@ -284,6 +284,17 @@ export const planted: readonly Planted[] = [
         file: 'platform/src/cqrs/read-model-health.ts',
         find: 'if (!isClosed) next ??=',
         put: 'if (isClosed) next ??=',
+      },
+    ],
+  },
+  {
+    name: 'forgotten-sync',
+    what: 'a start builds on bytes that a failed sync never brought to the disk',
+    changes: [
+      {
+        file: 'platform/src/events/durable.ts',
+        find: '; PRAGMA wal_checkpoint(TRUNCATE)',
+        put: '',
       },
     ],
   },
