@@ -265,50 +265,6 @@ export const planted: readonly Planted[] = [
       },
     ],
   },
-  {
-    name: 'halted-by-the-disk',
-    what: 'a projection stands still for ever because the disk failed while it was at work',
-    changes: [
-      {
-        file: 'platform/src/cqrs/projector.ts',
-        find: 'if (culprit === null || isPassing(error)) throw error;',
-        put: 'if (culprit === null) throw error;',
-      },
-    ],
-  },
-  {
-    name: 'waiting-read-models',
-    what: 'read models that are behind wait for a next commit that may not come',
-    changes: [
-      {
-        file: 'platform/src/cqrs/read-model-health.ts',
-        find: 'if (!isClosed) next ??=',
-        put: 'if (isClosed) next ??=',
-      },
-    ],
-  },
-  {
-    name: 'forgotten-sync',
-    what: 'a start builds on bytes that a failed sync never brought to the disk',
-    changes: [
-      {
-        file: 'platform/src/events/durable.ts',
-        find: '; PRAGMA wal_checkpoint(TRUNCATE)',
-        put: '',
-      },
-    ],
-  },
-  {
-    name: 'hidden-error',
-    what: 'a read that fails is answered with the error of the COMMIT behind it',
-    changes: [
-      {
-        file: 'platform/src/sharding/reader.ts',
-        find: 'rollBack(database);\n        throw error;',
-        put: "database.exec('COMMIT');\n        rollBack(database);\n        throw error;",
-      },
-    ],
-  },
 ];
 
 const root = new URL('../../../', import.meta.url);
