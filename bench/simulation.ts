@@ -2,7 +2,7 @@
  * How fast the simulation is, on one core: virtual against real time under the faults that seeds draw, and simulated
  * orders in a second when customers do nothing but order.
  *
- *   node tools/launch.mjs bench/simulation.ts
+ *   node tools/launch.mjs --max-semi-space-size=64 bench/simulation.ts
  */
 import { realHost } from '../platform/src/host/real.ts';
 import type { Plan } from '../sim/src/plan.ts';

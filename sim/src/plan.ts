@@ -104,7 +104,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const one = <T>(...choices: readonly T[]): T => choices[shape.below(choices.length)] as T;
   const regions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
   const faultsMs = one(6_000, 10_000, 20_000);
-  const plan = {
+  const drawn: Plan = {
     seed,
     regions,
     partitions: one(1, 4, 16),
@@ -127,9 +127,9 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     faults: faultsOf(randomStream(seed, 'plan/faults'), regions, faultsMs),
   };
   const { faults, customers, set } = changes;
+  const plan = { ...drawn, ...set };
   return {
     ...plan,
-    ...set,
     customers: customers ?? plan.customers,
     faults: faults === undefined ? plan.faults : plan.faults.filter(({ number }) => faults.includes(number)),
   };

@@ -32,7 +32,7 @@ const host = realHost();
 /** From so many runs on, a state that none reached is a failure. */
 const COVERING_RUNS_MIN = 1_000;
 const SEEDS = 150;
-const SEEDS_A_BUG_MAX = 200;
+const SEEDS_A_BUG_MAX = 400;
 const MEDIAN_SEEDS_MAX = 20;
 
 function print(text: string): void {

@@ -16,6 +16,8 @@ export class Member {
   country = '';
   /** By region: a token of a region whose clock is ahead is of the future in another. */
   readonly #tokens = new Map<string, string>();
+  /** By region: several hands that find themselves without a token wait for one. */
+  readonly #signingIn = new Map<string, Promise<boolean>>();
   #names = 0;
   #keys = 0;
 
@@ -109,7 +111,15 @@ export class Member {
     }
   }
 
-  async #signIn(region: string): Promise<boolean> {
+  #signIn(region: string): Promise<boolean> {
+    const underWay = this.#signingIn.get(region);
+    if (underWay !== undefined) return underWay;
+    const begun = this.#askForToken(region).finally(() => this.#signingIn.delete(region));
+    this.#signingIn.set(region, begun);
+    return begun;
+  }
+
+  async #askForToken(region: string): Promise<boolean> {
     const body = { email: this.email, password: PASSWORD };
     const told = await this.client.tell('sign in', { method: 'POST', path: '/users/sign-in', body }, [200]);
     if (told.reply === null) return false;

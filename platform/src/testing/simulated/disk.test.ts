@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isCardumeError } from '../../base/errors.ts';
 import type { Database } from '../../host/disk.ts';
-import { type SimulatedHost, simulatedHost } from './host.ts';
+import type { Host } from '../../host/host.ts';
+import { simulatedHost, simulation } from './host.ts';
 
 const failed = (why: RegExp) => (error: unknown) =>
   isCardumeError(error, 'storage-failed') && why.test(error.message);
 
-function openNumbers(host: SimulatedHost, synchronous: 'FULL' | 'NORMAL'): Database {
+function openNumbers(host: Pick<Host, 'disk'>, synchronous: 'FULL' | 'NORMAL'): Database {
   const database = host.disk.database('/numbers.db');
   database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
   database.exec('CREATE TABLE IF NOT EXISTS number (n INTEGER PRIMARY KEY, body TEXT)');
@@ -68,6 +69,18 @@ test('without a sync per commit a crash loses the last commits, and only those',
     host.close();
   }
   assert.ok(kept.size > 5, `30 crashes kept ${[...kept].join(', ')}`);
+});
+
+test('a log that a killed process made and never synced gets its name with the next commit', () => {
+  const { machine, close } = simulation({ seed: 1 });
+  const host = machine('one');
+  openNumbers(host.process(), 'FULL').close();
+  assert.deepEqual(numbers(host.process().disk.database('/numbers.db')), []);
+  host.kill();
+  add(openNumbers(host.process(), 'FULL'), 1, 10);
+  host.crash();
+  assert.deepEqual(numbers(openNumbers(host.process(), 'FULL')), upTo(10));
+  close();
 });
 
 test('a database that was closed is synced', () => {

@@ -39,7 +39,7 @@ interface Handle extends Holder {
   readonly owner: Owner | null;
   readonly isReadOnly: boolean;
   readonly isDeletedAtClose: boolean;
-  /** A log or a journal that was made with this handle: its first sync syncs the folder too, as on Unix. */
+  /** A log or a journal that was opened to be made where it is not there: the first sync syncs its folder, as on Unix. */
   namesUnsynced: boolean;
   hasMemory: boolean;
 }
@@ -233,7 +233,6 @@ export class SqliteVfs {
     this.#temporaries += name === 0 ? 1 : 0;
     const path = name === 0 ? `/.temporary-${this.#temporaries}` : files.pathOf(sqlite.textAt(name));
     let file = files.files.get(path);
-    const isNew = file === undefined;
     if (file === undefined) {
       if ((flags & OPEN_CREATE) === 0 || !files.hasFolderOf(path)) return CANTOPEN;
       file = new VirtualFile();
@@ -244,7 +243,7 @@ export class SqliteVfs {
       owner: this.#current,
       isReadOnly: (flags & OPEN_READONLY) !== 0,
       isDeletedAtClose: (flags & OPEN_DELETEONCLOSE) !== 0,
-      namesUnsynced: isNew && (flags & (OPEN_WAL | OPEN_MAIN_JOURNAL)) !== 0,
+      namesUnsynced: (flags & OPEN_CREATE) !== 0 && (flags & (OPEN_WAL | OPEN_MAIN_JOURNAL)) !== 0,
       hasMemory: false,
       level: NONE,
       shared: 0,
