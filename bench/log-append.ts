@@ -4,7 +4,7 @@
  * synchronous=FULL, on the same disk, in alternating rounds. Ratios are medians of the rounds' ratios.
  *
  * The reference keys its rows by (partition, position), as one would write it; the second figure's keys them by the
- * single number that the log itself uses (events/spot.ts).
+ * single number that the log itself uses (events/sqlite/spot.ts).
  *
  *   node tools/launch.mjs bench/log-append.ts
  */
@@ -15,8 +15,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { newId } from '../platform/src/base/id.ts';
 import { openLog, openWriterPool } from '../platform/src/events/events.ts';
 import type { NewEntry } from '../platform/src/events/log.ts';
-import { TABLES } from '../platform/src/events/schema.ts';
-import { spotOf } from '../platform/src/events/spot.ts';
+import { TABLES } from '../platform/src/events/sqlite/schema.ts';
+import { spotOf } from '../platform/src/events/sqlite/spot.ts';
 import { realHost } from '../platform/src/host/real.ts';
 import { compared, type Figure, type Say } from './figure.ts';
 

@@ -55,12 +55,14 @@ export function openFaults(
   /** The process ends, and another starts after a while. @returns writes torn */
   function end(region: string, how: 'power' | 'kill', downMs: number): number {
     const machine = world.machine(region);
-    world.down(region);
+    const isDown = world.down(region);
     if (how === 'power') machine.crash();
     else machine.kill();
     const torn = how === 'power' ? machine.torn : 0;
     if (torn > 0) coverage.reached('writes were torn at a loss of power');
-    clock.after(downMs, () => world.boot(region));
+    clock.after(downMs, () => {
+      if (isDown()) world.boot(region); // what came after it starts the next by itself
+    });
     return torn;
   }
 

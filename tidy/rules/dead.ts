@@ -9,6 +9,7 @@ const entries: readonly string[] = [
   'cli/src/cardume.ts',
   'sim/src/sim.ts',
   'tools/check.ts',
+  'tools/engines/engines.ts',
   'tools/errors-page.ts',
 ];
 

@@ -305,7 +305,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         const found = lives.find(kind, partition, id);
         const live = found instanceof Promise ? await found : found;
         if (live.pending === 0) {
-          log.checkOpen(partition);
+          const checked = log.checkOpen(partition);
+          if (checked !== undefined) await checked;
           if (live.shown?.version !== live.version) live.shown = copyOf(live);
           return live.shown as Loaded<unknown>;
         }

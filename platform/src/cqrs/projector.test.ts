@@ -26,12 +26,11 @@ const entry = (position: number, by: number): Entry => ({
   ...{ data: JSON.stringify({ by }), meta: null, key: null, atMs: 0, checksum: new Uint8Array(16) },
 });
 
-test('an I/O error halts no projection, and a bug of its own does', () => {
+test('an I/O error halts no projection, and a bug of its own does', async () => {
   const host = simulatedHost({ seed: 1 });
   const log: Entry[] = [];
   const source = {
-    read: (_partition: number, after: number, max: number) => log.slice(after, after + max),
-    readStream: () => [],
+    read: async (_partition: number, after: number, max: number) => log.slice(after, after + max),
     heads: () => [
       { partition: 1, epoch: 1, lastEpoch: 1, position: log.length, checksum: new Uint8Array(16) },
     ],
@@ -57,22 +56,19 @@ test('an I/O error halts no projection, and a bug of its own does', () => {
       };
     },
   };
-  const projector = openProjector(disk, '/views.db', [things], source);
+  const projector = await openProjector(disk, '/views.db', [things], source);
   const fold = (by: number) => {
     log.push(entry(log.length + 1, by));
     return projector.fold(log.slice(-1));
   };
-  assert.deepEqual(fold(1), []);
+  assert.deepEqual(await fold(1), []);
   isFailing = true;
-  assert.throws(
-    () => fold(2),
-    (error) => isCardumeError(error, 'storage-failed'),
-  );
+  await assert.rejects(fold(2), (error) => isCardumeError(error, 'storage-failed'));
   assert.deepEqual(projector.halts(), []);
   isFailing = false;
-  projector.catchUp();
+  await projector.catchUp();
   assert.deepEqual(
-    fold(-1).map((halt) => halt.projection),
+    (await fold(-1)).map((halt) => halt.projection),
     ['things'],
   );
   projector.close();

@@ -8,8 +8,8 @@
  */
 
 import type { Entry } from '../events/log.ts';
+import { rollBack, transaction } from '../events/sqlite/transaction.ts';
 import type { TailSource } from '../events/tail.ts';
-import { rollBack, transaction } from '../events/transaction.ts';
 import { type Database, type Disk, isPassing, type Statement } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
@@ -25,13 +25,13 @@ export interface Halt {
 
 export interface Projector {
   /** Brings every projection up to the log's head. A halted one is tried again. */
-  catchUp(): void;
+  catchUp(): Promise<void>;
   /** Projections that stand still now. */
   halts(): readonly Halt[];
   /** The log no longer has what these read models were folded from: they were emptied, and are folded anew. */
   readonly begunAgain: boolean;
   /** Entries in order of position within each partition. @returns the projections that halted on them */
-  fold(entries: readonly Entry[]): readonly Halt[];
+  fold(entries: readonly Entry[]): Promise<readonly Halt[]>;
   close(): void;
 }
 
@@ -41,13 +41,13 @@ const CATCH_UP_ENTRIES = 2_000;
 
 type React = (event: never, about: { stream: string; version: number; atMs: number }, rows: RowsOf) => void;
 
-export function openProjector(
+export async function openProjector(
   disk: Disk,
   path: string,
   projections: readonly Projection[],
   source: TailSource,
-): Projector {
-  const { database, begunAgain } = openReadModels(disk, path, projections, source);
+): Promise<Projector> {
+  const { database, begunAgain } = await openReadModels(disk, path, projections, source);
   const rows = new Map<string, TableRows>();
   for (const table of tablesOf(projections)) rows.set(table.name, tableRows(database, table));
   const rowsOf: RowsOf = (table) => rows.get(table.name) as TableRows;
@@ -115,7 +115,7 @@ export function openProjector(
   }
 
   /** Entries that an earlier fold missed, because the storage failed then, are read from the log first. */
-  function withMissing(entries: readonly Entry[]): readonly Entry[] {
+  async function withMissing(entries: readonly Entry[]): Promise<readonly Entry[]> {
     const missing: Entry[] = [];
     const seen = new Set<number>();
     for (const entry of entries) {
@@ -123,7 +123,7 @@ export function openProjector(
       seen.add(entry.partition);
       let position = checkpoints.position(SHARED, entry.partition);
       while (position < entry.position - 1) {
-        const page = source.read(
+        const page = await source.read(
           entry.partition,
           position,
           Math.min(CATCH_UP_ENTRIES, entry.position - 1 - position),
@@ -135,8 +135,8 @@ export function openProjector(
     return missing.length === 0 ? entries : [...missing, ...entries];
   }
 
-  function fold(committed: readonly Entry[]): readonly Halt[] {
-    const entries = withMissing(committed);
+  async function fold(committed: readonly Entry[]): Promise<readonly Halt[]> {
+    const entries = await withMissing(committed);
     const halts: Halt[] = [];
     for (let failure = transact(entries); failure !== null; failure = transact(entries)) {
       halts.push(halt(failure.culprit, failure.error));
@@ -145,12 +145,13 @@ export function openProjector(
   }
 
   /** A projection that is new, or was halted, walks alone from its own checkpoint to the shared one. */
-  function catchUpAlone(projection: Projection): void {
+  async function catchUpAlone(projection: Projection): Promise<void> {
     for (const head of source.heads()) {
       const target = checkpoints.position(SHARED, head.partition);
       let position = checkpoints.position(projection.name, head.partition);
       while (position < target) {
-        const entries = source.read(head.partition, position, Math.min(CATCH_UP_ENTRIES, target - position));
+        const entriesMax = Math.min(CATCH_UP_ENTRIES, target - position);
+        const entries = await source.read(head.partition, position, entriesMax);
         const last = entries.at(-1);
         if (last === undefined) break;
         database.exec('BEGIN IMMEDIATE');
@@ -175,7 +176,7 @@ export function openProjector(
   }
 
   return {
-    catchUp() {
+    async catchUp() {
       const before = [...halted.values()];
       const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
       halted.clear();
@@ -184,12 +185,12 @@ export function openProjector(
         for (const head of source.heads()) {
           for (;;) {
             const position = checkpoints.position(SHARED, head.partition);
-            const entries = source.read(head.partition, position, CATCH_UP_ENTRIES);
+            const entries = await source.read(head.partition, position, CATCH_UP_ENTRIES);
             if (entries.length === 0) break;
-            fold(entries);
+            await fold(entries);
           }
         }
-        for (const projection of apart) catchUpAlone(projection);
+        for (const projection of apart) await catchUpAlone(projection);
       } catch (error) {
         // What had halted before has not caught up.
         for (const halt of before) if (!halted.has(halt.projection)) halted.set(halt.projection, halt);

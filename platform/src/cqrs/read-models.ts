@@ -3,6 +3,8 @@
  * changed are made anew, and everything is when the log no longer has what the tables were folded from (a log that was
  * restored, or whose newest part was lost). The projector then fills them again.
  */
+import type { Head } from '../events/log.ts';
+import { transaction } from '../events/sqlite/transaction.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Database, Disk } from '../host/disk.ts';
 import { createTable, quoted } from '../sharding/sql.ts';
@@ -18,12 +20,12 @@ export interface ReadModels {
   readonly begunAgain: boolean;
 }
 
-export function openReadModels(
+export async function openReadModels(
   disk: Disk,
   path: string,
   projections: readonly Projection[],
   source: TailSource,
-): ReadModels {
+): Promise<ReadModels> {
   const database = disk.database(path, { busyTimeoutMs: BUSY_MS_MAX });
   database.exec(`
     PRAGMA journal_mode = WAL;
@@ -41,16 +43,16 @@ export function openReadModels(
       name TEXT PRIMARY KEY,
       apart INTEGER NOT NULL,
       definition TEXT NOT NULL
-    ) WITHOUT ROWID;
-    BEGIN IMMEDIATE`);
+    ) WITHOUT ROWID`);
   const isNew = database.prepare('SELECT count(*) AS n FROM _checkpoints').get()?.n === 0;
-  const stands = standsOn(database, source);
-  if (!stands) {
-    for (const table of tablesOf(projections)) drop(database, table);
-    database.exec('DELETE FROM _checkpoints; DELETE FROM _projections');
-  }
-  register(database, projections);
-  database.exec('COMMIT');
+  const stands = await standsOn(database, source);
+  transaction(database, () => {
+    if (!stands) {
+      for (const table of tablesOf(projections)) drop(database, table);
+      database.exec('DELETE FROM _checkpoints; DELETE FROM _projections');
+    }
+    register(database, projections);
+  });
   return { database, begunAgain: isNew || !stands };
 }
 
@@ -59,16 +61,17 @@ export function tablesOf(projections: readonly Projection[]): readonly Table[] {
 }
 
 /** Whether the log holds, at each checkpoint, the entry that was folded last. */
-function standsOn(database: Database, source: TailSource): boolean {
+async function standsOn(database: Database, source: TailSource): Promise<boolean> {
   const open = new Set(source.heads().map(({ partition }) => partition));
-  return database
+  const checkpoints = database
     .prepare('SELECT partition, epoch, position FROM _checkpoints')
-    .all()
-    .every(({ partition, epoch, position }) => {
-      if (!open.has(partition as number) || position === 0) return true;
-      const [entry] = source.read(partition as number, (position as number) - 1, 1);
-      return entry?.epoch === epoch;
-    });
+    .all() as unknown;
+  for (const { partition, epoch, position } of checkpoints as Omit<Head, 'lastEpoch' | 'checksum'>[]) {
+    if (!open.has(partition) || position === 0) continue;
+    const [entry] = await source.read(partition, position - 1, 1);
+    if (entry?.epoch !== epoch) return false;
+  }
+  return true;
 }
 
 function register(database: Database, projections: readonly Projection[]): void {

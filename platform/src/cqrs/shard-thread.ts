@@ -45,27 +45,32 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
     for (const store of opened) store.close();
   };
   try {
-    const projector = kept(openProjector(host.disk, viewsPath(init.base), service.projections, source));
+    const projector = kept(await openProjector(host.disk, viewsPath(init.base), service.projections, source));
     const memory = kept(openMemory(host.disk, memoryPath(init.base)));
     const keys = kept(openKeyStore(host.disk, `${init.base}.keys.db`));
     if (projector.begunAgain) memory.clear();
-    return { ...follow(host, projector, memory, keys), close };
+    return { ...(await follow(host, projector, memory, keys)), close };
   } catch (error) {
     close();
     throw error;
   }
 }
 
-function follow(host: Host, projector: Projector, memory: Memory, keys: KeyStore): Omit<Tail, 'close'> {
+async function follow(
+  host: Host,
+  projector: Projector,
+  memory: Memory,
+  keys: KeyStore,
+): Promise<Omit<Tail, 'close'>> {
   /** Why the last fold failed. What it missed stands in the log; partitions without new entries missed it too. */
   let behind: string | null = null;
   let isTold = false;
   const report = (): FoldReport => (behind === null ? { halts: projector.halts() } : { error: behind });
 
-  function guarded(fold: () => void): void {
+  async function guarded(fold: () => Promise<void>): Promise<void> {
     behind = 'the last fold was cut off';
     try {
-      fold();
+      await fold();
       behind = null;
     } catch (error) {
       behind = (error as Error).message;
@@ -73,9 +78,9 @@ function follow(host: Host, projector: Projector, memory: Memory, keys: KeyStore
     }
   }
 
-  function catchUp(): FoldReport {
+  async function catchUp(): Promise<FoldReport> {
     try {
-      guarded(projector.catchUp);
+      await guarded(projector.catchUp);
     } catch (error) {
       // Appends go on: whoever reads is told, and it is tried again.
       if (!isCardumeError(error, 'storage-failed')) throw error;
@@ -83,15 +88,15 @@ function follow(host: Host, projector: Projector, memory: Memory, keys: KeyStore
     return report();
   }
 
-  catchUp();
+  await catchUp();
   return {
     report,
-    commit(entries) {
+    async commit(entries) {
       const wasBehind = behind !== null;
       let halts = 0;
-      guarded(() => {
-        if (wasBehind) projector.catchUp();
-        halts = projector.fold(entries).length;
+      await guarded(async () => {
+        if (wasBehind) await projector.catchUp();
+        halts = (await projector.fold(entries)).length;
       });
       if (isTold && !wasBehind && halts === 0) return null;
       isTold = true;

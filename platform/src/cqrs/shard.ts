@@ -64,7 +64,7 @@ export interface Shard extends Decisions {
   ): AsyncIterable<StreamEvent>;
   processesOpen(): number;
   /** Partitions of it that another host has opened since. */
-  fenced(): number;
+  fenced(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -165,11 +165,11 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       }
     },
     processesOpen: runner.open,
-    fenced() {
+    async fenced() {
       let fenced = 0;
       for (const partition of options.partitions) {
         try {
-          log.checkOpen(partition);
+          await log.checkOpen(partition);
         } catch (error) {
           if (!isCardumeError(error, 'fenced')) throw error;
           fenced += 1;

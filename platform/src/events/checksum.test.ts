@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { realHost } from '../host/real.ts';
 import { checksumOf, EMPTY_CHECKSUM } from './checksum.ts';
-import { endOf, partitionOf, positionOf, spotOf } from './spot.ts';
+import { endOf, partitionOf, positionOf, spotOf } from './sqlite/spot.ts';
 
 const { crypto } = realHost();
 const entry = {

@@ -19,9 +19,9 @@ import { test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
 import { realHost } from '../host/real.ts';
 import { openLog, openWriterPool } from './events.ts';
-import { openReader } from './reader.ts';
-import { spotOf } from './spot.ts';
-import { verifyLog } from './verify.ts';
+import { openReader } from './sqlite/reader.ts';
+import { spotOf } from './sqlite/spot.ts';
+import { verifyLog } from './sqlite/verify.ts';
 
 const KILLS = 50;
 const STREAMS = 16;

@@ -2,33 +2,37 @@
  * The event log's face: `openLog` gives the log of one shard, `openWriterPool` the threads that write it.
  *
  *   const pool = openWriterPool(host, { threadsMax: 2 });
- *   const log = await openLog(host, { path, partitions: [1, 2], pool, bounds });
+ *   const log = await openLog(host, { path: 'shard.db', partitions: [1, 2], pool, bounds }); // or { sql: address, … }
  *   const { epoch, position } = await log.append(1, [entry]);
  *   for await (const entry of log.subscribe(1, null)) …
  */
 import { dirname } from 'node:path';
 import type { Host } from '../host/host.ts';
+import type { LogPlace } from './engine.ts';
 import type { LogBounds } from './group-commit.ts';
 import type { Log, PartitionKey } from './log.ts';
-import { openSqliteLog } from './sqlite-log.ts';
+import { openShardLog } from './shard-log.ts';
 import type { TailModule } from './tail.ts';
 import { startWriterPool, type WriterPool } from './writer-pool.ts';
 
-export interface LogOptions {
-  /** The log's file; its folder is made. */
-  readonly path: string;
+export type LogOptions = LogPlace & {
   /** Partitions that this opener hosts: their epochs are raised, and whoever had them is fenced. */
   readonly partitions: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
   readonly tail?: TailModule;
-}
+};
 
-/** @throws CardumeError `storage-failed` when the file is damaged, locked, or written by a newer program */
+/**
+ * A log's file is made with its folder where it is missing, and the tables of a database.
+ * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
+ */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  await host.disk.makeFolder(dirname(options.path));
-  return openSqliteLog(host, options);
+  const { partitions, pool, bounds, tail } = options;
+  const place = 'path' in options ? { path: options.path } : { sql: options.sql };
+  if ('path' in place) await host.disk.makeFolder(dirname(place.path));
+  return openShardLog(host, { place, partitions, pool, bounds, ...(tail === undefined ? {} : { tail }) });
 }
 
 /** Threads start when shards need them; close the logs before the pool. */
@@ -36,4 +40,4 @@ export function openWriterPool(host: Host, bounds: { readonly threadsMax: number
   return startWriterPool(host, bounds.threadsMax);
 }
 
-export type { LogBounds, WriterPool };
+export type { LogBounds, LogPlace, WriterPool };

@@ -36,6 +36,8 @@ export interface GroupCommit {
   underWay(): UnderWay | null;
   /** Number of the last batch taken. */
   lastBatch(): number;
+  /** How often it was opened again. */
+  openings(): number;
   /** A new opening: the partitions that are left, with their epochs; the others are fenced. */
   reopened(heads: readonly Head[]): void;
   /** Fails what waits. */
@@ -100,6 +102,7 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
   let waitingEntries = 0;
   let current: { batch: number; appends: Pending[] } | null = null;
   let batches = 0;
+  let openings = 0;
   let closed: CardumeError | null = null;
 
   const lineOf = (partition: PartitionKey): Line => lines.get(partition) as Line;
@@ -289,7 +292,9 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     },
     underWay: () => current,
     lastBatch: () => batches,
+    openings: () => openings,
     reopened(heads) {
+      openings += 1;
       const left = new Map(heads.map((head) => [head.partition, head]));
       for (const [partition, line] of lines) {
         const head = left.get(partition);

@@ -78,10 +78,10 @@ export interface Log {
   settled(partition: PartitionKey): Promise<void>;
   /**
    * For whoever answers from memory: a host that was paused and lost the partition must not tell what it remembers.
-   * Looked up at most every 100 ms.
+   * Looked up at most every 100 ms; a promise when that takes more than microseconds.
    * @throws CardumeError `fenced` when another host has opened the partition since
    */
-  checkOpen(partition: PartitionKey): void;
+  checkOpen(partition: PartitionKey): void | Promise<void>;
   /** Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries. */
   readStream(
     partition: PartitionKey,

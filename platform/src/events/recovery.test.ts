@@ -12,7 +12,7 @@ import { all, event, fails, P, Q } from '../testing/log-conformance-case.ts';
 import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import { openLog, openWriterPool } from './events.ts';
 import type { Entry, Log } from './log.ts';
-import { verifyLog } from './verify.ts';
+import { verifyLog } from './sqlite/verify.ts';
 
 const BOUNDS = { batchEntriesMax: 8, queueEntriesMax: 1_000 };
 
@@ -28,8 +28,8 @@ function watched(host: Host): { host: Host; threads: Thread[] } {
   return { host: { ...parts(host), threads: { ...host.threads, spawn } }, threads };
 }
 
-function parts({ clock, random, crypto, disk, network, threads, env }: Host): Host {
-  return { clock, random, crypto, disk, network, threads, env };
+function parts({ clock, random, crypto, disk, sql, network, threads, env }: Host): Host {
+  return { clock, random, crypto, disk, sql, network, threads, env };
 }
 
 interface Told {

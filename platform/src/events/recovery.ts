@@ -5,10 +5,9 @@
 import type { ErrorCode } from '../base/errors.ts';
 import type { Failure, Outcome } from './batch.ts';
 import { joinChecksums } from './checksum.ts';
-
+import type { Recovered } from './engine.ts';
 import type { UnderWay } from './group-commit.ts';
 import type { Entry, PartitionKey } from './log.ts';
-import type { Recovered } from './reopen.ts';
 
 /** @param stand the batch's entries that the log holds, each partition's in order */
 export function outcomeOfLost(

@@ -20,10 +20,10 @@ export interface Subscription extends AsyncIterableIterator<Entry> {
 
 export interface SubscriptionSource {
   /** Where to begin; checks the token. */
-  start(): number;
+  start(): Promise<number>;
   /** The last announced position. */
   announced(): number;
-  read(afterPosition: number, entriesMax: number): Entry[];
+  read(afterPosition: number, entriesMax: number): Promise<Entry[]>;
   onEnd(): void;
 }
 
@@ -33,11 +33,13 @@ export function openSubscription(source: SubscriptionSource): Subscription {
   let ended = false;
   let failure: Error | null = null;
   let wake: (() => void) | null = null;
-  let waiting = false;
+  let busy = false;
+  /** Nobody wants more. */
+  let over = false;
 
-  function begin(): number {
+  async function begin(): Promise<number> {
     try {
-      last = source.start();
+      last = await source.start();
       return last;
     } catch (error) {
       ended = true;
@@ -46,36 +48,48 @@ export function openSubscription(source: SubscriptionSource): Subscription {
     }
   }
 
-  function next(): Entry | null {
-    const after = last ?? begin();
+  async function next(): Promise<Entry | null> {
+    const after = last ?? (await begin());
     while (buffer.length > 0 && (buffer[0] as Entry).position <= after) buffer.shift();
     if (buffer[0]?.position !== after + 1) {
       const behind = source.announced() - after;
       if (behind <= 0) return null;
-      buffer = source.read(after, Math.min(behind, BUFFER_ENTRIES_MAX));
+      // What is announced meanwhile is lost from the buffer, and read later.
+      buffer = await source.read(after, Math.min(behind, BUFFER_ENTRIES_MAX));
     }
     const entry = buffer.shift() as Entry;
     last = entry.position;
     return entry;
   }
 
+  /** The log may close while it is read. */
+  function nextOrOver(): Promise<Entry | null> {
+    return next().catch((error: unknown) => {
+      if (over) return null;
+      throw error;
+    });
+  }
+
   return {
     async next() {
-      assert(!waiting, 'one `next` of a subscription at a time');
-      for (;;) {
-        if (ended) return { done: true, value: undefined };
-        const entry = next();
-        if (entry !== null) return { done: false, value: entry };
-        if (failure !== null) {
-          ended = true;
-          source.onEnd();
-          throw failure;
+      assert(!busy, 'one `next` of a subscription at a time');
+      busy = true;
+      try {
+        for (;;) {
+          const entry = ended ? null : await nextOrOver();
+          if (ended) return { done: true, value: undefined };
+          if (entry !== null) return { done: false, value: entry };
+          if (failure !== null) {
+            ended = true;
+            source.onEnd();
+            throw failure;
+          }
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
         }
-        waiting = true;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        waiting = false;
+      } finally {
+        busy = false;
       }
     },
     async return() {
@@ -91,6 +105,7 @@ export function openSubscription(source: SubscriptionSource): Subscription {
       if (ended || failure !== null) return;
       failure = error;
       if (error === null) {
+        over = true;
         ended = true;
         buffer = [];
         source.onEnd();

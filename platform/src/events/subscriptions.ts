@@ -1,7 +1,7 @@
 /** Who follows which partition of a log. */
 import { CardumeError } from '../base/errors.ts';
+import type { Reader } from './engine.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
-import type { Reader } from './reader.ts';
 import { openSubscription, type Subscription } from './subscription.ts';
 import { decodeToken } from './token.ts';
 
@@ -19,13 +19,13 @@ export function openSubscriptions(
 ): Subscriptions {
   const open = new Map<PartitionKey, Set<Subscription>>();
 
-  function startOf(partition: PartitionKey, after: string | null): number {
+  async function startOf(partition: PartitionKey, after: string | null): Promise<number> {
     if (headOf(partition) === undefined) {
       throw new CardumeError('partition-unavailable', `partition ${partition} is not open here`);
     }
     if (after === null) return 0;
     const token = decodeToken(after);
-    const known = token.position === 0 || reader.epochAt(partition, token.position) === token.epoch;
+    const known = token.position === 0 || (await reader.epochAt(partition, token.position)) === token.epoch;
     if (token.partition === partition && known) return token.position;
     throw new CardumeError('invalid-cursor', `'${after}' names no entry of this log`);
   }

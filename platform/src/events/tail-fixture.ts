@@ -20,7 +20,7 @@ export async function openTail(host: Host, init: Init, source: TailSource): Prom
     let page: Entry[];
     let after = 0;
     do {
-      page = source.read(head.partition, after, 2);
+      page = await source.read(head.partition, after, 2);
       page.forEach(note);
       after = page.at(-1)?.position ?? after;
     } while (page.length > 0);

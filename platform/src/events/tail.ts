@@ -11,7 +11,7 @@ import type { Entry, Head, PartitionKey } from './log.ts';
 export interface Tail {
   /**
    * Entries of one batch, of several partitions, each partition's in order. Runs on the writer thread: what it costs,
-   * every append pays. A throw is reported and changes nothing in the log.
+   * every append pays. A throw is reported and changes nothing in the log. It is asked for one thing at a time.
    * @returns structured-cloneable; given to `onTail`
    */
   commit(entries: readonly Entry[]): unknown;
@@ -19,13 +19,12 @@ export interface Tail {
   report?(): unknown;
   /** Answers `askTail`; both ways structured-cloneable. */
   ask?(message: never): unknown;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** The log's committed entries, read on the writer thread. */
 export interface TailSource {
-  read(partition: PartitionKey, afterPosition: number, entriesMax: number): Entry[];
-  readStream(partition: PartitionKey, stream: string, fromVersion: number, entriesMax: number): Entry[];
+  read(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<Entry[]>;
   /** Of the partitions that this log has open. */
   heads(): Head[];
 }

@@ -4,18 +4,19 @@
  */
 import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
 import type { Batch, Outcome } from './batch.ts';
-import type { First } from './engine.ts';
+import type { LogPlace, Recovered, Start } from './engine.ts';
 import type { Head } from './log.ts';
-import type { Recovered, Recovery } from './reopen.ts';
 
 export type Request =
-  | { readonly kind: 'open'; readonly path: string; readonly start: Start; readonly tail: TailAddress | null }
+  | {
+      readonly kind: 'open';
+      readonly place: LogPlace;
+      readonly start: Start;
+      readonly tail: TailAddress | null;
+    }
   | { readonly kind: 'ask'; readonly message: unknown }
   | { readonly kind: 'forget'; readonly beforeMs: number; readonly entriesMax: number }
   | { readonly kind: 'close' };
-
-/** A first opening names its partitions; one after a lost thread also resolves the batch that was under way. */
-export type Start = First | { readonly recovery: Recovery };
 
 export interface TailAddress {
   readonly module: string;

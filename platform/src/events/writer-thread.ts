@@ -1,10 +1,10 @@
-/** Main of a writer thread: the engines of its shards, each with its tail. Commits of its shards follow one another. */
+/** Main of a writer thread: the engines of its shards, each with its tail. A shard's work is done one after another. */
 import { assert } from '../base/assert.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import type { Batch } from './batch.ts';
-import { type Engine, openEngine } from './engine.ts';
-import { reopenEngine } from './reopen.ts';
+import type { Engine } from './engine.ts';
+import { driverOf } from './engines.ts';
 import type { OpenTail, Tail, TailSource } from './tail.ts';
 import {
   type FromThread,
@@ -22,6 +22,8 @@ interface Shard {
 
 export function serve(host: Host, port: Port): void {
   const shards = new Map<number, Shard>();
+  /** What each shard was asked for last. */
+  const lines = new Map<number, Promise<void>>();
 
   function shardOf(id: number): Shard {
     const shard = shards.get(id);
@@ -31,31 +33,28 @@ export function serve(host: Host, port: Port): void {
 
   async function open(
     id: number,
-    { path, start, tail }: Extract<Request, { kind: 'open' }>,
+    { place, start, tail }: Extract<Request, { kind: 'open' }>,
   ): Promise<Opened> {
-    if (shards.has(id)) close(id); // its batch has an unknown outcome: only a new engine can tell
-    const { engine, recovered } =
-      'recovery' in start
-        ? reopenEngine(host, path, start.recovery)
-        : { engine: openEngine(host, path, start), recovered: [] };
+    if (shards.has(id)) await close(id); // its batch has an unknown outcome: only a new engine can tell
+    const { engine, recovered } = await driverOf(place).open(host, place, start);
     let opened: Tail | null;
     try {
       opened = tail === null ? null : await openTail(host, tail, engine);
     } catch (error) {
-      engine.close();
+      await engine.close();
       throw error;
     }
     shards.set(id, { engine, tail: opened });
     return { heads: engine.heads(), recovered, report: opened?.report?.() };
   }
 
-  function close(id: number): void {
+  async function close(id: number): Promise<void> {
     const { engine, tail } = shardOf(id);
     shards.delete(id);
     try {
-      tail?.close();
+      await tail?.close();
     } finally {
-      engine.close();
+      await engine.close();
     }
   }
 
@@ -69,7 +68,7 @@ export function serve(host: Host, port: Port): void {
       case 'forget':
         return engine.forgetAnswers(body.beforeMs, body.entriesMax);
       case 'close':
-        close(id);
+        await close(id);
         return null;
     }
   }
@@ -88,12 +87,12 @@ export function serve(host: Host, port: Port): void {
     }
   }
 
-  function append(id: number, batch: Batch): void {
+  async function append(id: number, batch: Batch): Promise<void> {
     const { engine, tail } = shardOf(id);
-    const { outcome, entries } = engine.commit(batch);
+    const { outcome, entries } = await engine.commit(batch);
     const message = { shard: id, appended: outcome };
     try {
-      const report = tail === null || entries.length === 0 ? undefined : tail.commit(entries);
+      const report = tail === null || entries.length === 0 ? undefined : await tail.commit(entries);
       port.post({ ...message, report } satisfies FromThread);
     } catch (error) {
       // The tail threw, or its report cannot be cloned: the append stands all the same.
@@ -101,19 +100,26 @@ export function serve(host: Host, port: Port): void {
     }
   }
 
+  /** What it throws is a bug, and ends the thread. */
+  function inTurn(shard: number, work: () => Promise<void>): void {
+    const done = (lines.get(shard) ?? Promise.resolve()).then(work).catch((error: unknown) =>
+      host.clock.soon(() => {
+        throw error;
+      }),
+    );
+    lines.set(shard, done);
+  }
+
   port.onMessage((message: ToThread) => {
-    if ('append' in message) append(message.shard, message.append);
-    else void reply(message.shard, message.request, message.body);
+    const { shard } = message;
+    if ('append' in message) inTurn(shard, () => append(shard, message.append));
+    else inTurn(shard, () => reply(shard, message.request, message.body));
   });
 }
 
 async function openTail(host: Host, address: TailAddress, engine: Engine): Promise<Tail> {
   const module = (await host.threads.load(address.module)) as { openTail?: OpenTail };
   assert(module.openTail !== undefined, `${address.module} exports openTail`);
-  const source: TailSource = {
-    read: engine.reader.readPartition,
-    readStream: engine.reader.readStream,
-    heads: engine.heads,
-  };
+  const source: TailSource = { read: engine.reader.readPartition, heads: engine.heads };
   return module.openTail(host, address.init as never, source);
 }

@@ -252,7 +252,7 @@ export async function openSample(changes: Partial<GatewayOptions> = {}): Promise
     forward: async () => {
       throw new CardumeError('partition-unavailable', 'there is no other instance');
     },
-    unready: () => [],
+    unready: async () => [],
     ...changes,
   };
   const gateway = await openGateway(options);

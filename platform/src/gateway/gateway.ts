@@ -46,7 +46,7 @@ export interface GatewayOptions {
   /** Sends the call to the place's host, where `execute` runs it. Rejects with the CardumeError that it gave there. */
   forward(service: string, place: Place, call: Call): Promise<PlainReply>;
   /** Why the instance cannot serve now; empty: it is ready. */
-  unready(): readonly string[];
+  unready(): Promise<readonly string[]>;
   /** Addresses of our own proxies, whose `X-Forwarded-For` is believed. Default: loopback. */
   readonly trustedProxies?: readonly string[];
   /** Default: an HTTP server. */
@@ -90,8 +90,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     return { text: JSON.stringify(document), page: docsPage(document) };
   });
 
-  const ready: Page = () => {
-    const reasons = server.draining ? ['the instance is shutting down'] : options.unready();
+  const ready: Page = async () => {
+    const reasons = server.draining ? ['the instance is shutting down'] : await options.unready();
     const body = JSON.stringify({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
     return { status: reasons.length === 0 ? 200 : 503, contentType: JSON_TYPE, body, headers: NO_STORE };
   };

@@ -479,7 +479,7 @@ test('the deadline answers for an operation that does not, and its signal ends',
 
 test('health, metrics and documents', async () => {
   const reasons: string[] = [];
-  const watched = await openSample({ unready: () => reasons });
+  const watched = await openSample({ unready: async () => reasons });
   try {
     assert.deepEqual(await (await fetch(`${watched.url}/health/live`)).json(), { status: 'alive' });
     assert.equal((await fetch(`${watched.url}/health/ready`)).status, 200);

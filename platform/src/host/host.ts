@@ -1,11 +1,12 @@
 /**
- * The only door to what is not a function of its arguments: time, randomness, cryptography, disk, network,
- * threads, environment. `realHost()` opens it on this machine; the simulated host of `testing` opens the same door
- * on virtual time and a seed. Nothing else in the house may touch the globals behind it (`tidy` checks).
+ * The only door to what is not a function of its arguments: time, randomness, cryptography, disk, database servers,
+ * network, threads, environment. `realHost()` opens it on this machine; the simulated host of `testing` opens the same
+ * door on virtual time and a seed. Nothing else in the house may touch the globals behind it (`tidy` checks).
  */
 import type { Cryptography } from './cryptography.ts';
 import type { Disk } from './disk.ts';
 import type { Network } from './network.ts';
+import type { SqlServers } from './sql.ts';
 import type { Threads } from './threads.ts';
 
 export interface Host {
@@ -13,6 +14,7 @@ export interface Host {
   readonly random: Random;
   readonly crypto: Cryptography;
   readonly disk: Disk;
+  readonly sql: SqlServers;
   readonly network: Network;
   readonly threads: Threads;
   readonly env: Environment;

@@ -7,6 +7,7 @@ import type { Clock, Environment, Host, Random } from './host.ts';
 import { realCryptography } from './real-cryptography.ts';
 import { realDisk } from './real-disk.ts';
 import { realNetwork } from './real-network.ts';
+import { realSql } from './real-sql.ts';
 import { realThreads } from './real-threads.ts';
 
 export function realHost(): Host {
@@ -15,6 +16,7 @@ export function realHost(): Host {
     random: realRandom,
     crypto: realCryptography,
     disk: realDisk,
+    sql: realSql,
     network: realNetwork,
     threads: realThreads(),
     env: realEnvironment,

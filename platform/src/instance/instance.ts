@@ -117,9 +117,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       return peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>;
     },
     openServer: options.openServer,
-    unready() {
+    async unready() {
       if (!ready) return ['the instance is starting'];
-      const fenced = hosted.all().reduce((sum, shard) => sum + shard.fenced(), 0);
+      const counts = await Promise.all(hosted.all().map((shard) => shard.fenced()));
+      const fenced = counts.reduce((sum, count) => sum + count, 0);
       return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
     },
   });

@@ -3,7 +3,7 @@
  * deleting a row here makes the person's fields unreadable everywhere. Keys are wrapped by the master key; a stolen
  * file alone opens nothing. Runs on the shard's writer thread, since making a key waits for the disk.
  */
-import { makeDurable } from '../events/durable.ts';
+import { makeDurable } from '../events/sqlite/durable.ts';
 import type { Disk } from '../host/disk.ts';
 
 export interface WrappedKey {

@@ -1,6 +1,6 @@
 /** Runs plans on one shard's SQLite file. Every call blocks its thread: scans belong into a reader thread. */
 import { LRUCache } from 'lru-cache';
-import { rollBack } from '../events/transaction.ts';
+import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import type { Plan } from './plan.ts';
 import { selectGroups, selectRows } from './sql.ts';

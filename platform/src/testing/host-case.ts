@@ -29,9 +29,9 @@ function expected(error: unknown, code: ErrorCode, message: RegExp): true {
 }
 
 /** For what no promise tells: at most 5 s of the host's time. */
-export async function until(host: Host, condition: () => boolean): Promise<void> {
+export async function until(host: Host, condition: () => boolean | Promise<boolean>): Promise<void> {
   const endMs = host.clock.monotonicMs() + 5_000;
-  while (!condition()) {
+  while (!(await condition())) {
     assert.ok(host.clock.monotonicMs() < endMs, `not within 5 s: ${condition}`);
     await host.clock.sleep(1);
   }

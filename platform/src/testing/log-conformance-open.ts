@@ -109,20 +109,20 @@ export const opening: LogCases = {
   'a host that was paused learns that it is fenced without writing': async (under) => {
     const stale = await under.open();
     await stale.settled(P);
-    stale.checkOpen(P);
+    await stale.checkOpen(P);
     const log = await under.open([P]);
-    await until(under.host, () => {
+    await until(under.host, async () => {
       try {
-        stale.checkOpen(P);
+        await stale.checkOpen(P);
         return false;
       } catch (error) {
         return isCardumeError(error, 'fenced');
       }
     });
     await fails(stale.settled(P), 'fenced');
-    stale.checkOpen(Q);
+    await stale.checkOpen(Q);
     await stale.append(Q, [event('t', 1)]);
-    log.checkOpen(P);
+    await log.checkOpen(P);
     await log.close();
     await stale.close();
   },

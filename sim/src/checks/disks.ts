@@ -33,7 +33,7 @@ export async function checkDisks(
   const shelves = openShelves(topology, disks.dataFolder, disks.hostOf);
   for (const shelf of shelves) {
     for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
-    checkReadModels(shelf, wrong);
+    await checkReadModels(shelf, wrong);
     if (shelf.heads.some(({ epoch }) => epoch > 5)) coverage.reached('an epoch above five');
   }
   const books = ordersOn(shelves);

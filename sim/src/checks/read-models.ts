@@ -1,19 +1,19 @@
 /** A read model equals the fold of its log: the log is folded anew beside it, and the rows are compared. */
 import { openProjector } from 'cardume/cqrs/projector';
 import { tablesOf } from 'cardume/cqrs/read-models';
-import { openReader } from 'cardume/events/reader';
+import { openReader, patiently } from 'cardume/events/sqlite/reader';
 import type { Database } from 'cardume/host/disk';
 import type { OrderBook } from './orders.ts';
 import type { Shelf } from './shelf.ts';
 
-export function checkReadModels(shelf: Shelf, wrong: (what: string) => void): void {
+export async function checkReadModels(shelf: Shelf, wrong: (what: string) => void): Promise<void> {
   const { host, service, base, heads } = shelf;
   const log = host.disk.database(`${base}.log.db`, { readOnly: true });
   const reader = openReader(log);
-  const source = { read: reader.readPartition, readStream: reader.readStream, heads: () => [...heads] };
+  const source = { read: patiently(reader).readPartition, heads: () => [...heads] };
   const path = `${base}.fold.db`;
-  const projector = openProjector(host.disk, path, service.projections, source);
-  projector.catchUp();
+  const projector = await openProjector(host.disk, path, service.projections, source);
+  await projector.catchUp();
   const folded = host.disk.database(path, { readOnly: true });
   const live = host.disk.database(`${base}.views.db`, { readOnly: true });
   try {

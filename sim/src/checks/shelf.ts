@@ -2,8 +2,8 @@
 import { application } from '@cardume/shop/shop';
 import type { Service } from 'cardume/cqrs/service';
 import type { Entry, Head } from 'cardume/events/log';
-import { openReader } from 'cardume/events/reader';
-import { verifyLog } from 'cardume/events/verify';
+import { openReader } from 'cardume/events/sqlite/reader';
+import { verifyLog } from 'cardume/events/sqlite/verify';
 import type { Host } from 'cardume/host';
 import type { Topology } from 'cardume/topology';
 import { staticPlacement } from 'cardume/topology/placement';

@@ -29,7 +29,7 @@ export const planted: readonly Planted[] = [
     what: 'commits are acknowledged before they are on the disk',
     changes: [
       {
-        file: 'platform/src/events/durable.ts',
+        file: 'platform/src/events/sqlite/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=OFF',
       },
@@ -40,7 +40,7 @@ export const planted: readonly Planted[] = [
     what: 'the write-ahead log is synced at checkpoints only',
     changes: [
       {
-        file: 'platform/src/events/durable.ts',
+        file: 'platform/src/events/sqlite/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=NORMAL',
       },
@@ -51,7 +51,7 @@ export const planted: readonly Planted[] = [
     what: 'a host that lost its partition goes on writing',
     changes: [
       {
-        file: 'platform/src/events/engine.ts',
+        file: 'platform/src/events/sqlite/engine.ts',
         find: 'WHERE partition = ? AND epoch = ? AND position = ?',
         put: 'WHERE partition = ? AND ? > 0 AND ? >= 0',
       },
@@ -67,9 +67,9 @@ export const planted: readonly Planted[] = [
     what: 'answers are not remembered under their idempotency keys',
     changes: [
       {
-        file: 'platform/src/events/engine.ts',
-        find: '        if (key === null) continue;',
-        put: '        continue;',
+        file: 'platform/src/events/sqlite/engine.ts',
+        find: '    if (key === null) return;',
+        put: '    return;',
       },
     ],
   },
@@ -89,9 +89,9 @@ export const planted: readonly Planted[] = [
     what: 'the last event of a command with several is not written',
     changes: [
       {
-        file: 'platform/src/events/engine.ts',
-        find: 'for (const entry of (appends[i] as Append).entries) {',
-        put: 'for (const entry of (appends[i] as Append).entries.slice(0, Math.max(1, (appends[i] as Append).entries.length - 1))) {',
+        file: 'platform/src/events/sqlite/engine.ts',
+        find: 'for (const entry of entries) insertOne(number, entry);',
+        put: 'for (const entry of entries.slice(0, Math.max(1, entries.length - 1))) insertOne(number, entry);',
       },
     ],
   },
@@ -100,12 +100,12 @@ export const planted: readonly Planted[] = [
     what: 'a failed batch passes for an older opener’s with the same number',
     changes: [
       {
-        file: 'platform/src/events/engine.ts',
+        file: 'platform/src/events/sqlite/engine.ts',
         find: 'DO UPDATE SET epoch = epoch + 1, batch = excluded.batch',
         put: 'DO UPDATE SET epoch = epoch + 1',
       },
       {
-        file: 'platform/src/events/engine.ts',
+        file: 'platform/src/events/sqlite/engine.ts',
         find: 'transaction(database, () => statements.resolve.run());',
         put: "transaction(database, () => database.exec('UPDATE heads SET batch = batch'));",
       },
@@ -139,8 +139,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/projector.ts',
-        find: 'const entries = withMissing(committed);',
-        put: 'const entries = withMissing(committed).flatMap((entry, i, all) => (i === all.length - 1 && all[0] !== undefined && all.length > 1 ? [entry, { ...all[0], position: entry.position + 1 } as Entry] : [entry]));',
+        find: 'const entries = await withMissing(committed);',
+        put: 'const entries = (await withMissing(committed)).flatMap((entry, i, all) => (i === all.length - 1 && all[0] !== undefined && all.length > 1 ? [entry, { ...all[0], position: entry.position + 1 } as Entry] : [entry]));',
       },
     ],
   },
@@ -259,7 +259,7 @@ export const planted: readonly Planted[] = [
     what: 'a host takes its own epoch, raised on a way back that was cut off, for another host’s',
     changes: [
       {
-        file: 'platform/src/events/reopen.ts',
+        file: 'platform/src/events/sqlite/reopen.ts',
         find: 'head.epoch === epoch || head.batch === -recovery.opener',
         put: 'head.epoch === epoch',
       },

@@ -115,6 +115,13 @@ const MEMORY_BYTES = 64 * 2 ** 20;
 /** About what a core does: Argon2id over 19 MiB in 2 passes takes 39 ms. */
 const ARGON2_US_PER_KIB = 1;
 
+/** Their drivers stay at the rim: what runs on them is tried on the servers themselves. */
+const noServers: Host['sql'] = {
+  database() {
+    throw new Error('there are no database servers in the simulation');
+  },
+};
+
 /** One machine, `main`, and the world around it. */
 export function simulatedHost(options: SimulationOptions): SimulatedHost {
   const world = simulation(options);
@@ -182,6 +189,7 @@ export function simulation({ seed, startMs = START_MS }: SimulationOptions): Sim
         random: kernel.stream(`${part}/random`),
         crypto: cryptographyOf(kernel, of, part),
         disk: disk.view(of),
+        sql: noServers,
         network: view(name, of),
         threads: simulatedThreads(kernel, of, hostOf, threads),
         env,

@@ -8,7 +8,7 @@
  * Hence an opening copies what the log shows into the database, which writes and syncs those pages anew, and begins an
  * empty log. While another process reads, that is left to the next opening.
  */
-import type { Database } from '../host/disk.ts';
+import type { Database } from '../../host/disk.ts';
 
 export function makeDurable(database: Database): void {
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)');

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { isCardumeError } from '../base/errors.ts';
-import { realHost } from '../host/real.ts';
-import { answer, event, events, P, Q } from '../testing/log-conformance-case.ts';
-import { openLog, openWriterPool } from './events.ts';
+import { isCardumeError } from '../../base/errors.ts';
+import { realHost } from '../../host/real.ts';
+import { answer, event, events, P, Q } from '../../testing/log-conformance-case.ts';
+import { openLog, openWriterPool } from '../events.ts';
 import { FAULTS_MAX, verifyLog } from './verify.ts';
 
 const host = realHost();

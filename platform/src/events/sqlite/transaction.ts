@@ -1,4 +1,4 @@
-import type { Database } from '../host/disk.ts';
+import type { Database } from '../../host/disk.ts';
 
 /** Runs the work in one transaction; after a throw nothing of it stands. */
 export function transaction<T>(database: Database, work: () => T): T {

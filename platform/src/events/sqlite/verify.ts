@@ -5,10 +5,10 @@
  *
  * Cost: one pass over the entries in order, one over the index of streams; memory does not grow with the log.
  */
-import type { Database } from '../host/disk.ts';
-import type { Host } from '../host/host.ts';
-import { checksumOf, EMPTY_CHECKSUM, sameChecksum } from './checksum.ts';
-import type { Entry, Head, PartitionKey } from './log.ts';
+import type { Database } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
+import { checksumOf, EMPTY_CHECKSUM, sameChecksum } from '../checksum.ts';
+import type { Entry, Head, PartitionKey } from '../log.ts';
 import { openReader } from './reader.ts';
 import { checkSchema } from './schema.ts';
 import { endOf, partitionOf } from './spot.ts';

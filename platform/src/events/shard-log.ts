@@ -1,7 +1,6 @@
 /**
- * The log of one shard over SQLite. Appends are batched (group-commit.ts) and go to a writer thread (writer-pool.ts,
- * writer-thread.ts, engine.ts); bounded reads run on the calling thread over a read-only connection, which sees
- * committed entries only.
+ * The log of one shard. Appends are batched (group-commit.ts) and go to an engine on a writer thread (writer-pool.ts,
+ * writer-thread.ts, engine.ts); bounded reads have a connection of their own, which sees committed entries only.
  *
  * Order of events when a batch ends: its failures (`onFailed`), the next batch departs, the tail's report, live
  * entries, and then the appends are told.
@@ -10,18 +9,26 @@ import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Outcome } from './batch.ts';
+import {
+  type Epochs,
+  type LogPlace,
+  type OwnReader,
+  READ_ENTRIES_MAX,
+  type Reader,
+  type Recovery,
+  type Start,
+} from './engine.ts';
+import { driverOf } from './engines.ts';
 import { type Finished, fencedError, groupCommit, type LogBounds, type Told } from './group-commit.ts';
 import type { Entry, Log, NewEntry, PartitionKey } from './log.ts';
-import { openReader, READ_ENTRIES_MAX, type Reader } from './reader.ts';
 import { outcomeOfLost, unknownOutcome } from './recovery.ts';
-import type { Recovery } from './reopen.ts';
 import { openSubscriptions } from './subscriptions.ts';
 import type { TailModule } from './tail.ts';
-import type { Opened, Start } from './wire.ts';
+import type { Opened } from './wire.ts';
 import type { Seat, WriterPool } from './writer-pool.ts';
 
-export interface SqliteLogOptions {
-  readonly path: string;
+export interface ShardLogOptions {
+  readonly place: LogPlace;
   readonly partitions: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
@@ -31,24 +38,24 @@ export interface SqliteLogOptions {
 /** How old may be what `checkOpen` knows: a look costs microseconds, and reads from memory hardly more than one. */
 const EPOCHS_LOOKED_UP_MS = 100;
 
-export async function openSqliteLog(host: Host, options: SqliteLogOptions): Promise<Log> {
+export async function openShardLog(host: Host, options: ShardLogOptions): Promise<Log> {
   let listener: { onAppended(outcome: Outcome, report: unknown): void; onLost(): void } | null = null;
   const seat = options.pool.takeSeat({
     onAppended: (outcome, report) => listener?.onAppended(outcome, report),
     onLost: () => listener?.onLost(),
   });
-  const { path } = options;
+  const { place } = options;
   const tail =
     options.tail === undefined ? null : { module: options.tail.module.href, init: options.tail.init };
   const open = (start: Start): Promise<Opened> =>
-    seat.request({ kind: 'open', path, start, tail }) as Promise<Opened>;
+    seat.request({ kind: 'open', place, start, tail }) as Promise<Opened>;
   try {
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
     const opened = await open({ partitions: [...new Set(options.partitions)], opener });
-    const database = host.disk.database(path, { readOnly: true });
+    const reader = await driverOf(place).openReader(host, place);
     const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
       open({ recovery: { ...recovery, opener } });
-    const running = run(host, options, seat, reopen, opened, openReader(database), () => database.close());
+    const running = run(host, options, seat, reopen, opened, reader);
     listener = running.listener;
     return running.log;
   } catch (error) {
@@ -59,12 +66,11 @@ export async function openSqliteLog(host: Host, options: SqliteLogOptions): Prom
 
 function run(
   host: Host,
-  options: SqliteLogOptions,
+  options: ShardLogOptions,
   seat: Seat,
   reopenWith: (recovery: Omit<Recovery, 'opener'>) => Promise<Opened>,
   opened: Opened,
-  reader: Reader,
-  closeReader: () => void,
+  reader: OwnReader,
 ) {
   const commits = groupCommit(options.bounds, opened.heads);
   const subscriptions = openSubscriptions(reader, commits.head);
@@ -76,9 +82,11 @@ function run(
   /** Writer threads that have ended under this log. */
   let losses = 0;
   let lookedUpMs = host.clock.monotonicMs();
+  let lookingUp: Promise<void> | null = null;
   let recovering: Promise<void> | null = null;
   let scheduled = false;
   let closing: Promise<void> | null = null;
+  let isClosed = false;
   let onIdle: (() => void) | null = null;
 
   /** The end of the turn gathers the appends of all requests that were read in it. */
@@ -141,17 +149,40 @@ function run(
     });
   }
 
-  function checkOpen(partition: PartitionKey): void {
+  function checkOpen(partition: PartitionKey): void | Promise<void> {
     const nowMs = host.clock.monotonicMs();
     // While the writer is opened again, the epoch in the file grows without us knowing it yet.
     if (connected && nowMs - lookedUpMs >= EPOCHS_LOOKED_UP_MS) {
+      const epochs = lookingUp === null ? reader.epochs() : null;
+      if (epochs instanceof Promise) lookingUp = lookUp(epochs, nowMs);
+      if (lookingUp !== null) return lookingUp.then(() => refuseFenced(partition));
       lookedUpMs = nowMs;
-      for (const [one, epoch] of reader.epochs()) {
-        if (!commits.fenceAfter(one, epoch)) continue;
-        for (const listener of onFailed) listener(one);
-        subscriptions.end(one, fencedError(one));
-      }
+      learn(epochs as Epochs);
     }
+    refuseFenced(partition);
+  }
+
+  async function lookUp(epochs: Promise<Epochs>, askedMs: number): Promise<void> {
+    const openings = commits.openings();
+    try {
+      const found = await epochs;
+      // An opening of our own may have raised the epochs in between.
+      if (connected && openings === commits.openings()) learn(found);
+      lookedUpMs = askedMs;
+    } finally {
+      lookingUp = null;
+    }
+  }
+
+  function learn(epochs: Epochs): void {
+    for (const [one, epoch] of epochs) {
+      if (!commits.fenceAfter(one, epoch)) continue;
+      for (const listener of onFailed) listener(one);
+      subscriptions.end(one, fencedError(one));
+    }
+  }
+
+  function refuseFenced(partition: PartitionKey): void {
     if (commits.isFenced(partition)) throw fencedError(partition);
   }
 
@@ -173,7 +204,8 @@ function run(
     const stand: Entry[] = [];
     for (const { partition, epoch, position } of lost) {
       const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
-      stand.push(...readAll(reader, partition, position, count).filter((entry) => entry.epoch === epoch));
+      const read = await readAll(reader, partition, position, count);
+      stand.push(...read.filter((entry) => entry.epoch === epoch));
     }
     if (underWay !== null) {
       ended(commits.finish(outcomeOfLost(underWay, result.recovered, stand)));
@@ -204,13 +236,20 @@ function run(
     }
     await recovering;
     subscriptions.endAll();
-    closeReader(); // before the writer, which then leaves one file: a read-only connection cannot fold the WAL into it
+    isClosed = true;
+    await reader.close(); // before SQLite's writer, which then leaves one file: a read-only one cannot fold the WAL into it
     try {
       if (connected) await seat.request({ kind: 'close' });
     } finally {
       connected = false;
       seat.leave();
     }
+  }
+
+  /** For whoever is late: the storage is not there any more. */
+  async function reading<T>(read: () => Promise<T>): Promise<T> {
+    if (isClosed) throw new CardumeError('draining', 'the log is closed');
+    return read();
   }
 
   const log: Log = {
@@ -222,15 +261,14 @@ function run(
       return appended;
     },
     async settled(partition) {
-      checkOpen(partition);
+      const checked = checkOpen(partition);
+      if (checked !== undefined) await checked;
       await commits.settled(partition);
     },
     checkOpen,
-    readStream: async (partition, stream, fromVersion, entriesMax) =>
-      reader.readStream(partition, stream, fromVersion, entriesMax),
-    readPartition: async (partition, afterPosition, entriesMax) =>
-      reader.readPartition(partition, afterPosition, entriesMax),
-    findAnswer: async (partition, key) => reader.findAnswer(partition, key),
+    readStream: (...asked) => reading(() => reader.readStream(...asked)),
+    readPartition: (...asked) => reading(() => reader.readPartition(...asked)),
+    findAnswer: (...asked) => reading(() => reader.findAnswer(...asked)),
     subscribe: subscriptions.subscribe,
     onCommit: (listener) => listen(onCommit, listener),
     onFailed: (listener) => listen(onFailed, listener),
@@ -267,12 +305,16 @@ function listen<T>(listeners: Set<T>, listener: T): () => void {
   return () => void listeners.delete(listener);
 }
 
-function readAll(reader: Reader, partition: PartitionKey, after: number, count: number): Entry[] {
+async function readAll(
+  reader: Reader,
+  partition: PartitionKey,
+  after: number,
+  count: number,
+): Promise<Entry[]> {
   const all: Entry[] = [];
   while (all.length < count) {
-    all.push(
-      ...reader.readPartition(partition, after + all.length, Math.min(count - all.length, READ_ENTRIES_MAX)),
-    );
+    const entriesMax = Math.min(count - all.length, READ_ENTRIES_MAX);
+    all.push(...(await reader.readPartition(partition, after + all.length, entriesMax)));
   }
   return all;
 }

@@ -1,25 +1,20 @@
 /** Bounded reads of committed entries over one connection; prepared once. Each call blocks its thread. */
-import { assert } from '../base/assert.ts';
-import type { Database, SqlRow } from '../host/disk.ts';
-import type { Entry, PartitionKey } from './log.ts';
+import type { Database, SqlRow } from '../../host/disk.ts';
+import { checkReadBound, type Epochs, type Reader } from '../engine.ts';
+import type { Entry, PartitionKey } from '../log.ts';
 import { endOf, partitionOf, positionOf, spotOf } from './spot.ts';
 
-/** Rows that one read may return: at some 5 µs a row, it holds the thread for 50 ms. */
-export const READ_ENTRIES_MAX = 10_000;
-
-export interface Reader {
+export interface SqliteReader {
   readPartition(partition: PartitionKey, afterPosition: number, entriesMax: number): Entry[];
   readStream(partition: PartitionKey, stream: string, fromVersion: number, entriesMax: number): Entry[];
   findAnswer(partition: PartitionKey, key: string): Entry | null;
-  /** Epoch of the entry at a position; null when there is none. */
   epochAt(partition: PartitionKey, position: number): number | null;
-  /** Partition and epoch of every head in the file. */
-  epochs(): (readonly [PartitionKey, number])[];
+  epochs(): Epochs;
 }
 
 const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
 
-export function openReader(database: Database): Reader {
+export function openReader(database: Database): SqliteReader {
   const bySpot = database.prepare(
     `SELECT ${COLUMNS} FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ?`,
   );
@@ -34,11 +29,11 @@ export function openReader(database: Database): Reader {
   const epochs = database.prepare('SELECT partition, epoch FROM heads');
   return {
     readPartition(partition, afterPosition, entriesMax) {
-      checkBound(entriesMax);
+      checkReadBound(entriesMax);
       return bySpot.all(spotOf(partition, afterPosition), endOf(partition), entriesMax).map(entryOf);
     },
     readStream(partition, stream, fromVersion, entriesMax) {
-      checkBound(entriesMax);
+      checkReadBound(entriesMax);
       return byStream
         .all(stream, fromVersion, spotOf(partition, 0), endOf(partition), entriesMax)
         .map(entryOf);
@@ -57,11 +52,15 @@ export function openReader(database: Database): Reader {
   };
 }
 
-function checkBound(entriesMax: number): void {
-  assert(
-    entriesMax >= 1 && entriesMax <= READ_ENTRIES_MAX,
-    `a read takes 1 to ${READ_ENTRIES_MAX} entries, not ${entriesMax}`,
-  );
+/** The same for whoever does not know that it answers at once. */
+export function patiently(reader: SqliteReader): Reader {
+  return {
+    readPartition: async (...asked) => reader.readPartition(...asked),
+    readStream: async (...asked) => reader.readStream(...asked),
+    findAnswer: async (...asked) => reader.findAnswer(...asked),
+    epochAt: async (...asked) => reader.epochAt(...asked),
+    epochs: reader.epochs,
+  };
 }
 
 function entryOf(row: SqlRow): Entry {

@@ -7,9 +7,9 @@
  *   `forgotten` is the position up to which answers were dropped: time grows with position, so no index by time is
  *   needed, which every append would pay.
  */
-import { assert } from '../base/assert.ts';
-import { CardumeError } from '../base/errors.ts';
-import type { Database } from '../host/disk.ts';
+import { assert } from '../../base/assert.ts';
+import { CardumeError } from '../../base/errors.ts';
+import type { Database } from '../../host/disk.ts';
 import { makeDurable } from './durable.ts';
 import { transaction } from './transaction.ts';
 

@@ -6,7 +6,7 @@
  * Limits: 2^38 entries in a partition (a thousand a second for 8 years), 2^15 partitions (place keys reach 32,767);
  * then the number stays below 2^53.
  */
-import type { PartitionKey } from './log.ts';
+import type { PartitionKey } from '../log.ts';
 
 const POSITIONS = 2 ** 38;
 

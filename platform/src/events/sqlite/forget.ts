@@ -1,6 +1,6 @@
 /** Drops old answers. Time grows with position, so each partition is walked once, in order, a bounded part at a time. */
-import type { Database } from '../host/disk.ts';
-import type { PartitionKey } from './log.ts';
+import type { Database } from '../../host/disk.ts';
+import type { PartitionKey } from '../log.ts';
 import { endOf, positionOf, spotOf } from './spot.ts';
 import { transaction } from './transaction.ts';
 

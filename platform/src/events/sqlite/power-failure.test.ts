@@ -1,11 +1,11 @@
 /** The power fails at every write and sync of a small load, one after another: nothing that was acknowledged is lost. */
 import { deepStrictEqual, ok } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isCardumeError } from '../base/errors.ts';
-import { event } from '../testing/log-conformance-case.ts';
-import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
-import { openLog, openWriterPool } from './events.ts';
-import type { Log } from './log.ts';
+import { isCardumeError } from '../../base/errors.ts';
+import { event } from '../../testing/log-conformance-case.ts';
+import { type SimulatedHost, simulatedHost } from '../../testing/simulated/host.ts';
+import { openLog, openWriterPool } from '../events.ts';
+import type { Log } from '../log.ts';
 import { verifyLog } from './verify.ts';
 
 const PATH = '/data/shard.db';

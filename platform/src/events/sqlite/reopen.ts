@@ -1,49 +1,13 @@
-/**
- * The way back after a writer thread ended in the middle of a batch. The entries of the opener's epoch tell what of the
- * batch stands: only it writes in its epoch, and it has one batch under way. A head whose epoch has grown since belongs
- * to another host, unless it names this opener: then an earlier way back was cut off half way.
- */
-import { assert } from '../base/assert.ts';
-import type { Host } from '../host/host.ts';
-import { type Engine, engineOver } from './engine.ts';
-import type { PartitionKey } from './log.ts';
+/** Opens the file again after its writer thread ended in the middle of a batch: see `Recovery`. */
+import { assert } from '../../base/assert.ts';
+import type { Host } from '../../host/host.ts';
+import type { Opening, Recovered, Recovery } from '../engine.ts';
+import { engineOver } from './engine.ts';
 import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 import { transaction } from './transaction.ts';
 
-/** What an opener that lost its writer thread knows of a partition. */
-export interface Lost {
-  readonly partition: PartitionKey;
-  readonly epoch: number;
-  /** Where the head stood before the batch whose outcome is unknown. */
-  readonly position: number;
-}
-
-export interface Recovery {
-  /** The last batch that was sent. */
-  readonly batch: number;
-  readonly opener: number;
-  readonly lost: readonly Lost[];
-}
-
-/** What became of a lost partition. */
-export interface Recovered {
-  readonly partition: PartitionKey;
-  /** Entries of the batch that stand. */
-  readonly entries: number;
-  /** Another host has opened it meanwhile. */
-  readonly fenced: boolean;
-}
-
-/**
- * Opens the file again after its writer thread ended in the middle of a batch: finds out what of the batch stands,
- * and raises the epoch of those partitions that no other host has opened since.
- */
-export function reopenEngine(
-  host: Host,
-  path: string,
-  recovery: Recovery,
-): { readonly engine: Engine; readonly recovered: Recovered[] } {
+export function reopenEngine(host: Host, path: string, recovery: Recovery): Opening {
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);

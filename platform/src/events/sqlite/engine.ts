@@ -1,0 +1,155 @@
+/**
+ * The SQLite engine of one shard. A batch is one transaction, and every call blocks the thread until it is done. First
+ * each touched head moves from the epoch and position that this engine believes in: no row means that another host has
+ * the partition (fenced). Then the entries go in; the indexes refuse a second entry of a stream's version or a second
+ * answer of a key.
+ */
+import { CardumeError, isCardumeError } from '../../base/errors.ts';
+import type { Database } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
+import {
+  type Attempt,
+  commits,
+  type Following,
+  Refused,
+  refusedEpoch,
+  refusedKey,
+  refusedVersion,
+} from '../commit.ts';
+import type { Engine, First } from '../engine.ts';
+import type { Entry, Head, PartitionKey } from '../log.ts';
+import { prepareForget } from './forget.ts';
+import { openReader, patiently } from './reader.ts';
+import { prepareSchema } from './schema.ts';
+import { endOf, spotOf } from './spot.ts';
+import { rollBack, transaction } from './transaction.ts';
+
+export function openEngine(host: Host, path: string, { partitions, opener }: First): Engine {
+  const database = host.disk.database(path);
+  try {
+    prepareSchema(path, database);
+    const raise = database.prepare(
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), ?, 0)
+       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = excluded.batch`,
+    );
+    transaction(database, () => {
+      for (const partition of partitions) raise.run(partition, -opener);
+    });
+    return engineOver(host, database, partitions);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+export function engineOver(host: Host, database: Database, partitions: readonly PartitionKey[]): Engine {
+  const reader = openReader(database);
+  const statements = {
+    advance: database.prepare(
+      'UPDATE heads SET position = ?, checksum = ?, batch = ? WHERE partition = ? AND epoch = ? AND position = ?',
+    ),
+    insert: database.prepare(
+      `INSERT INTO entries (spot, epoch, stream, version, type, data, meta, key, at_ms, checksum)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    remember: database.prepare('INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)'),
+    versionStands: database.prepare(
+      'SELECT 1 FROM entries WHERE stream = ? AND version = ? AND +spot > ? AND +spot < ?',
+    ),
+    resolve: database.prepare(
+      `INSERT INTO meta (name, value) VALUES ('resolved', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1`,
+    ),
+    batchOf: database.prepare('SELECT epoch, batch FROM heads WHERE partition = ?'),
+    head: database.prepare('SELECT epoch, position, checksum FROM heads WHERE partition = ?'),
+  };
+  const forget = prepareForget(database);
+
+  function headOf(partition: PartitionKey): Head {
+    const row = statements.head.get(partition) as { epoch: number; position: number; checksum: Uint8Array };
+    return { partition, lastEpoch: reader.epochAt(partition, row.position) ?? 0, ...row };
+  }
+
+  function moveHeads({ batch, moves }: Attempt): void {
+    for (const { from, to, append } of moves) {
+      const { partition, epoch, position, checksum } = to;
+      const moved = statements.advance.run(position, checksum, batch, partition, epoch, from.position);
+      if (moved.changes !== 1) throw refusedEpoch(append, from);
+    }
+  }
+
+  function checkFollows(follows: readonly Following[]): void {
+    for (const { append, entry } of follows) {
+      const { stream, version, partition } = entry;
+      const before = (version as number) - 1;
+      const stands = statements.versionStands.get(stream, before, spotOf(partition, 0), endOf(partition));
+      if (stands === undefined) throw refusedVersion(append, entry);
+    }
+  }
+
+  function insert({ appends }: Attempt): void {
+    for (const { number, entries } of appends) for (const entry of entries) insertOne(number, entry);
+  }
+
+  function insertOne(append: number, entry: Entry): void {
+    const { partition, position, epoch, stream, version, type, data, meta, key, atMs, checksum } = entry;
+    try {
+      const spot = spotOf(partition, position);
+      statements.insert.run(spot, epoch, stream, version, type, data, meta, key, atMs, checksum);
+    } catch (error) {
+      throw isCardumeError(error, 'conflict') ? refusedVersion(append, entry) : error;
+    }
+    if (key === null) return;
+    try {
+      statements.remember.run(partition, key, position);
+    } catch (error) {
+      throw isCardumeError(error, 'conflict') ? refusedKey(append, key) : error;
+    }
+  }
+
+  function admit(attempt: Attempt): void {
+    let committing = false;
+    try {
+      database.exec('BEGIN IMMEDIATE');
+      moveHeads(attempt);
+      checkFollows(attempt.follows);
+      insert(attempt);
+      committing = true;
+      database.exec('COMMIT');
+    } catch (error) {
+      rollBack(database);
+      if (!committing || error instanceof Refused || !isCardumeError(error, 'storage-failed')) throw error;
+      resolveCommit(attempt, error);
+    }
+  }
+
+  /**
+   * A commit that failed while it wrote may have left its frames in the WAL, where a crash would revive them.
+   * The next commit overwrites them, if it writes: an update that changes no byte writes nothing. Behind it the batch id
+   * in a head says for good whether the batch stands: batches are numbered from 1 by each opener, and opening leaves a
+   * negative number.
+   * @throws the commit's error when it does not, `unknown-outcome` when the next commit fails too: then this engine
+   *   no longer knows its heads and must be opened again
+   */
+  function resolveCommit({ batch, moves }: Attempt, failure: CardumeError): void {
+    const [{ partition, epoch }] = moves.map(({ from }) => from) as [Head];
+    let head: { epoch: number; batch: number };
+    try {
+      transaction(database, () => statements.resolve.run());
+      head = statements.batchOf.get(partition) as typeof head;
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      const detail = `${failure.message}; whether the batch stands is not known`;
+      throw new CardumeError('unknown-outcome', detail, { cause: failure });
+    }
+    if (head.epoch !== epoch || head.batch !== batch) throw failure;
+  }
+
+  const { heads, commit } = commits(host.crypto, partitions.map(headOf), async (attempt) => admit(attempt));
+  return {
+    reader: patiently(reader),
+    heads,
+    commit,
+    forgetAnswers: async (beforeMs, entriesMax) => forget(partitions, beforeMs, entriesMax),
+    close: async () => database.close(),
+  };
+}

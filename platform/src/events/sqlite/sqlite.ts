@@ -1,0 +1,19 @@
+/** The log in a file: nothing to install, one writer, readers beside it. */
+import type { Driver, LogPlace } from '../engine.ts';
+import { openEngine } from './engine.ts';
+import { openReader, patiently } from './reader.ts';
+import { reopenEngine } from './reopen.ts';
+
+const pathOf = (place: LogPlace): string => (place as { readonly path: string }).path;
+
+export const sqlite: Driver = {
+  async open(host, place, start) {
+    return 'recovery' in start
+      ? reopenEngine(host, pathOf(place), start.recovery)
+      : { engine: openEngine(host, pathOf(place), start), recovered: [] };
+  },
+  async openReader(host, place) {
+    const database = host.disk.database(pathOf(place), { readOnly: true });
+    return { ...patiently(openReader(database)), close: async () => database.close() };
+  },
+};

@@ -1,0 +1,185 @@
+/** MySQL's protocol through `mysql2`: bounded pools, prepared statements, failures told as ours. */
+import { createRequire } from 'node:module';
+import type * as Mysql from 'mysql2/promise';
+import type { Pool, PoolConnection, PoolOptions, ResultSetHeader } from 'mysql2/promise';
+import { CardumeError } from '../base/errors.ts';
+import type { SqlRow, SqlValue } from './disk.ts';
+import type { SqlAddress, SqlBounds, SqlDatabase, SqlServers, SqlSession, SqlTls } from './sql.ts';
+
+/**
+ * Of every connection, before its first statement. Strict: what does not fit is refused, not cut. Read committed: no
+ * locks on gaps, so that writers of different partitions do not wait for one another. A lock that is not to be had
+ * belongs to a connection that hangs; we hear of it in time to do something about it.
+ */
+const SETTINGS = [
+  "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+  'SET SESSION innodb_lock_wait_timeout = 5',
+];
+const CONNECT_TIMEOUT_MS = 5_000;
+const IDLE_MS_MAX = 60_000;
+const PREPARED_MAX = 200;
+/** Statements that wait for a connection. */
+const WAITING_MAX = 10_000;
+
+/** Loaded when a server is wanted: with the embedded engine no process pays for it. */
+let loaded: typeof Mysql | null = null;
+function driver(): typeof Mysql {
+  loaded ??= createRequire(import.meta.url)('mysql2/promise') as typeof Mysql;
+  return loaded;
+}
+
+export const realSql: SqlServers = {
+  database: (address, bounds) => open(address, bounds),
+};
+
+function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
+  const { host, port, user, password, database, tls } = address;
+  const where = `${host}:${port}/${database}`;
+  const encrypted: PoolOptions = tls === undefined ? {} : { ssl: encryption(tls) };
+  const pool: Pool = driver().createPool({
+    host,
+    port,
+    user,
+    password,
+    database,
+    ...encrypted,
+    charset: 'utf8mb4',
+    timezone: 'Z',
+    supportBigNumbers: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    connectionLimit: bounds.connectionsMax,
+    maxPreparedStatements: PREPARED_MAX,
+    queueLimit: WAITING_MAX,
+    idleTimeout: IDLE_MS_MAX,
+    enableKeepAlive: true,
+  });
+  pool.on('connection', (connection) => {
+    for (const setting of SETTINGS) (connection as unknown as { query(sql: string): void }).query(setting);
+  });
+
+  async function connection(): Promise<PoolConnection> {
+    try {
+      return await pool.getConnection();
+    } catch (error) {
+      throw translated(where, user, error);
+    }
+  }
+
+  function sessionOn(held: PoolConnection): SqlSession & { readonly broken: () => boolean } {
+    let broken = false;
+    async function execute(sql: string, values: readonly SqlValue[]): Promise<SqlRow[] | ResultSetHeader> {
+      try {
+        const options = { sql, values: values.map(bound), timeout: bounds.statementTimeoutMs };
+        const [result] = await held.execute(options);
+        return result as unknown as SqlRow[] | ResultSetHeader;
+      } catch (error) {
+        broken ||= (error as { fatal?: boolean }).fatal === true || isTimeout(error);
+        throw translated(where, user, error);
+      }
+    }
+    return {
+      broken: () => broken,
+      rows: async (sql, values = []) => (await execute(sql, values)) as SqlRow[],
+      run: async (sql, values = []) => ({
+        changes: ((await execute(sql, values)) as ResultSetHeader).affectedRows,
+      }),
+    };
+  }
+
+  async function held<T>(work: (session: SqlSession) => Promise<T>, isTransaction: boolean): Promise<T> {
+    const taken = await connection();
+    const session = sessionOn(taken);
+    try {
+      const result = await work(session);
+      taken.release();
+      return result;
+    } catch (error) {
+      await giveBack(taken, session.broken(), isTransaction);
+      throw error;
+    }
+  }
+
+  async function giveBack(taken: PoolConnection, isBroken: boolean, isTransaction: boolean): Promise<void> {
+    if (!isBroken && !isTransaction) return taken.release();
+    try {
+      if (isBroken) throw new Error('the connection is of no use');
+      await taken.query('ROLLBACK');
+      taken.release();
+    } catch {
+      taken.destroy(); // the server undoes what was open on it
+    }
+  }
+
+  return {
+    rows: (sql, values) => held((session) => session.rows(sql, values), false),
+    run: (sql, values) => held((session) => session.run(sql, values), false),
+    session: (work) => held(work, true),
+    close: () => pool.end(),
+  };
+}
+
+function encryption({ ca }: SqlTls): NonNullable<PoolOptions['ssl']> {
+  return { ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2', rejectUnauthorized: true };
+}
+
+/** A JavaScript number would travel as a double, which some servers refuse after LIMIT. */
+function bound(value: SqlValue): unknown {
+  if (typeof value === 'bigint' || Number.isSafeInteger(value))
+    return driver().TypedParameter.LONGLONG(value as number);
+  return value instanceof Uint8Array && !Buffer.isBuffer(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : value;
+}
+
+const isTimeout = (error: unknown): boolean =>
+  (error as { code?: string }).code === 'PROTOCOL_SEQUENCE_TIMEOUT';
+
+const DUPLICATE = 1062;
+/** The server's error numbers (MySQL 8 and MariaDB 10.11 manuals, "Server Error Message Reference"). */
+const EXPLAINED: Readonly<Record<number, string>> = {
+  1021: 'the server’s disk is full',
+  1040: 'the server has no connection left: lower the pools, or raise max_connections',
+  1044: 'the user may not use this database: grant it',
+  1045: 'user or password is wrong',
+  1049: 'there is no such database: create it, or correct its name in the topology',
+  1053: 'the server is shutting down',
+  1114: 'the table is full: the server’s disk may be',
+  1129: 'the server has blocked this host after too many failed connections: FLUSH HOSTS',
+  1142: 'the user may not do this: grant it',
+  1146: 'a table is missing',
+  1153: 'a row is larger than the server’s max_allowed_packet',
+  1205: 'a lock was not to be had in time',
+  1213: 'the transaction was undone for another’s sake',
+  1290: 'the server is read-only: it is a replica, or was set so',
+  1317: 'the statement was interrupted',
+  1792: 'the transaction is read-only',
+  1836: 'the server is read-only',
+  9007: 'the transaction was undone for another’s sake',
+};
+/** What the network says (errno(3)), and mysql2 when the wire breaks. */
+const LOST: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody listens there: start the server, or correct the address in the topology',
+  ECONNRESET: 'the connection broke',
+  ENOTFOUND: 'there is no host of that name',
+  EPIPE: 'the connection broke',
+  ETIMEDOUT: 'the server does not answer',
+  EHOSTUNREACH: 'the host cannot be reached',
+  PROTOCOL_CONNECTION_LOST: 'the connection broke',
+  PROTOCOL_SEQUENCE_TIMEOUT: 'the server took longer than the statement may',
+  HANDSHAKE_NO_SSL_SUPPORT:
+    'the server offers no TLS: turn it on there, or leave `tls` out for a server on loopback',
+  HANDSHAKE_SSL_ERROR: 'the server’s certificate is not trusted: name its authority as `ca`',
+};
+
+/** Never tells the password. @param error of mysql2, with the server's number in `errno` */
+function translated(where: string, user: string, error: unknown): unknown {
+  const { errno = 0, code = '', message } = error as { errno?: number; code?: string; message: string };
+  if (errno === DUPLICATE) return new CardumeError('conflict', message, { cause: error });
+  const lost =
+    LOST[code] ?? (/closed state|Connection lost|in closed/.test(message) ? LOST['ECONNRESET'] : undefined);
+  const why = lost ?? EXPLAINED[errno];
+  if (why === undefined) return error;
+  const cause = lost === undefined ? error : Object.assign(error as object, { fatal: true });
+  return new CardumeError('storage-failed', `${user}@${where}: ${why}`, { cause });
+}

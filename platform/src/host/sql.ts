@@ -1,0 +1,72 @@
+/**
+ * Databases behind a wire: servers that speak MySQL's protocol (MariaDB, MySQL, Aurora; Vitess and TiDB by theirs).
+ * Text of the house is bytes there: columns are VARBINARY or BLOB, which no collation folds or pads.
+ */
+import { isCardumeError } from '../base/errors.ts';
+import type { SqlRow, SqlValue } from './disk.ts';
+
+export interface SqlServers {
+  /** Connects when first used; the caller closes. */
+  database(address: SqlAddress, bounds: SqlBounds): SqlDatabase;
+}
+
+/** Structured-cloneable: threads connect by themselves. */
+export interface SqlAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  /** Absent: the connection is not encrypted, which is for loopback alone. */
+  readonly tls?: SqlTls | undefined;
+}
+
+export interface SqlTls {
+  /** PEM of the authority that signed the server's certificate; the system's authorities when absent. */
+  readonly ca?: string | undefined;
+}
+
+export interface SqlBounds {
+  readonly connectionsMax: number;
+  /** Of one statement, its wait for a connection included. */
+  readonly statementTimeoutMs: number;
+}
+
+/**
+ * Statements are prepared, once a connection. Whole numbers are bound as such; blobs come back as bytes, whole numbers
+ * as numbers (as text beyond 2^53), decimals as text.
+ *
+ * @throws CardumeError `conflict` for a second row of a unique key; `storage-failed` with what to do, for whatever an
+ *   operator can mend. Anything else is a bug and stays what it is.
+ */
+export interface SqlSession {
+  rows(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
+  run(sql: string, values?: readonly SqlValue[]): Promise<{ readonly changes: number }>;
+}
+
+export interface SqlDatabase extends SqlSession {
+  /** Work on one connection. What it leaves open is rolled back; nothing commits by itself in here. */
+  session<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** The server has undone the transaction for another's sake, or a lock was not to be had in time. */
+const CONTENDED: ReadonlySet<number> = new Set([1205, 1213, 9007]);
+
+/** Nothing of the transaction stands, and it may pass when it is tried again. */
+export function isContended(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && CONTENDED.has(causeOf(error).errno ?? 0);
+}
+
+/** The connection ended: whether the statement was carried out is not known. */
+export function isLost(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && causeOf(error).fatal === true;
+}
+
+export function isNoTable(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && causeOf(error).errno === 1146;
+}
+
+function causeOf(error: Error): { readonly errno?: number; readonly fatal?: boolean } {
+  return (error.cause ?? {}) as { errno?: number; fatal?: boolean };
+}
