@@ -1,31 +1,34 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
 import { type LogHarness, logConformance } from '../testing/log-conformance.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
+import { serverNamed } from '../testing/servers.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
-import { openLog, openWriterPool } from './events.ts';
+import { type LogPlace, openLog, openWriterPool } from './events.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };
 
 function harnessOver(
   host: Host,
-  folder: string,
+  place: LogPlace,
 ): Pick<LogHarness, 'host' | 'open'> & { stop(): Promise<void> } {
   const pool = openWriterPool(host, { threadsMax: 2 });
   return {
     host,
     open: (partitions = [P, Q], bounds = {}) =>
-      openLog(host, { path: join(folder, 'shard.db'), partitions, pool, bounds: { ...BOUNDS, ...bounds } }),
+      openLog(host, { ...place, partitions, pool, bounds: { ...BOUNDS, ...bounds } }),
     stop: () => pool.close(),
   };
 }
 
 logConformance('SQLite log on this machine', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cardume-log-'));
-  const harness = harnessOver(realHost(), folder);
+  const harness = harnessOver(realHost(), { path: join(folder, 'shard.db') });
   return {
     ...harness,
     done: (work) => work,
@@ -40,7 +43,7 @@ let seed = 0;
 logConformance('SQLite log on the simulated machine', () => {
   seed += 1;
   const host = simulatedHost({ seed });
-  const harness = harnessOver(host, '/data');
+  const harness = harnessOver(host, { path: '/data/shard.db' });
   return {
     ...harness,
     done: (work) => host.run(work),
@@ -50,3 +53,23 @@ logConformance('SQLite log on the simulated machine', () => {
     },
   };
 });
+
+const mariadb = await serverNamed(realHost(), 'mariadb');
+logConformance(
+  'MySQL log on MariaDB',
+  async () => {
+    assert.ok(mariadb.skip === false);
+    const { address, drop } = await mariadb.server.newDatabase();
+    const harness = harnessOver(realHost(), { sql: address });
+    return {
+      ...harness,
+      done: (work) => work,
+      async close() {
+        await harness.stop();
+        await drop();
+      },
+    };
+  },
+  mariadb.skip,
+);
+after(() => (mariadb.skip === false ? mariadb.server.admin.close() : undefined));

@@ -4,7 +4,15 @@ import type * as Mysql from 'mysql2/promise';
 import type { Pool, PoolConnection, PoolOptions, ResultSetHeader } from 'mysql2/promise';
 import { CardumeError } from '../base/errors.ts';
 import type { SqlRow, SqlValue } from './disk.ts';
-import type { SqlAddress, SqlBounds, SqlDatabase, SqlServers, SqlSession, SqlTls } from './sql.ts';
+import {
+  isLost,
+  type SqlAddress,
+  type SqlBounds,
+  type SqlDatabase,
+  type SqlServers,
+  type SqlSession,
+  type SqlTls,
+} from './sql.ts';
 
 /**
  * Of every connection, before its first statement. Strict: what does not fit is refused, not cut. Read committed: no
@@ -68,22 +76,25 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
 
   function sessionOn(held: PoolConnection): SqlSession & { readonly broken: () => boolean } {
     let broken = false;
-    async function execute(sql: string, values: readonly SqlValue[]): Promise<SqlRow[] | ResultSetHeader> {
+    const timeout = bounds.statementTimeoutMs;
+    async function told<T>(work: Promise<[T, unknown]>): Promise<T> {
       try {
-        const options = { sql, values: values.map(bound), timeout: bounds.statementTimeoutMs };
-        const [result] = await held.execute(options);
-        return result as unknown as SqlRow[] | ResultSetHeader;
+        return (await work)[0];
       } catch (error) {
-        broken ||= (error as { fatal?: boolean }).fatal === true || isTimeout(error);
-        throw translated(where, user, error);
+        const failure = translated(where, user, error);
+        broken ||= isLost(failure);
+        throw failure;
       }
     }
+    const execute = (sql: string, values: readonly SqlValue[]): Promise<SqlRow[] | ResultSetHeader> =>
+      told(held.execute({ sql, values: values.map(bound), timeout }) as unknown as Promise<[SqlRow[], unknown]>);
     return {
       broken: () => broken,
       rows: async (sql, values = []) => (await execute(sql, values)) as SqlRow[],
       run: async (sql, values = []) => ({
         changes: ((await execute(sql, values)) as ResultSetHeader).affectedRows,
       }),
+      exec: async (sql) => void (await told(held.query({ sql, timeout }))),
     };
   }
 
@@ -114,6 +125,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
   return {
     rows: (sql, values) => held((session) => session.rows(sql, values), false),
     run: (sql, values) => held((session) => session.run(sql, values), false),
+    exec: (sql) => held((session) => session.exec(sql), false),
     session: (work) => held(work, true),
     close: () => pool.end(),
   };
@@ -131,9 +143,6 @@ function bound(value: SqlValue): unknown {
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
     : value;
 }
-
-const isTimeout = (error: unknown): boolean =>
-  (error as { code?: string }).code === 'PROTOCOL_SEQUENCE_TIMEOUT';
 
 const DUPLICATE = 1062;
 /** The server's error numbers (MySQL 8 and MariaDB 10.11 manuals, "Server Error Message Reference"). */

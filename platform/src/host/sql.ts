@@ -41,11 +41,14 @@ export interface SqlBounds {
  */
 export interface SqlSession {
   rows(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
+  /** @returns how many rows it found to change */
   run(sql: string, values?: readonly SqlValue[]): Promise<{ readonly changes: number }>;
+  /** As it stands, not prepared: what begins and ends transactions, and definitions. */
+  exec(sql: string): Promise<void>;
 }
 
 export interface SqlDatabase extends SqlSession {
-  /** Work on one connection. What it leaves open is rolled back; nothing commits by itself in here. */
+  /** Work on one connection; what it leaves open when it fails is rolled back. */
   session<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
@@ -61,10 +64,6 @@ export function isContended(error: unknown): boolean {
 /** The connection ended: whether the statement was carried out is not known. */
 export function isLost(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).fatal === true;
-}
-
-export function isNoTable(error: unknown): boolean {
-  return isCardumeError(error, 'storage-failed') && causeOf(error).errno === 1146;
 }
 
 function causeOf(error: Error): { readonly errno?: number; readonly fatal?: boolean } {

@@ -15,8 +15,13 @@ export const logCases: LogCases = { ...append, ...opening, ...reading };
 
 const CASE_TIMEOUT_MS = 20_000;
 
-export function logConformance(name: string, start: () => LogHarness): void {
-  describe(name, () => {
+/** @param skip why there is nothing to try it on */
+export function logConformance(
+  name: string,
+  start: () => LogHarness | Promise<LogHarness>,
+  skip: string | false = false,
+): void {
+  describe(name, { skip }, () => {
     for (const [title, body] of Object.entries(logCases)) {
       test(title, { timeout: CASE_TIMEOUT_MS }, () => runCase(start, body));
     }
@@ -24,8 +29,11 @@ export function logConformance(name: string, start: () => LogHarness): void {
 }
 
 /** @throws what the case throws */
-export async function runCase(start: () => LogHarness, body: LogCases[string]): Promise<void> {
-  const harness = start();
+export async function runCase(
+  start: () => LogHarness | Promise<LogHarness>,
+  body: LogCases[string],
+): Promise<void> {
+  const harness = await start();
   try {
     await harness.done(body(harness));
   } finally {

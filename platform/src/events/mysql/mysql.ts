@@ -1,0 +1,38 @@
+/** The log in a database of MySQL's family: MariaDB, MySQL, Aurora, and what speaks like them. */
+import type { Host } from '../../host/host.ts';
+import type { SqlAddress, SqlDatabase } from '../../host/sql.ts';
+import type { Driver, LogPlace } from '../engine.ts';
+import { openAgain, openFirst } from './opening.ts';
+import { openReader } from './reader.ts';
+import { prepareSchema } from './schema.ts';
+
+/** A writer's: one for its batches, one for what follows the log. */
+const WRITER_CONNECTIONS_MAX = 2;
+const READER_CONNECTIONS_MAX = 4;
+/** Of one statement: longer than a lock is waited for. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+const addressOf = (place: LogPlace): SqlAddress => (place as { readonly sql: SqlAddress }).sql;
+
+function connect({ sql }: Host, place: LogPlace, connectionsMax: number): SqlDatabase {
+  return sql.database(addressOf(place), { connectionsMax, statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+}
+
+export const mysql: Driver = {
+  async open(host, place, start) {
+    const database = connect(host, place, WRITER_CONNECTIONS_MAX);
+    try {
+      await prepareSchema(database, addressOf(place).database);
+      return 'recovery' in start
+        ? await openAgain(host, database, start.recovery)
+        : await openFirst(host, database, start);
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  },
+  async openReader(host, place) {
+    const database = connect(host, place, READER_CONNECTIONS_MAX);
+    return { ...openReader(host.clock, database), close: database.close };
+  },
+};

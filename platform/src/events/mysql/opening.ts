@@ -1,0 +1,91 @@
+/** Opening, and opening again: see `First` and `Recovery`. All heads are locked in the same order, so openers queue. */
+import { assert } from '../../base/assert.ts';
+import type { Host } from '../../host/host.ts';
+import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
+import { EMPTY_CHECKSUM } from '../checksum.ts';
+import type { First, Opening, Recovered, Recovery } from '../engine.ts';
+import type { Head, PartitionKey } from '../log.ts';
+import { again } from './again.ts';
+import { engineOver } from './engine.ts';
+
+export async function openFirst(
+  host: Host,
+  database: SqlDatabase,
+  { partitions, opener }: First,
+): Promise<Opening> {
+  const ordered = [...partitions].sort((a, b) => a - b);
+  const heads = await again(host.clock, () =>
+    database.session(async (session) => {
+      await session.exec('START TRANSACTION');
+      for (const partition of ordered) {
+        await session.run(
+          `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, ?, ?, 0)
+            ON DUPLICATE KEY UPDATE epoch = epoch + 1, batch = VALUES(batch)`,
+          [partition, EMPTY_CHECKSUM, -opener],
+        );
+      }
+      const raised = await headsOf(session, ordered);
+      await session.exec('COMMIT');
+      return raised;
+    }),
+  );
+  return { engine: engineOver(host, database, heads), recovered: [] };
+}
+
+export async function openAgain(host: Host, database: SqlDatabase, recovery: Recovery): Promise<Opening> {
+  const lost = [...recovery.lost].sort((a, b) => a.partition - b.partition);
+  const { recovered, heads } = await again(host.clock, () =>
+    database.session(async (session) => {
+      await session.exec('START TRANSACTION');
+      const found = new Map<PartitionKey, Recovered>();
+      for (const { partition, epoch, position } of lost) {
+        // Whoever lost the batch held this lock until the batch had ended.
+        const [head] = await session.rows(
+          'SELECT epoch, batch FROM log_heads WHERE partition_key = ? FOR UPDATE',
+          [partition],
+        );
+        const [row] = await session.rows(
+          'SELECT COUNT(*) AS entries FROM log_entries WHERE partition_key = ? AND position > ? AND epoch = ?',
+          [partition, position, epoch],
+        );
+        const entries = Number(row?.['entries']);
+        const batch = head?.['batch'] as number;
+        const isOurs = head?.['epoch'] === epoch || batch === -recovery.opener;
+        assert(
+          !isOurs || entries === 0 || batch === recovery.batch || batch < 0,
+          'only the batch under way can have moved the head',
+        );
+        if (isOurs) {
+          await session.run('UPDATE log_heads SET epoch = epoch + 1, batch = ? WHERE partition_key = ?', [
+            -recovery.opener,
+            partition,
+          ]);
+        }
+        found.set(partition, { partition, entries, fenced: !isOurs });
+      }
+      const hosted = [...found.values()].filter(({ fenced }) => !fenced).map(({ partition }) => partition);
+      const raised = await headsOf(session, hosted);
+      await session.exec('COMMIT');
+      const inOrder = recovery.lost.map(({ partition }) => found.get(partition) as Recovered);
+      return { recovered: inOrder, heads: raised };
+    }),
+  );
+  return { engine: engineOver(host, database, heads), recovered };
+}
+
+async function headsOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
+  if (partitions.length === 0) return [];
+  const rows = await session.rows(
+    `SELECT h.partition_key, h.epoch, h.position, h.checksum, e.epoch AS last_epoch FROM log_heads h
+      LEFT JOIN log_entries e ON e.partition_key = h.partition_key AND e.position = h.position
+      WHERE h.partition_key IN (${partitions.map(() => '?').join(', ')})`,
+    partitions,
+  );
+  return rows.map((row) => ({
+    partition: row['partition_key'] as number,
+    epoch: row['epoch'] as number,
+    position: row['position'] as number,
+    checksum: row['checksum'] as Uint8Array,
+    lastEpoch: (row['last_epoch'] as number | null) ?? 0,
+  }));
+}

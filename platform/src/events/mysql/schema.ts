@@ -1,0 +1,79 @@
+/**
+ * The tables of logs in a database of MySQL's family. All shards may share one database: every row names its partition
+ * first, and so does every unique key, which is what a server that shards by itself needs.
+ *
+ * - `log_entries` is the log. Whatever is looked for is VARBINARY, since text there folds case or pads with spaces.
+ * - `log_answers` finds an idempotency key's entry. Rows are dropped after their days; the entry keeps its key.
+ * - `log_heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
+ *   `forgotten` is the position up to which answers were dropped.
+ *
+ * Common SQL of MariaDB, MySQL 8, TiDB and Vitess alone; `IF NOT EXISTS` lets several processes begin at once.
+ */
+import { CardumeError } from '../../base/errors.ts';
+import type { SqlDatabase } from '../../host/sql.ts';
+
+export const SCHEMA_VERSION = 1;
+
+const TABLES = [
+  `CREATE TABLE IF NOT EXISTS log_entries (
+    partition_key INT UNSIGNED NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    epoch BIGINT UNSIGNED NOT NULL,
+    stream VARBINARY(80) NOT NULL,
+    version INT UNSIGNED,
+    type VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
+    data LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+    meta LONGTEXT CHARACTER SET utf8mb4,
+    answer_key VARBINARY(200),
+    at_ms BIGINT NOT NULL,
+    checksum BINARY(16) NOT NULL,
+    PRIMARY KEY (partition_key, position),
+    UNIQUE KEY entries_by_stream (partition_key, stream, version)
+  )`,
+  `CREATE TABLE IF NOT EXISTS log_answers (
+    partition_key INT UNSIGNED NOT NULL,
+    answer_key VARBINARY(200) NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    PRIMARY KEY (partition_key, answer_key)
+  )`,
+  `CREATE TABLE IF NOT EXISTS log_heads (
+    partition_key INT UNSIGNED NOT NULL PRIMARY KEY,
+    epoch BIGINT UNSIGNED NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    checksum BINARY(16) NOT NULL,
+    batch BIGINT NOT NULL,
+    forgotten BIGINT UNSIGNED NOT NULL
+  )`,
+  'CREATE TABLE IF NOT EXISTS log_meta (name VARCHAR(60) NOT NULL PRIMARY KEY, value BIGINT NOT NULL)',
+];
+
+/** Makes the tables where they are missing, or checks their version. @param name of the database, for errors */
+export async function prepareSchema(database: SqlDatabase, name: string): Promise<void> {
+  for (const table of TABLES) await database.exec(table);
+  await database.run("INSERT IGNORE INTO log_meta (name, value) VALUES ('schema', ?)", [SCHEMA_VERSION]);
+  await checkSchema(database, name);
+  await checkDurability(database, name);
+}
+
+/** @throws CardumeError `storage-failed` when a newer program made the tables */
+export async function checkSchema(database: SqlDatabase, name: string): Promise<void> {
+  const [row] = await database.rows("SELECT value FROM log_meta WHERE name = 'schema'");
+  const version = row?.['value'] as number;
+  if (version > SCHEMA_VERSION) {
+    throw new CardumeError(
+      'storage-failed',
+      `${name} has log schema ${version}, and this program knows up to ${SCHEMA_VERSION}: run the newer version of it`,
+    );
+  }
+}
+
+/** A server may acknowledge commits that a loss of power takes. */
+async function checkDurability(database: SqlDatabase, name: string): Promise<void> {
+  const [row] = await database.rows("SHOW VARIABLES LIKE 'innodb_flush_log_at_trx_commit'");
+  const value = row?.['Value'];
+  if (value === undefined || String(value) === '1') return;
+  throw new CardumeError(
+    'storage-failed',
+    `${name}: the server acknowledges commits before they are on its disk (innodb_flush_log_at_trx_commit is ${value}): set it to 1`,
+  );
+}

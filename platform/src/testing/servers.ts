@@ -1,0 +1,56 @@
+/**
+ * The database servers that `npm run engines` has started, for tests. Where one does not run its tests are skipped, and
+ * say so; with `CARDUME_ENGINES=required`, as in CI, they fail.
+ */
+import { fileURLToPath } from 'node:url';
+import { isCardumeError } from '../base/errors.ts';
+import type { Host } from '../host/host.ts';
+import type { SqlAddress, SqlDatabase } from '../host/sql.ts';
+
+export interface Server {
+  /** A new database of its own, and what drops it. */
+  newDatabase(): Promise<{ readonly address: SqlAddress; drop(): Promise<void> }>;
+  /** For whoever watches or disturbs the server. */
+  readonly admin: SqlDatabase;
+}
+
+/** Either the server, or why its tests are skipped. */
+export type Found = { readonly server: Server; readonly skip: false } | { readonly skip: string };
+
+const ENGINES = new URL('../../../.cardume/engines/', import.meta.url);
+const ADMIN_BOUNDS = { connectionsMax: 2, statementTimeoutMs: 30_000 };
+
+/** @param name as `npm run engines -- status` tells it @throws Error when it must run and does not */
+export async function serverNamed(host: Host, name: string): Promise<Found> {
+  const record = await host.disk.read(fileURLToPath(new URL(`${name}.json`, ENGINES)));
+  if (record !== null) {
+    const { port, user, password, host: at } = JSON.parse(Buffer.from(record).toString()) as SqlAddress;
+    const address = { host: at, port, user, password, database: 'information_schema' };
+    const admin = host.sql.database(address, ADMIN_BOUNDS);
+    try {
+      await admin.rows('SELECT 1');
+      return { server: serverAt(host, admin, address), skip: false };
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      await admin.close();
+    }
+  }
+  const skip = `skipped: ${name} is not running`;
+  if (host.env.get('CARDUME_ENGINES') === 'required')
+    throw new Error(`${name} is not running: npm run engines -- start ${name}`);
+  return { skip };
+}
+
+function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress): Server {
+  return {
+    admin,
+    async newDatabase() {
+      const database = `cardume_test_${Buffer.from(host.random.bytes(6)).toString('hex')}`;
+      await admin.exec(`CREATE DATABASE ${database}`);
+      return {
+        address: { ...address, database },
+        drop: () => admin.exec(`DROP DATABASE IF EXISTS ${database}`),
+      };
+    },
+  };
+}
