@@ -1,7 +1,7 @@
 /**
  * Real processes, killed and stopped: what was acknowledged stands, and a stale writer writes nothing.
  *
- * The file is also the other process: with a path it opens that shard and takes orders from standard input,
+ * The file is also the other process: with a place it opens that log and takes orders from standard input,
  *
  *   load          appends without end over 16 streams
  *   append NAME   appends one event
@@ -15,15 +15,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
 import { realHost } from '../host/real.ts';
-import { openLog, openWriterPool } from './events.ts';
-import { openReader } from './sqlite/reader.ts';
-import { spotOf } from './sqlite/spot.ts';
-import { verifyLog } from './sqlite/verify.ts';
+import { serverNamed } from '../testing/servers.ts';
+import { driverOf } from './engines.ts';
+import { type LogPlace, openLog, openWriterPool } from './events.ts';
+import { verifyLog } from './verify.ts';
 
-const KILLS = 50;
 const STREAMS = 16;
 const PARTITIONS = [1, 2, 3];
 
@@ -35,8 +34,8 @@ interface Child {
   order(text: string): void;
 }
 
-function start(path: string, round: number): Child {
-  const process_ = spawn(process.execPath, [import.meta.filename, path, String(round)], {
+function start(place: LogPlace, round: number): Child {
+  const process_ = spawn(process.execPath, [import.meta.filename, JSON.stringify(place), String(round)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const lines: string[] = [];
@@ -73,11 +72,11 @@ async function end(child: Child, signal: NodeJS.Signals): Promise<void> {
   await exited;
 }
 
-async function serveOrders(path: string, round: string): Promise<void> {
+async function serveOrders(place: LogPlace, round: string): Promise<void> {
   const host = realHost();
   const pool = openWriterPool(host, { threadsMax: 1 });
   const bounds = { batchEntriesMax: 32, queueEntriesMax: 1_000 };
-  const log = await openLog(host, { path, partitions: PARTITIONS, pool, bounds });
+  const log = await openLog(host, { ...place, partitions: PARTITIONS, pool, bounds });
   process.stdout.write('open\n');
 
   async function append(partition: number, stream: string, version: number): Promise<void> {
@@ -111,22 +110,64 @@ async function serveOrders(path: string, round: string): Promise<void> {
   });
 }
 
-const [orderedPath, orderedRound] = process.argv.slice(2);
-if (orderedPath !== undefined) await serveOrders(orderedPath, orderedRound as string);
-else registerTests();
+const [orderedPlace, orderedRound] = process.argv.slice(2);
+if (orderedPlace !== undefined) await serveOrders(JSON.parse(orderedPlace), orderedRound as string);
+else await registerTests();
 
-function registerTests(): void {
-  test(`no acknowledged event is lost when the process is killed, ${KILLS} times`, {
+interface Engine {
+  readonly name: string;
+  readonly kills: number;
+  readonly skip: string | false;
+  /** An empty place, and what clears it away. */
+  place(): Promise<{ readonly place: LogPlace; clear(): Promise<void> }>;
+}
+
+async function enginesHere(): Promise<Engine[]> {
+  const found = await serverNamed(realHost(), 'mariadb');
+  if (found.skip === false) after(() => found.server.admin.close());
+  return [
+    {
+      name: 'SQLite',
+      kills: 50,
+      skip: false,
+      async place() {
+        const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
+        return {
+          place: { path: join(folder, 'shard.db') },
+          clear: async () => rmSync(folder, { recursive: true, force: true }),
+        };
+      },
+    },
+    {
+      name: 'MariaDB',
+      kills: 15,
+      skip: found.skip,
+      async place() {
+        assert.ok(found.skip === false);
+        const { address, drop } = await found.server.newDatabase();
+        return { place: { sql: address }, clear: drop };
+      },
+    },
+  ];
+}
+
+async function registerTests(): Promise<void> {
+  for (const engine of await enginesHere()) {
+    describe(`processes over ${engine.name}`, { skip: engine.skip }, () => testsOver(engine));
+  }
+}
+
+function testsOver({ kills, place: newPlace }: Engine): void {
+  test(`no acknowledged event is lost when the process is killed, ${kills} times`, {
     timeout: 120_000,
   }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
-    const path = join(folder, 'shard.db');
+    const { place, clear } = await newPlace();
     const host = realHost();
     const acknowledged: string[] = [];
-    let next = start(path, 0);
+    let next = start(place, 0);
     try {
       await next.line('open');
-      for (let round = 0; round < KILLS; round += 1) {
+      for (let round = 0; round < kills; round += 1) {
         const child = next;
         child.order('load');
         // Somewhere in its first 30 to 180 acknowledged events: between and within commits.
@@ -134,52 +175,29 @@ function registerTests(): void {
         while (child.lines.length < enough) await new Promise(setImmediate);
         await end(child, 'SIGKILL');
         acknowledged.push(...child.lines.filter((line) => line.startsWith('ack')));
-        next = start(path, round + 1); // it recovers the file while we look at it
+        next = start(place, round + 1); // it recovers the log while we look at it
 
-        const { faults, entries, heads } = verifyLog(host, path);
+        const { faults, entries, heads } = await verifyLog(host, place);
         assert.deepEqual(faults, [], `round ${round}`);
         assert.ok(entries >= acknowledged.length, `${entries} entries, ${acknowledged.length} acknowledged`);
-        const database = host.disk.database(path, { readOnly: true });
-        const reader = openReader(database);
-        for (const line of child.lines) {
-          const [kind, partition, position, stream, version] = line.split(' ');
-          if (kind !== 'ack') continue;
-          const [entry] = reader.readPartition(Number(partition), Number(position) - 1, 1);
-          assert.equal(
-            `${entry?.stream} ${entry?.version}`,
-            `${stream} ${version}`,
-            `round ${round}: ${line}`,
-          );
-          assert.equal(
-            reader.findAnswer(Number(partition), `${stream}/${version}`)?.position,
-            Number(position),
-          );
-        }
-        database.close();
+        const killed = child.lines.filter((line) => line.startsWith('ack'));
+        await checkAcknowledged(place, killed, `round ${round}`);
         assert.equal(heads.length, 3);
         await next.line('open');
       }
       // All of them once more, in the end: later rounds took nothing away.
-      const database = host.disk.database(path, { readOnly: true });
-      const stands = database.prepare('SELECT stream, version FROM entries WHERE spot = ?');
-      for (const line of acknowledged) {
-        const [, partition, position, stream, version] = line.split(' ');
-        const row = stands.get(spotOf(Number(partition), Number(position)));
-        assert.deepEqual([row?.['stream'], row?.['version']], [stream, Number(version)]);
-      }
-      database.close();
-      assert.ok(acknowledged.length >= KILLS * 25, `${acknowledged.length} events were acknowledged`);
+      await checkAcknowledged(place, acknowledged, 'in the end');
+      assert.ok(acknowledged.length >= kills * 25, `${acknowledged.length} events were acknowledged`);
     } finally {
       await end(next, 'SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
+      await clear();
     }
   });
 
   test('a writer that was stopped while another took over is fenced', { timeout: 30_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'cardume-crash-'));
-    const path = join(folder, 'shard.db');
+    const { place, clear } = await newPlace();
     const host = realHost();
-    const child = start(path, 0);
+    const child = start(place, 0);
     const pool = openWriterPool(host, { threadsMax: 1 });
     try {
       await child.line('open');
@@ -188,12 +206,8 @@ function registerTests(): void {
       child.process.kill('SIGSTOP');
       child.order('append stale'); // waits in the pipe
 
-      const log = await openLog(host, {
-        path,
-        partitions: [1],
-        pool,
-        bounds: { batchEntriesMax: 8, queueEntriesMax: 8 },
-      });
+      const bounds = { batchEntriesMax: 8, queueEntriesMax: 8 };
+      const log = await openLog(host, { ...place, partitions: [1], pool, bounds });
       const entry = { stream: 'new', version: 1, type: 'Taken', data: '{}', meta: null, key: null, atMs: 1 };
       const { epoch, position } = await log.append(1, [entry]);
       assert.deepEqual([epoch, position], [2, 2]);
@@ -209,11 +223,28 @@ function registerTests(): void {
       assert.equal(await log.findAnswer(1, 'stale/1'), null);
       assert.deepEqual(await log.readStream(1, 'stale', 1, 10), []);
       await log.close();
-      assert.deepEqual(verifyLog(host, path).faults, []);
+      assert.deepEqual((await verifyLog(host, place)).faults, []);
     } finally {
       await end(child, 'SIGKILL');
       await pool.close();
-      rmSync(folder, { recursive: true, force: true });
+      await clear();
     }
   });
+}
+
+/** @param lines `ack PARTITION POSITION STREAM VERSION` */
+async function checkAcknowledged(place: LogPlace, lines: readonly string[], when: string): Promise<void> {
+  const host = realHost();
+  const reader = await driverOf(place).openReader(host, place);
+  try {
+    for (const line of lines) {
+      const [, partition, position, stream, version] = line.split(' ');
+      const [entry] = await reader.readPartition(Number(partition), Number(position) - 1, 1);
+      assert.equal(`${entry?.stream} ${entry?.version}`, `${stream} ${version}`, `${when}: ${line}`);
+      const answer = await reader.findAnswer(Number(partition), `${stream}/${version}`);
+      assert.equal(answer?.position, Number(position));
+    }
+  } finally {
+    await reader.close();
+  }
 }

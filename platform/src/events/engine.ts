@@ -19,6 +19,7 @@ export type LogPlace =
 export interface Driver {
   open(host: Host, place: LogPlace, start: Start): Promise<Opening>;
   openReader(host: Host, place: LogPlace): Promise<OwnReader>;
+  inspect<T>(host: Host, place: LogPlace, look: (snapshot: Snapshot) => Promise<T>): Promise<T>;
 }
 
 export interface Engine {
@@ -113,4 +114,22 @@ export interface Recovered {
   readonly entries: number;
   /** Another host has opened it meanwhile. */
   readonly fenced: boolean;
+}
+
+/** What an engine shows of a log as it stands: all in one snapshot. */
+export interface Snapshot extends Pick<Reader, 'readPartition'> {
+  heads(): Promise<Head[]>;
+  /** Partitions with entries. */
+  partitions(): Promise<readonly PartitionKey[]>;
+  /** Events in the order of stream and version, at most so many, behind one or from the beginning. */
+  versions(after: Version | null, max: number): Promise<readonly Version[]>;
+  /** Remembered answers whose entry is not there, or has another key. */
+  strayAnswers(max: number): Promise<readonly Pick<Entry, 'partition' | 'position'>[]>;
+}
+
+export interface Version {
+  readonly stream: string;
+  readonly version: number;
+  readonly partition: PartitionKey;
+  readonly position: number;
 }

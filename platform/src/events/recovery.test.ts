@@ -12,7 +12,7 @@ import { all, event, fails, P, Q } from '../testing/log-conformance-case.ts';
 import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
 import { openLog, openWriterPool } from './events.ts';
 import type { Entry, Log } from './log.ts';
-import { verifyLog } from './sqlite/verify.ts';
+import { verifyLog } from './verify.ts';
 
 const BOUNDS = { batchEntriesMax: 8, queueEntriesMax: 1_000 };
 
@@ -123,7 +123,7 @@ describe('a writer thread that ends in the middle of batches', () => {
         cut += told.refused.length;
         await check(log, told, live);
         await log.close();
-        assert.deepEqual(verifyLog(host, '/data/shard.db').faults, []);
+        assert.deepEqual((await verifyLog(host, { path: '/data/shard.db' })).faults, []);
         await pool.close();
       });
     }
@@ -150,7 +150,7 @@ describe('a writer thread that ends in the middle of batches', () => {
       await check(log, told, live);
       await log.close();
       assert.equal(threads.length, 21);
-      assert.deepEqual(verifyLog(host, path).faults, []);
+      assert.deepEqual((await verifyLog(host, { path })).faults, []);
     } finally {
       await pool.close();
       rmSync(folder, { recursive: true, force: true });
@@ -270,7 +270,7 @@ describe('a disk that fails', () => {
           assert.ok(told.refused.length + told.unknown.size > 0, 'somebody hears of the failure');
           await check(log, told, live);
           await log.close();
-          assert.deepEqual(verifyLog(machine, '/data/shard.db').faults, []);
+          assert.deepEqual((await verifyLog(machine, { path: '/data/shard.db' })).faults, []);
           await pool.close();
         });
       }
@@ -355,7 +355,7 @@ describe('a disk that fails', () => {
       await machine.run(() => told.stands.size > 40 + seed);
       assert.ok(log !== null);
       machine.crash();
-      assert.deepEqual(verifyLog(machine, '/data/shard.db').faults, []);
+      assert.deepEqual((await verifyLog(machine, { path: '/data/shard.db' })).faults, []);
       await machine.run(
         open().then(async (again) => {
           const found = new Map<string, number>();

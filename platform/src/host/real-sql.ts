@@ -87,7 +87,9 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       }
     }
     const execute = (sql: string, values: readonly SqlValue[]): Promise<SqlRow[] | ResultSetHeader> =>
-      told(held.execute({ sql, values: values.map(bound), timeout }) as unknown as Promise<[SqlRow[], unknown]>);
+      told(
+        held.execute({ sql, values: values.map(bound), timeout }) as unknown as Promise<[SqlRow[], unknown]>,
+      );
     return {
       broken: () => broken,
       rows: async (sql, values = []) => (await execute(sql, values)) as SqlRow[],

@@ -17,12 +17,12 @@ export interface Server {
 /** Either the server, or why its tests are skipped. */
 export type Found = { readonly server: Server; readonly skip: false } | { readonly skip: string };
 
-const ENGINES = new URL('../../../.cardume/engines/', import.meta.url);
+const HOUSE = new URL('../../../', import.meta.url);
 const ADMIN_BOUNDS = { connectionsMax: 2, statementTimeoutMs: 30_000 };
 
 /** @param name as `npm run engines -- status` tells it @throws Error when it must run and does not */
 export async function serverNamed(host: Host, name: string): Promise<Found> {
-  const record = await host.disk.read(fileURLToPath(new URL(`${name}.json`, ENGINES)));
+  const record = await host.disk.read(fileURLToPath(new URL(`.cardume/engines/${name}.json`, HOUSE)));
   if (record !== null) {
     const { port, user, password, host: at } = JSON.parse(Buffer.from(record).toString()) as SqlAddress;
     const address = { host: at, port, user, password, database: 'information_schema' };

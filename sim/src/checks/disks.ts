@@ -30,7 +30,7 @@ export async function checkDisks(
   disks: Disks,
 ): Promise<{ readonly shelves: readonly Shelf[]; readonly books: ReadonlyMap<string, OrderBook> }> {
   const { topology, history, coverage, bank, revenue, wrong } = disks;
-  const shelves = openShelves(topology, disks.dataFolder, disks.hostOf);
+  const shelves = await openShelves(topology, disks.dataFolder, disks.hostOf);
   for (const shelf of shelves) {
     for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
     await checkReadModels(shelf, wrong);

@@ -3,7 +3,7 @@ import { application } from '@cardume/shop/shop';
 import type { Service } from 'cardume/cqrs/service';
 import type { Entry, Head } from 'cardume/events/log';
 import { openReader } from 'cardume/events/sqlite/reader';
-import { verifyLog } from 'cardume/events/sqlite/verify';
+import { verifyLog } from 'cardume/events/verify';
 import type { Host } from 'cardume/host';
 import type { Topology } from 'cardume/topology';
 import { staticPlacement } from 'cardume/topology/placement';
@@ -24,27 +24,27 @@ export interface Shelf {
 const PAGE_ENTRIES = 2_000;
 
 /** @param hostOf a host with the region's disk */
-export function openShelves(
+export async function openShelves(
   topology: Topology,
   dataFolder: string,
   hostOf: (region: string) => Host,
-): Shelf[] {
+): Promise<Shelf[]> {
   const placement = staticPlacement(topology);
   const shelves: Shelf[] = [];
   for (const region of Object.keys(topology.regions)) {
     for (const { service } of application.services) {
       const partitions = placement.partitionsOf(service.name, region);
       for (const name of new Set(partitions.map((partition) => placement.shardOf(partition)))) {
-        shelves.push(read(hostOf(region), region, service, `${dataFolder}/${region}/${name}`));
+        shelves.push(await read(hostOf(region), region, service, `${dataFolder}/${region}/${name}`));
       }
     }
   }
   return shelves;
 }
 
-function read(host: Host, region: string, service: Service, base: string): Shelf {
+async function read(host: Host, region: string, service: Service, base: string): Promise<Shelf> {
   const path = `${base}.log.db`;
-  const { heads, faults } = verifyLog(host, path);
+  const { heads, faults } = await verifyLog(host, { path });
   const database = host.disk.database(path, { readOnly: true });
   const reader = openReader(database);
   const entries: Entry[] = [];

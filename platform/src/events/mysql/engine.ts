@@ -266,17 +266,5 @@ async function keyThatStands(
 function cellsOf(entry: Entry): SqlValue[] {
   const { partition, position, epoch, stream, version, type, data, meta, key, atMs, checksum } = entry;
   const answerKey = key === null ? null : bytesOf(key);
-  return [
-    partition,
-    position,
-    epoch,
-    bytesOf(stream),
-    version,
-    type,
-    data,
-    meta,
-    answerKey,
-    atMs,
-    checksum,
-  ];
+  return [partition, position, epoch, bytesOf(stream), version, type, data, meta, answerKey, atMs, checksum];
 }

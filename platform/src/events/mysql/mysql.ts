@@ -2,6 +2,7 @@
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../../host/sql.ts';
 import type { Driver, LogPlace } from '../engine.ts';
+import { inspect } from './inspect.ts';
 import { openAgain, openFirst } from './opening.ts';
 import { openReader } from './reader.ts';
 import { prepareSchema } from './schema.ts';
@@ -34,5 +35,13 @@ export const mysql: Driver = {
   async openReader(host, place) {
     const database = connect(host, place, READER_CONNECTIONS_MAX);
     return { ...openReader(host.clock, database), close: database.close };
+  },
+  async inspect(host, place, look) {
+    const database = connect(host, place, 1);
+    try {
+      return await inspect(database, addressOf(place).database, look);
+    } finally {
+      await database.close();
+    }
   },
 };

@@ -7,6 +7,7 @@ import type { First, Opening, Recovered, Recovery } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { again } from './again.ts';
 import { engineOver } from './engine.ts';
+import { HEADS, headOf } from './heads.ts';
 
 export async function openFirst(
   host: Host,
@@ -75,17 +76,6 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
 
 async function headsOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
   if (partitions.length === 0) return [];
-  const rows = await session.rows(
-    `SELECT h.partition_key, h.epoch, h.position, h.checksum, e.epoch AS last_epoch FROM log_heads h
-      LEFT JOIN log_entries e ON e.partition_key = h.partition_key AND e.position = h.position
-      WHERE h.partition_key IN (${partitions.map(() => '?').join(', ')})`,
-    partitions,
-  );
-  return rows.map((row) => ({
-    partition: row['partition_key'] as number,
-    epoch: row['epoch'] as number,
-    position: row['position'] as number,
-    checksum: row['checksum'] as Uint8Array,
-    lastEpoch: (row['last_epoch'] as number | null) ?? 0,
-  }));
+  const among = `h.partition_key IN (${partitions.map(() => '?').join(', ')})`;
+  return (await session.rows(`${HEADS} WHERE ${among}`, partitions)).map(headOf);
 }

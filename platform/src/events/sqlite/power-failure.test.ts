@@ -6,7 +6,7 @@ import { event } from '../../testing/log-conformance-case.ts';
 import { type SimulatedHost, simulatedHost } from '../../testing/simulated/host.ts';
 import { openLog, openWriterPool } from '../events.ts';
 import type { Log } from '../log.ts';
-import { verifyLog } from './verify.ts';
+import { verifyLog } from '../verify.ts';
 
 const PATH = '/data/shard.db';
 const P = 33;
@@ -60,7 +60,7 @@ async function failAfter(operations: number, seed: number): Promise<Run> {
       ok((await host.run(log.findAnswer(P, name.replace('@', '-')))) !== null, `the answer of ${name}`);
     await host.run(log.append(P, [event('after', 1)]));
     await host.run(log.close());
-    deepStrictEqual(verifyLog(host, PATH).faults, []);
+    deepStrictEqual((await verifyLog(host, { path: PATH })).faults, []);
     return {
       acknowledged,
       found: entries.map(({ stream, version }) => `${stream}@${version}`),

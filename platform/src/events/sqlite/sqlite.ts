@@ -1,6 +1,7 @@
 /** The log in a file: nothing to install, one writer, readers beside it. */
 import type { Driver, LogPlace } from '../engine.ts';
 import { openEngine } from './engine.ts';
+import { inspect } from './inspect.ts';
 import { openReader, patiently } from './reader.ts';
 import { reopenEngine } from './reopen.ts';
 
@@ -16,4 +17,5 @@ export const sqlite: Driver = {
     const database = host.disk.database(pathOf(place), { readOnly: true });
     return { ...patiently(openReader(database)), close: async () => database.close() };
   },
+  inspect: (host, place, look) => inspect(host, pathOf(place), look),
 };

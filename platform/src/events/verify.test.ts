@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { isCardumeError } from '../../base/errors.ts';
-import { realHost } from '../../host/real.ts';
-import { answer, event, events, P, Q } from '../../testing/log-conformance-case.ts';
-import { openLog, openWriterPool } from '../events.ts';
+import { isCardumeError } from '../base/errors.ts';
+import { realHost } from '../host/real.ts';
+import { answer, event, events, P, Q } from '../testing/log-conformance-case.ts';
+import { openLog, openWriterPool } from './events.ts';
 import { FAULTS_MAX, verifyLog } from './verify.ts';
 
 const host = realHost();
@@ -33,8 +33,8 @@ describe('verifyLog', () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('finds nothing in a sound log', () => {
-    const { entries, faults, heads } = verifyLog(host, sound);
+  test('finds nothing in a sound log', async () => {
+    const { entries, faults, heads } = await verifyLog(host, { path: sound });
     assert.deepEqual([entries, faults], [8, []]);
     assert.deepEqual(
       heads.map(({ partition, position, epoch }) => [partition, position, epoch]),
@@ -80,7 +80,7 @@ describe('verifyLog', () => {
       const database = host.disk.database(path);
       database.exec(sql);
       database.close();
-      const found = verifyLog(host, path).faults;
+      const found = (await verifyLog(host, { path })).faults;
       assert.equal(found.length, faults.length, found.join('\n'));
       for (const [i, fault] of faults.entries()) assert.match(found[i] as string, fault);
     });
@@ -101,7 +101,7 @@ describe('verifyLog', () => {
     const database = host.disk.database(path);
     database.exec("UPDATE entries SET data = '[]'");
     database.close();
-    assert.equal(verifyLog(host, path).faults.length, FAULTS_MAX);
+    assert.equal((await verifyLog(host, { path })).faults.length, FAULTS_MAX);
   });
 
   test('refuses a log of a newer program', async () => {
@@ -113,7 +113,7 @@ describe('verifyLog', () => {
     const newer = (error: unknown): boolean =>
       isCardumeError(error, 'storage-failed') &&
       /schema 99, and this program knows up to/.test(error.message);
-    assert.throws(() => verifyLog(host, path), newer);
+    await assert.rejects(verifyLog(host, { path }), newer);
     const pool = openWriterPool(host, { threadsMax: 1 });
     const bounds = { batchEntriesMax: 8, queueEntriesMax: 99 };
     await assert.rejects(openLog(host, { path, partitions: [P], pool, bounds }), newer);
