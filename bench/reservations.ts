@@ -12,6 +12,7 @@ import written from '../cardume.config.ts';
 import { isCardumeError } from '../platform/src/base/errors.ts';
 import { newId } from '../platform/src/base/id.ts';
 import type { Bus } from '../platform/src/cqrs/bus.ts';
+import { openReaders } from '../platform/src/cqrs/readers.ts';
 import { openShard, type Shard } from '../platform/src/cqrs/shard.ts';
 import { openWriterPool } from '../platform/src/events/events.ts';
 import { realHost } from '../platform/src/host/real.ts';
@@ -35,9 +36,10 @@ export async function run(say: Say = () => {}): Promise<Figure[]> {
   const shard = await openShard({
     host,
     service,
-    base: join(folder, 'products-0'),
+    place: { base: join(folder, 'products-0') },
     partitions: [partitionKey(place)],
     pool,
+    readers: openReaders(host, { threadsMax: 1, deadlineMs: 5_000 }),
     bounds: written.bounds,
     masterKey: host.random.bytes(32),
     bus: {} as Bus, // a reservation asks nobody else

@@ -100,7 +100,7 @@ export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOp
     const key = codec.personal ? await keys.find(partition, subject) : null;
     const live = fresh(kind, partition, id);
     const snapshot =
-      codec.personal && key === null ? null : snapshots.find(partition, id, revisionOf(kind), key);
+      codec.personal && key === null ? null : await snapshots.find(partition, id, revisionOf(kind), key);
     // The page begins with the snapshot's own event: it names the token, and proves that the log still has it.
     let page = await log.readStream(partition, id, Math.max(1, snapshot?.version ?? 1), PAGE_EVENTS);
     const [first] = page;

@@ -10,6 +10,7 @@ import type { Bounds } from '../topology/topology.ts';
 import { type AccountCommand, type AccountEvent, account, service } from './bank.fixture.ts';
 import type { Bus } from './bus.ts';
 import { notYet, type Process, process } from './process.ts';
+import { openReaders } from './readers.ts';
 import { openShard, type Shard } from './shard.ts';
 
 const place = { scope: 1, partition: 0 };
@@ -52,9 +53,10 @@ async function openOn(host: SimulatedHost, processes: readonly Process<any, any,
     openShard({
       host,
       service: { ...service, processes },
-      base: `${host.folder}/bank-0`,
+      place: { base: `${host.folder}/bank-0` },
       partitions: [partitionKey(place)],
       pool,
+      readers: openReaders(host, { threadsMax: 1, deadlineMs: 1_000 }),
       bounds,
       masterKey: new Uint8Array(32),
       bus,

@@ -13,8 +13,8 @@ import type { Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
 import { type EffectsOptions, openEffects } from './effects.ts';
-import type { ProcessCheckpoint } from './memory.ts';
 import type { Process } from './process.ts';
+import type { ProcessCheckpoint } from './storage.ts';
 
 export interface ProcessRunner {
   /** Folds what was open; call once, before commands are accepted. */
@@ -36,7 +36,7 @@ export interface ProcessRunnerOptions extends EffectsOptions {
   // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
   readonly processes: readonly Process<any, any, any>[];
   readonly openMax: number;
-  readonly findCheckpoint: (process: string, partition: number) => ProcessCheckpoint | null;
+  readonly findCheckpoint: (process: string, partition: number) => Promise<ProcessCheckpoint | null>;
   readonly saveCheckpoint: (checkpoint: ProcessCheckpoint) => Promise<void>;
 }
 
@@ -179,10 +179,12 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   }
 
   async function recoverPartition(partition: number, position: number): Promise<void> {
-    const found = processes.map((process) => {
-      const saved = options.findCheckpoint(process.name, partition);
-      return { process, saved: saved?.revision === revisionOf(process) ? saved : null };
-    });
+    const found = await Promise.all(
+      processes.map(async (process) => {
+        const saved = await options.findCheckpoint(process.name, partition);
+        return { process, saved: saved?.revision === revisionOf(process) ? saved : null };
+      }),
+    );
     const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
     // A checkpoint beyond the log is of another history.
     const aligned = found.every(

@@ -46,3 +46,7 @@ export function projection<Event extends Typed>(definition: {
 }): Projection {
   return definition as unknown as Projection;
 }
+
+export function tablesOf(projections: readonly Projection[]): readonly Table[] {
+  return projections.flatMap((projection) => projection.tables);
+}

@@ -8,6 +8,7 @@ import type { Table } from '../sharding/table.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
 import { projection } from './projection.ts';
 import { openProjector } from './projector.ts';
+import { openReadModels } from './sqlite/read-models.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', n: 'integer' }, key: ['id'], indexes: [] };
 const things = projection<{ type: 'Counted'; by: number }>({
@@ -56,7 +57,8 @@ test('an I/O error halts no projection, and a bug of its own does', async () => 
       };
     },
   };
-  const projector = await openProjector(disk, '/views.db', [things], source);
+  const readModels = await openReadModels(disk, '/views.db', [things], source);
+  const projector = openProjector(readModels, [things], source);
   const fold = (by: number) => {
     log.push(entry(log.length + 1, by));
     return projector.fold(log.slice(-1));
@@ -71,6 +73,6 @@ test('an I/O error halts no projection, and a bug of its own does', async () => 
     (await fold(-1)).map((halt) => halt.projection),
     ['things'],
   );
-  projector.close();
+  readModels.close();
   host.close();
 });

@@ -2,20 +2,17 @@
  * Folds committed entries into read models, on the shard's writer thread, before the commands are answered.
  *
  * Exactly once: rows and checkpoint commit in one transaction, and an entry at or below the checkpoint is passed
- * over. The database runs with `synchronous = NORMAL`: a power loss may take its newest transactions, which are then
- * folded again from the log. All healthy projections share one checkpoint per partition, so that a batch costs one
- * row per partition; one that halts keeps its own from then on.
+ * over. What a failure of the storage took is folded again from the log. All healthy projections share one checkpoint
+ * per partition, so that a batch costs one row per partition; one that halts keeps its own from then on.
  */
-
+import { isCardumeError } from '../base/errors.ts';
 import type { Entry } from '../events/log.ts';
-import { rollBack, transaction } from '../events/sqlite/transaction.ts';
 import type { TailSource } from '../events/tail.ts';
-import { type Database, type Disk, isPassing, type Statement } from '../host/disk.ts';
+import { isPassing } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
 import { eventOf } from './codec.ts';
 import type { Projection, RowsOf } from './projection.ts';
-import { openReadModels, tablesOf } from './read-models.ts';
-import { type TableRows, tableRows } from './rows.ts';
+import type { Fold, ReadModels } from './storage.ts';
 
 export interface Halt {
   readonly projection: string;
@@ -28,30 +25,27 @@ export interface Projector {
   catchUp(): Promise<void>;
   /** Projections that stand still now. */
   halts(): readonly Halt[];
-  /** The log no longer has what these read models were folded from: they were emptied, and are folded anew. */
-  readonly begunAgain: boolean;
   /** Entries in order of position within each partition. @returns the projections that halted on them */
   fold(entries: readonly Entry[]): Promise<readonly Halt[]>;
-  close(): void;
 }
 
 /** Name of the checkpoint that the healthy projections share. */
 const SHARED = '';
 const CATCH_UP_ENTRIES = 2_000;
+/** Rows that are wanted lead to others at most so often, in one fold. */
+const LOADS_MAX = 50;
 
 type React = (event: never, about: { stream: string; version: number; atMs: number }, rows: RowsOf) => void;
 
-export async function openProjector(
-  disk: Disk,
-  path: string,
+/** What a fold came to: null, or whose fault it was that nothing of it stands. */
+type Failed = { readonly culprit: Projection; readonly error: unknown } | null;
+
+export function openProjector(
+  readModels: ReadModels,
   projections: readonly Projection[],
   source: TailSource,
-): Promise<Projector> {
-  const { database, begunAgain } = await openReadModels(disk, path, projections, source);
-  const rows = new Map<string, TableRows>();
-  for (const table of tablesOf(projections)) rows.set(table.name, tableRows(database, table));
-  const rowsOf: RowsOf = (table) => rows.get(table.name) as TableRows;
-  const checkpoints = openCheckpoints(database);
+): Projector {
+  const { checkpoints } = readModels;
   const halted = new Map<string, Halt>();
   /** Projections that do not share the checkpoint now: they are halted, or catch up alone. */
   let outside = new Set<string>();
@@ -62,53 +56,71 @@ export async function openProjector(
     interest = reactionsByType(projections.filter(({ name }) => !outside.has(name)));
   }
 
-  function apply(projection: Projection, entry: Entry, event: Typed): void {
+  function apply(fold: Fold, projection: Projection, entry: Entry, event: Typed): void {
     const react = projection.on[entry.type] as React;
-    for (const table of projection.tables) (rows.get(table.name) as TableRows).at(entry.partition);
-    react(
-      event as never,
-      { stream: entry.stream, version: entry.version as number, atMs: entry.atMs },
-      rowsOf,
-    );
+    for (const table of projection.tables) fold.rows(table).at(entry.partition);
+    const { stream, version, atMs } = entry;
+    react(event as never, { stream, version: version as number, atMs }, fold.rows);
   }
 
-  /** One transaction; on failure nothing of it stays, and the culprit is named. */
-  function transact(entries: readonly Entry[]): { culprit: Projection; error: unknown } | null {
+  /**
+   * One transaction; on failure nothing of it stays, and the culprit is named.
+   * @param reactors who wants an entry
+   */
+  async function transact(
+    entries: readonly Entry[],
+    checkpoint: string,
+    reactors: (entry: Entry) => readonly Projection[] | undefined,
+  ): Promise<Failed> {
+    const fold = await readModels.begin();
     let culprit: Projection | null = null;
-    database.exec('BEGIN IMMEDIATE');
     try {
-      const moved = new Map<number, Entry>();
-      for (const entry of entries) {
-        if (entry.position <= checkpoints.position(SHARED, entry.partition)) continue;
-        moved.set(entry.partition, entry);
-        const concerned = entry.version === null ? undefined : interest.get(entry.type);
-        if (concerned === undefined) continue;
-        const event = eventOf(entry);
-        for (const projection of concerned) {
-          culprit = projection;
-          apply(projection, entry, event);
-          culprit = null;
+      for (let loads = 0; ; loads += 1) {
+        const moved = new Map<number, Entry>();
+        for (const entry of entries) {
+          if (entry.position <= checkpoints.position(checkpoint, entry.partition)) continue;
+          moved.set(entry.partition, entry);
+          const concerned = entry.version === null ? undefined : reactors(entry);
+          if (concerned === undefined) continue;
+          const event = eventOf(entry);
+          for (const projection of concerned) {
+            try {
+              apply(fold, projection, entry, event);
+            } catch (error) {
+              if (fold.isWanting) continue;
+              culprit = projection;
+              throw error;
+            }
+          }
         }
+        if (!fold.isWanting) {
+          await fold.commit(
+            [...moved.values()].map(({ partition, epoch, position: to }) => {
+              const from = checkpoints.position(checkpoint, partition);
+              return { projection: checkpoint, partition, from, epoch, to };
+            }),
+          );
+          return null;
+        }
+        if (loads === LOADS_MAX) throw new Error(`a fold wanted other rows ${LOADS_MAX} times`);
+        await fold.load();
       }
-      for (const entry of moved.values()) checkpoints.save(SHARED, entry);
-      database.exec('COMMIT');
-      for (const entry of moved.values()) checkpoints.moved(SHARED, entry);
-      return null;
     } catch (error) {
-      rollBack(database);
-      if (culprit === null || isPassing(error)) throw error; // no projection's fault, whoever was at work
+      await fold.undo();
+      // No projection's fault, whoever was at work.
+      if (culprit === null || isPassing(error) || isCardumeError(error, 'fenced')) throw error;
       return { culprit, error };
     }
   }
 
-  function halt(projection: Projection, error: unknown): Halt {
+  async function halt(projection: Projection, error: unknown): Promise<Halt> {
     const reason = error instanceof Error ? error.message : String(error);
     const entry = {
       projection: projection.name,
       tables: projection.tables.map((table) => table.name),
       reason,
     };
-    checkpoints.fork(SHARED, projection.name);
+    await checkpoints.fork(SHARED, projection.name);
     halted.set(projection.name, entry);
     leaveOut([...outside, projection.name]);
     return entry;
@@ -138,45 +150,38 @@ export async function openProjector(
   async function fold(committed: readonly Entry[]): Promise<readonly Halt[]> {
     const entries = await withMissing(committed);
     const halts: Halt[] = [];
-    for (let failure = transact(entries); failure !== null; failure = transact(entries)) {
-      halts.push(halt(failure.culprit, failure.error));
+    for (;;) {
+      const failed = await transact(entries, SHARED, (entry) => interest.get(entry.type));
+      if (failed === null) return halts;
+      halts.push(await halt(failed.culprit, failed.error));
     }
-    return halts;
   }
 
   /** A projection that is new, or was halted, walks alone from its own checkpoint to the shared one. */
   async function catchUpAlone(projection: Projection): Promise<void> {
-    for (const head of source.heads()) {
-      const target = checkpoints.position(SHARED, head.partition);
-      let position = checkpoints.position(projection.name, head.partition);
-      while (position < target) {
+    const { name } = projection;
+    const alone = (entry: Entry): readonly Projection[] | undefined =>
+      projection.on[entry.type] === undefined ? undefined : [projection];
+    for (const { partition } of source.heads()) {
+      const target = checkpoints.position(SHARED, partition);
+      for (;;) {
+        const position = checkpoints.position(name, partition);
+        if (position >= target) break;
         const entriesMax = Math.min(CATCH_UP_ENTRIES, target - position);
-        const entries = await source.read(head.partition, position, entriesMax);
-        const last = entries.at(-1);
-        if (last === undefined) break;
-        database.exec('BEGIN IMMEDIATE');
-        try {
-          for (const entry of entries) {
-            if (entry.version !== null && projection.on[entry.type] !== undefined)
-              apply(projection, entry, eventOf(entry));
-          }
-          checkpoints.save(projection.name, last);
-          database.exec('COMMIT');
-        } catch (error) {
-          rollBack(database);
-          if (isPassing(error)) throw error;
-          halt(projection, error);
-          return;
-        }
-        checkpoints.moved(projection.name, last);
-        position = last.position;
+        const entries = await source.read(partition, position, entriesMax);
+        if (entries.length === 0) break;
+        const failed = await transact(entries, name, alone);
+        if (failed === null) continue;
+        await halt(projection, failed.error);
+        return;
       }
     }
-    checkpoints.join(projection.name);
+    await checkpoints.join(name);
   }
 
   return {
     async catchUp() {
+      await checkpoints.refresh();
       const before = [...halted.values()];
       const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
       halted.clear();
@@ -199,9 +204,7 @@ export async function openProjector(
       leaveOut(halted.keys());
     },
     halts: () => [...halted.values()],
-    begunAgain,
     fold,
-    close: () => database.close(),
   };
 }
 
@@ -212,57 +215,4 @@ function reactionsByType(projections: readonly Projection[]): Map<string, Projec
       byType.set(type, [...(byType.get(type) ?? []), projection]);
   }
   return byType;
-}
-
-interface Checkpoints {
-  position(projection: string, partition: number): number;
-  /** Inside the transaction. */
-  save(projection: string, entry: Entry): void;
-  /** After it has committed. */
-  moved(projection: string, entry: Entry): void;
-  isApart(projection: string): boolean;
-  /** The projection leaves the shared checkpoint and keeps its place. */
-  fork(shared: string, projection: string): void;
-  /** The projection has caught up with the shared checkpoint. */
-  join(projection: string): void;
-}
-
-function openCheckpoints(database: Database): Checkpoints {
-  const known = new Map<string, number>();
-  const name = (projection: string, partition: number): string => `${projection}/${partition}`;
-  for (const row of database.prepare('SELECT projection, partition, position FROM _checkpoints').all()) {
-    known.set(name(row.projection as string, row.partition as number), row.position as number);
-  }
-  const upsert: Statement = database.prepare(`INSERT INTO _checkpoints VALUES (?, ?, ?, ?)
-    ON CONFLICT (projection, partition) DO UPDATE SET epoch = excluded.epoch, position = excluded.position`);
-  const apart = database.prepare('SELECT apart FROM _projections WHERE name = ?');
-  const setApart = database.prepare('UPDATE _projections SET apart = ? WHERE name = ?');
-  const copy = database.prepare(`INSERT INTO _checkpoints
-    SELECT ?, partition, epoch, position FROM _checkpoints WHERE projection = ?
-    ON CONFLICT (projection, partition) DO NOTHING`);
-  const forget = database.prepare('DELETE FROM _checkpoints WHERE projection = ?');
-  return {
-    position: (projection, partition) => known.get(name(projection, partition)) ?? 0,
-    save: (projection, entry) => void upsert.run(projection, entry.partition, entry.epoch, entry.position),
-    moved: (projection, entry) => void known.set(name(projection, entry.partition), entry.position),
-    isApart: (projection) => apart.get(projection)?.apart === 1,
-    fork(shared, projection) {
-      if (apart.get(projection)?.apart === 1) return;
-      transaction(database, () => {
-        copy.run(projection, shared);
-        setApart.run(1, projection);
-      });
-      for (const [key, position] of [...known]) {
-        if (key.startsWith(`${shared}/`))
-          known.set(`${projection}/${key.slice(shared.length + 1)}`, position);
-      }
-    },
-    join(projection) {
-      transaction(database, () => {
-        setApart.run(0, projection);
-        forget.run(projection);
-      });
-      for (const key of [...known.keys()]) if (key.startsWith(`${projection}/`)) known.delete(key);
-    },
-  };
 }

@@ -15,6 +15,8 @@ export interface Readers {
    * @throws CardumeError `overloaded`, `deadline-exceeded`
    */
   scan(path: string, plan: Plan): Promise<Value[][]>;
+  /** What a scan may take. */
+  readonly deadlineMs: number;
   close(): Promise<void>;
 }
 
@@ -122,6 +124,7 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
   }
 
   return {
+    deadlineMs: options.deadlineMs,
     scan(path, plan) {
       if (queue.length >= QUEUE_SCANS_MAX) {
         return Promise.reject(new CardumeError('overloaded', `${QUEUE_SCANS_MAX} scans wait for a reader`));

@@ -6,17 +6,16 @@
 import { isCardumeError } from '../base/errors.ts';
 import type { Tail, TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
-import { type KeyStore, openKeyStore } from '../privacy/key-store.ts';
-import { type Memory, openMemory, type ProcessCheckpoint, type Snapshot } from './memory.ts';
+import { openStores } from './engines.ts';
 import { openProjector, type Projector } from './projector.ts';
 import type { FoldReport } from './read-model-health.ts';
 import type { Service } from './service.ts';
+import type { ProcessCheckpoint, ShardPlace, Snapshot, Stores } from './storage.ts';
 
 export interface ShardThreadInit {
   /** Module that exports `service`. */
   readonly module: string;
-  /** Paths without ending: `<base>.views.db`, `<base>.memory.db`, `<base>.keys.db`. */
-  readonly base: string;
+  readonly place: ShardPlace;
 }
 
 export type ShardRequest =
@@ -36,22 +35,14 @@ export type ShardRequest =
 
 export async function openTail(host: Host, init: ShardThreadInit, source: TailSource): Promise<Tail> {
   const { service } = (await host.threads.load(init.module)) as unknown as { service: Service };
-  const opened: { close(): void }[] = [];
-  const kept = <Store extends { close(): void }>(store: Store): Store => {
-    opened.push(store);
-    return store;
-  };
-  const close = (): void => {
-    for (const store of opened) store.close();
-  };
+  const { projections } = service;
+  const stores = await openStores(host, init.place, projections, source);
   try {
-    const projector = kept(await openProjector(host.disk, viewsPath(init.base), service.projections, source));
-    const memory = kept(openMemory(host.disk, memoryPath(init.base)));
-    const keys = kept(openKeyStore(host.disk, `${init.base}.keys.db`));
-    if (projector.begunAgain) memory.clear();
-    return { ...(await follow(host, projector, memory, keys)), close };
+    if (stores.readModels.begunAgain) await stores.memory.clear();
+    const projector = openProjector(stores.readModels, projections, source);
+    return { ...(await follow(host, projector, stores)), close: stores.close };
   } catch (error) {
-    close();
+    await stores.close();
     throw error;
   }
 }
@@ -59,8 +50,7 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
 async function follow(
   host: Host,
   projector: Projector,
-  memory: Memory,
-  keys: KeyStore,
+  { memory, keys }: Stores,
 ): Promise<Omit<Tail, 'close'>> {
   /** Why the last fold failed. What it missed stands in the log; partitions without new entries missed it too. */
   let behind: string | null = null;
@@ -83,7 +73,7 @@ async function follow(
       await guarded(projector.catchUp);
     } catch (error) {
       // Appends go on: whoever reads is told, and it is tried again.
-      if (!isCardumeError(error, 'storage-failed')) throw error;
+      if (!isCardumeError(error, 'storage-failed') && !isCardumeError(error, 'fenced')) throw error;
     }
     return report();
   }
@@ -120,6 +110,3 @@ async function follow(
     },
   };
 }
-
-export const viewsPath = (base: string): string => `${base}.views.db`;
-export const memoryPath = (base: string): string => `${base}.memory.db`;

@@ -10,31 +10,34 @@ import { encodeToken } from '../events/token.ts';
 import type { WriterPool } from '../events/writer-pool.ts';
 import type { Host } from '../host/host.ts';
 import { openKeyRing } from '../privacy/key-ring.ts';
-import type { Row, Table } from '../sharding/table.ts';
+import type { Plan } from '../sharding/plan.ts';
+import type { Row, Value } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Typed } from './aggregate.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
+import { logPlaceOf, openReading } from './engines.ts';
 import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
-import { openMemory } from './memory.ts';
 import { openProcessRunner } from './process-runner.ts';
+import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
-import { tablesOf } from './read-models.ts';
-import { rowByKey } from './rows.ts';
+import type { Readers } from './readers.ts';
 import type { Service } from './service.ts';
-import { memoryPath, type ShardRequest, type ShardThreadInit, viewsPath } from './shard-thread.ts';
+import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
+import type { ShardPlace } from './storage.ts';
 import { reached } from './waiting.ts';
 
 export interface ShardOptions {
   readonly host: Host;
   readonly service: Service;
-  /** Path of its files without their endings. */
-  readonly base: string;
+  readonly place: ShardPlace;
   /** Partition keys that it holds. */
   readonly partitions: readonly number[];
   readonly pool: WriterPool;
+  /** Of files: scans hold no main thread. */
+  readonly readers: Readers;
   readonly bounds: Bounds;
   readonly masterKey: Uint8Array;
   readonly bus: Bus;
@@ -44,15 +47,14 @@ export interface ShardOptions {
 
 export interface Shard extends Decisions {
   readonly log: Log;
-  /** Path of the database of read models, for reader threads. */
-  readonly views: string;
   /** Folds open processes; before commands are accepted. */
   recover(): Promise<void>;
   /** Starts their effects; when all shards have recovered, since processes send to each other. */
   begin(): void;
-  row(table: string, partition: number, key: Row): Row | null;
   /** @throws CardumeError `read-model-halted` */
-  refuseHalted(table: string): void;
+  row(table: string, partition: number, key: Row): Promise<Row | null>;
+  /** @throws CardumeError `read-model-halted`, `overloaded`, `deadline-exceeded` */
+  scan(plan: Plan): Promise<Value[][]>;
   /** See `Bus.reached`. */
   reached(token: string): Promise<void>;
   follow(
@@ -69,10 +71,10 @@ export interface Shard extends Decisions {
 }
 
 export async function openShard(options: ShardOptions): Promise<Shard> {
-  const { host, service, base, bounds } = options;
-  const init: ShardThreadInit = { module: service.module, base };
+  const { host, service, place, bounds } = options;
+  const init: ShardThreadInit = { module: service.module, place };
   const log = await openLog(host, {
-    path: `${base}.log.db`,
+    ...logPlaceOf(place),
     partitions: options.partitions,
     pool: options.pool,
     bounds,
@@ -87,7 +89,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   log.onTail((report) => health.told(report as FoldReport));
   health.told(await ask<FoldReport>({ kind: 'report' }));
 
-  const memory = openMemory(host.disk, memoryPath(base), { readOnly: true });
+  const reading = openReading(host, place, options.readers);
   const keys = openKeyRing(
     host,
     options.masterKey,
@@ -105,11 +107,11 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     service: service.name,
     ports: options.ports,
     openMax: bounds.processesOpenMax,
-    findCheckpoint: memory.findCheckpoint,
+    findCheckpoint: reading.findCheckpoint,
     saveCheckpoint: (checkpoint) => ask({ kind: 'checkpoint', checkpoint }),
     report: options.report,
   });
-  const snapshots = openSnapshots(host.crypto, memory, (snapshot) => {
+  const snapshots = openSnapshots(host.crypto, reading, (snapshot) => {
     ask({ kind: 'snapshot', snapshot }).catch((error) =>
       options.report('a snapshot was not saved', { error }),
     );
@@ -131,30 +133,22 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     followers.committed(entries);
   });
 
-  const views = host.disk.database(viewsPath(base), { readOnly: true });
-  const tables = new Map<
-    string,
-    { readonly table: Table; readonly select: ReturnType<typeof views.prepare> }
-  >();
-  for (const table of tablesOf(service.projections))
-    tables.set(table.name, { table, select: views.prepare(rowByKey(table)) });
+  const tables = new Map(tablesOf(service.projections).map((table) => [table.name, table]));
 
   return {
     ...decisions,
     log,
-    views: viewsPath(base),
     recover: runner.recover,
     begin: runner.begin,
-    refuseHalted: health.refuseHalted,
-    row(name, partition, key) {
+    async row(name, partition, key) {
       health.refuseHalted(name);
-      const found = tables.get(name);
-      if (found === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
-      const row = found.select.get(
-        partition,
-        ...found.table.key.map((column) => key[column] as string | number),
-      );
-      return (row as Row | undefined) ?? null;
+      const table = tables.get(name);
+      if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
+      return reading.row(table, partition, key);
+    },
+    async scan(plan) {
+      health.refuseHalted(plan.table);
+      return reading.scan(plan);
     },
     reached: (token) => reached(host.clock, log, token),
     async *follow(aggregate, id, partition, afterVersion, signal) {
@@ -181,9 +175,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       health.close();
       stopForgetting();
       await runner.close();
-      // Readers first: the last connection to close folds the WAL into its file, and a read-only one cannot.
-      views.close();
-      memory.close();
+      await reading.close();
       await log.close();
     },
   };

@@ -4,7 +4,7 @@
  */
 import { deserialize, serialize } from 'node:v8';
 import type { Cryptography } from '../host/cryptography.ts';
-import type { Memory, Snapshot } from './memory.ts';
+import type { Reading, Snapshot } from './storage.ts';
 
 export interface SnapshotStore {
   /** @returns the state as bytes, now, before it changes further */
@@ -16,12 +16,12 @@ export interface SnapshotStore {
     stream: string,
     revision: number,
     key: Uint8Array | null,
-  ): { state: unknown; version: number } | null;
+  ): Promise<{ state: unknown; version: number } | null>;
 }
 
 export function openSnapshots(
   crypto: Cryptography,
-  memory: Memory,
+  { findSnapshot }: Pick<Reading, 'findSnapshot'>,
   save: (snapshot: Snapshot) => void,
 ): SnapshotStore {
   const context = (stream: string): string => `snapshot/${stream}`;
@@ -31,8 +31,8 @@ export function openSnapshots(
       return key === null ? bytes : crypto.seal(key, bytes, context(stream));
     },
     save,
-    find(partition, stream, revision, key) {
-      const found = memory.findSnapshot(partition, stream);
+    async find(partition, stream, revision, key) {
+      const found = await findSnapshot(partition, stream);
       if (found === null || found.revision !== revision) return null;
       const bytes = key === null ? found.state : crypto.open(key, found.state, context(stream));
       return bytes === null ? null : { state: deserialize(bytes), version: found.version };

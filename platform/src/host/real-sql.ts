@@ -6,6 +6,7 @@ import { CardumeError } from '../base/errors.ts';
 import type { SqlRow, SqlValue } from './disk.ts';
 import {
   isLost,
+  isTimedOut,
   type SqlAddress,
   type SqlBounds,
   type SqlDatabase,
@@ -74,8 +75,9 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     }
   }
 
-  function sessionOn(held: PoolConnection): SqlSession & { readonly broken: () => boolean } {
+  function sessionOn(held: PoolConnection): SqlSession & { broken(): boolean; timedOut(): boolean } {
     let broken = false;
+    let timedOut = false;
     const timeout = bounds.statementTimeoutMs;
     async function told<T>(work: Promise<[T, unknown]>): Promise<T> {
       try {
@@ -83,6 +85,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       } catch (error) {
         const failure = translated(where, user, error);
         broken ||= isLost(failure);
+        timedOut ||= isTimedOut(failure);
         throw failure;
       }
     }
@@ -92,6 +95,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       );
     return {
       broken: () => broken,
+      timedOut: () => timedOut,
       rows: async (sql, values = []) => (await execute(sql, values)) as SqlRow[],
       run: async (sql, values = []) => ({
         changes: ((await execute(sql, values)) as ResultSetHeader).affectedRows,
@@ -108,6 +112,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       taken.release();
       return result;
     } catch (error) {
+      if (session.timedOut()) void pool.query(`KILL ${taken.threadId}`).catch(() => undefined); // it ended meanwhile
       await giveBack(taken, session.broken(), isTransaction);
       throw error;
     }

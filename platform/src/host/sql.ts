@@ -28,7 +28,7 @@ export interface SqlTls {
 
 export interface SqlBounds {
   readonly connectionsMax: number;
-  /** Of one statement, its wait for a connection included. */
+  /** Of one statement; one that takes longer is ended on the server, too. */
   readonly statementTimeoutMs: number;
 }
 
@@ -66,6 +66,14 @@ export function isLost(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).fatal === true;
 }
 
-function causeOf(error: Error): { readonly errno?: number; readonly fatal?: boolean } {
-  return (error.cause ?? {}) as { errno?: number; fatal?: boolean };
+export function isTimedOut(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && causeOf(error).code === 'PROTOCOL_SEQUENCE_TIMEOUT';
+}
+
+function causeOf(error: Error): {
+  readonly errno?: number;
+  readonly fatal?: boolean;
+  readonly code?: string;
+} {
+  return (error.cause ?? {}) as { errno?: number; fatal?: boolean; code?: string };
 }

@@ -6,7 +6,6 @@
 import { type Place, parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
-import type { Readers } from '../cqrs/readers.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Peers } from '../sharding/peer.ts';
 import type { Plan } from '../sharding/plan.ts';
@@ -24,13 +23,12 @@ export interface BusOptions {
   readonly regions: readonly RegionName[];
   readonly placement: Placement;
   readonly hosted: Hosted;
-  readonly readers: Readers;
   readonly tables: ReadonlyMap<string, Table>;
   readonly peers: Pick<Peers, 'request' | 'stream'>;
 }
 
 export function openBus(options: BusOptions): Bus {
-  const { here, regions, placement, hosted, readers, tables, peers } = options;
+  const { here, regions, placement, hosted, tables, peers } = options;
 
   function homeOf(service: string, place: Place): RegionName {
     return placement.homeOf({ service, scope: place.scope, partition: place.partition });
@@ -47,9 +45,7 @@ export function openBus(options: BusOptions): Bus {
   ): Promise<readonly (readonly Value[])[]> {
     if (region !== here)
       return decodeRows(await ask<Json>(region, { kind: 'scan', service, shard: name, plan }));
-    const shard = hosted.shardNamed(service, name);
-    shard.refuseHalted(plan.table);
-    return readers.scan(shard.views, plan);
+    return hosted.shardNamed(service, name).scan(plan);
   }
 
   return {

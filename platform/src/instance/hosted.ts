@@ -1,7 +1,7 @@
 /** The shards that this instance hosts, by service and partition. */
 import { CardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
-import { tablesOf } from '../cqrs/read-models.ts';
+import { tablesOf } from '../cqrs/projection.ts';
 import type { Service } from '../cqrs/service.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import type { Table } from '../sharding/table.ts';

@@ -90,7 +90,6 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     regions: Object.keys(topology.regions),
     placement,
     hosted,
-    readers,
     tables: tableIndex(application.services.map(({ service }) => service)),
     peers,
   });
@@ -124,18 +123,19 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
     },
   });
-  const receive = openReceiver({ hosted, readers, execute: gateway.execute });
+  const receive = openReceiver({ hosted, execute: gateway.execute });
 
   for (const { service } of application.services) {
     if (!topology.instances.services.includes(service.name)) continue;
     for (const [name, partitions] of shardsOf(service.name)) {
-      const base = `${options.dataFolder}/${region}/${name}`;
+      const place = { base: `${options.dataFolder}/${region}/${name}` };
       const shard = await openShard({
         host,
         service,
-        base,
+        place,
         partitions,
         pool,
+        readers,
         bounds,
         masterKey: secrets.masterKey,
         bus,

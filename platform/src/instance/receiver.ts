@@ -2,7 +2,6 @@
 import { unreachable } from '../base/assert.ts';
 import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
-import type { Readers } from '../cqrs/readers.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import { encodeRows } from '../sharding/wire.ts';
@@ -12,13 +11,12 @@ import { type Message, packState } from './message.ts';
 
 export interface ReceiverOptions {
   readonly hosted: Hosted;
-  readonly readers: Readers;
   readonly execute: (call: Call) => Promise<PlainReply>;
 }
 
 export type Receiver = (message: Message, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
 
-export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Receiver {
+export function openReceiver({ hosted, execute }: ReceiverOptions): Receiver {
   return (message, signal) => {
     switch (message.kind) {
       case 'call':
@@ -39,7 +37,7 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
         return load(message.service, message.aggregate, message.id);
       case 'row': {
         const { service, table, partition, key } = message;
-        return Promise.resolve(hosted.shardOf(service, partition).row(table, partition, key) as Json);
+        return hosted.shardOf(service, partition).row(table, partition, key) as Promise<Json>;
       }
       case 'answered': {
         const { service, partition, key } = message;
@@ -48,9 +46,8 @@ export function openReceiver({ hosted, readers, execute }: ReceiverOptions): Rec
           .answered(partition, key) as Promise<unknown> as Promise<Json>;
       }
       case 'scan': {
-        const shard = hosted.shardNamed(message.service, message.shard);
-        shard.refuseHalted(message.plan.table);
-        return readers.scan(shard.views, message.plan).then(encodeRows);
+        const { service, shard, plan } = message;
+        return hosted.shardNamed(service, shard).scan(plan).then(encodeRows);
       }
       case 'follow': {
         const { service, aggregate, id, afterVersion } = message;

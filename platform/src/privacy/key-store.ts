@@ -14,14 +14,13 @@ export interface WrappedKey {
 
 export interface KeyStore {
   /** Durable when it returns. @returns the stored key: the given one, or the one that was there before */
-  ensure(key: WrappedKey, atMs: number): Uint8Array;
-  find(partition: number, subject: string): Uint8Array | null;
+  ensure(key: WrappedKey, atMs: number): Promise<Uint8Array>;
+  find(partition: number, subject: string): Promise<Uint8Array | null>;
   /** Erasure. */
-  destroy(partition: number, subject: string): void;
-  close(): void;
+  destroy(partition: number, subject: string): Promise<void>;
 }
 
-export function openKeyStore(disk: Disk, path: string): KeyStore {
+export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): void } {
   const database = disk.database(path);
   makeDurable(database);
   database.exec(`
@@ -39,12 +38,14 @@ export function openKeyStore(disk: Disk, path: string): KeyStore {
   const find = (partition: number, subject: string): Uint8Array | null =>
     (select.get(partition, subject)?.wrapped as Uint8Array | undefined) ?? null;
   return {
-    ensure(key, atMs) {
+    async ensure(key, atMs) {
       insert.run(key.partition, key.subject, key.wrapped, atMs);
       return find(key.partition, key.subject) as Uint8Array;
     },
-    find,
-    destroy: (partition, subject) => void remove.run(partition, subject),
+    find: async (partition, subject) => find(partition, subject),
+    async destroy(partition, subject) {
+      remove.run(partition, subject);
+    },
     close: () => database.close(),
   };
 }

@@ -129,7 +129,7 @@ describe('an asker on a slow link', () => {
   it('never sends what it has given up', async () => {
     const far = ends();
     const channel = openChannel(clock, far.connection, FRAME_BYTES_MAX);
-    const asker = openAsker(clock, channel, { ...options, timeoutMs: 5 }, () => {});
+    const asker = openAsker(clock, channel, { ...options, timeoutMs: 100 }, () => {});
     far.slow = true;
     const left = asker.request('1');
     await turn();

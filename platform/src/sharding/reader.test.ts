@@ -7,7 +7,7 @@ import { simulatedHost } from '../testing/simulated/host.ts';
 import { planQuery } from './plan.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
-import { createTable } from './sql.ts';
+import { createTable } from './sqlite.ts';
 import type { Table } from './table.ts';
 
 const table: Table = { name: 'things', columns: { id: 'text', n: 'integer' }, key: ['id'], indexes: [] };

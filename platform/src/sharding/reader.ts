@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import type { Plan } from './plan.ts';
-import { selectGroups, selectRows } from './sql.ts';
+import { groupsOf, selectGroups, selectRows } from './sql.ts';
+import { sqlite } from './sqlite.ts';
 import type { Value } from './table.ts';
 
 export interface ShardReader {
@@ -26,7 +27,7 @@ export function shardReader(database: Database): ShardReader {
   }
 
   function rows(plan: Plan): Value[][] {
-    const ranges = selectRows(plan);
+    const ranges = selectRows(plan, sqlite);
     const read: Value[][] = [];
     for (const { text, values } of ranges) {
       const wanted = plan.fetch - read.length;
@@ -37,29 +38,12 @@ export function shardReader(database: Database): ShardReader {
   }
 
   function groups(plan: Plan): Value[][] {
-    const { text, values } = selectGroups(plan);
-    const outputs = Object.values(plan.aggregate?.columns ?? {});
-    const groupsAt = plan.columns.length - outputs.length;
-    return prepared(text)
+    const { text, values } = selectGroups(plan, sqlite);
+    const cells = prepared(text)
       .readBigInts()
       .all(...values)
-      .map((row) => {
-        const cells = Object.values(row) as Value[];
-        const group: Value[] = cells
-          .slice(0, groupsAt)
-          .map((cell) => (typeof cell === 'bigint' ? Number(cell) : cell));
-        let at = groupsAt;
-        for (const output of outputs) {
-          if ('sum' in output) {
-            group.push((cells[at] as bigint) * 4_294_967_296n + (cells[at + 1] as bigint));
-            at += 2;
-          } else {
-            group.push(Number(cells[at]));
-            at += 1;
-          }
-        }
-        return group;
-      });
+      .map((row) => Object.values(row) as Value[]);
+    return groupsOf(plan, sqlite, cells);
   }
 
   return {

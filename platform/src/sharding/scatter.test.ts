@@ -8,7 +8,8 @@ import type { Plan } from './plan.ts';
 import type { Filter, Query, QueryResult } from './query.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
-import { createTable, PARTITION_COLUMN, quoted } from './sql.ts';
+import { PARTITION_COLUMN } from './sql.ts';
+import { createTable, quoted } from './sqlite.ts';
 import type { Row, Table, Value } from './table.ts';
 import { decodeRows, encodeRows } from './wire.ts';
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { compareText } from './compare.ts';
-import { createTable, prefixEnd } from './sql.ts';
+import { prefixEnd } from './sql.ts';
+import { createTable } from './sqlite.ts';
 
 describe('prefixEnd', () => {
   it('is the least text behind all that begin so', () => {

@@ -1,9 +1,9 @@
-/** SQL of read models for SQLite: tables, and what a plan asks of one shard. */
+/** What a plan asks of one shard, in SQL. */
 import { unreachable } from '../base/assert.ts';
 import type { SqlValue } from '../host/disk.ts';
 import type { Plan, PlannedOrder } from './plan.ts';
 import type { Filter } from './query.ts';
-import { type ColumnType, checkTable, type Table, type Value } from './table.ts';
+import type { Value } from './table.ts';
 import { decodeRow } from './wire.ts';
 
 /** The hidden first key column of every table: the place key of the row's partition. */
@@ -14,85 +14,71 @@ export interface Sql {
   readonly values: readonly SqlValue[];
 }
 
-const SQL_TYPES: Readonly<Record<ColumnType, string>> = {
-  text: 'TEXT',
-  integer: 'INTEGER',
-  real: 'REAL',
-  json: 'TEXT',
-};
+/** Where servers differ. */
+export interface Dialect {
+  quoted(name: string): string;
+  /** Expressions whose values together are the exact sum of an integer column; `sumOf` reads them. */
+  sum(column: string): readonly string[];
+  sumOf(cells: readonly Value[]): bigint;
+  /** Rows whose columns, none of them NULL, stand behind the values; all in one direction. */
+  behind(columns: readonly string[], descending: boolean, values: readonly SqlValue[]): Condition;
+}
 
-/**
- * Statements that create the table and its indexes where they are missing. Text columns compare by bytes (SQLite's
- * default collation, BINARY).
- *
- * A table with row ids and plain indexes: measured against rows kept in the primary key's tree (WITHOUT ROWID), whose
- * indexes end with partition and key, a put of 200 to 2,500 bytes costs half, and lists of rows from 800 bytes on too.
- * The price: a page behind a row looks at all rows that equal it in the indexed columns.
- */
-export function createTable(table: Table): string[] {
-  checkTable(table);
-  const key = [PARTITION_COLUMN, ...table.key];
-  const columns = [
-    `${quoted(PARTITION_COLUMN)} INTEGER NOT NULL`,
-    ...Object.entries(table.columns).map(
-      ([name, type]) => `${quoted(name)} ${SQL_TYPES[type]}${table.key.includes(name) ? ' NOT NULL' : ''}`,
-    ),
-    `PRIMARY KEY (${list(key)})`,
-  ];
-  return [
-    `CREATE TABLE IF NOT EXISTS ${quoted(table.name)} (${columns.join(', ')}) STRICT`,
-    ...table.indexes.map((index) => {
-      const name = `${table.name}_by_${index.join('_')}`;
-      return `CREATE INDEX IF NOT EXISTS ${quoted(name)} ON ${quoted(table.name)} (${list(index)})`;
-    }),
-  ];
+export interface Condition {
+  readonly text: string;
+  readonly values: readonly SqlValue[];
 }
 
 /**
  * What a shard runs, one after another and within one snapshot, until it has `plan.fetch` rows: statement i's rows
  * all stand before those of statement i + 1. The last bound value of each is the number of rows still wanted.
  */
-export function selectRows(plan: Plan): Sql[] {
-  const filters = [...plan.where.map(filterSql), ...partitionSql(plan)];
-  const head = `SELECT ${list(plan.columns)} FROM ${quoted(plan.table)}`;
+export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
+  const { quoted } = dialect;
+  const filters = conditionsOf(plan, dialect);
+  const head = `SELECT ${plan.columns.map(quoted).join(', ')} FROM ${quoted(plan.table)}`;
   const order = plan.order.map(({ column, descending }) => `${quoted(column)}${descending ? ' DESC' : ''}`);
   const tail = ` ORDER BY ${order.join(', ')} LIMIT ?`;
-  const ranges = plan.after === null ? [[]] : rangesAfter(plan.order, decodeRow(plan.after), 0);
+  const ranges = plan.after === null ? [[]] : rangesAfter(dialect, plan.order, decodeRow(plan.after), 0);
   return ranges.map((range) => joined(head, [...filters, ...range], tail));
 }
 
-/**
- * Partial aggregates of one shard, one row a group. Each sum has two columns, its halves above and below 2^32, since
- * SQLite's own sum fails beyond 2^63: `sum = high × 2^32 + low` is exact for any number of rows.
- */
-export function selectGroups(plan: Plan): Sql {
+/** Partial aggregates of one shard, one row a group, with columns `c0`, `c1`, …: see `Dialect.sum`. */
+export function selectGroups(plan: Plan, dialect: Dialect): Sql {
   const { groupBy, columns } = plan.aggregate as NonNullable<Plan['aggregate']>;
-  const groups = [...new Set(groupBy)].map(quoted);
+  const groups = [...new Set(groupBy)].map(dialect.quoted);
   const output = [...groups];
   for (const what of Object.values(columns)) {
-    if ('sum' in what) {
-      const column = quoted(what.sum);
-      output.push(`IFNULL(SUM(${column} >> 32), 0)`, `IFNULL(SUM(${column} & 4294967295), 0)`);
-    } else {
-      output.push('COUNT(*)');
-    }
+    if ('sum' in what) output.push(...dialect.sum(what.sum));
+    else output.push('COUNT(*)');
   }
-  const head = `SELECT ${output.map((expression, i) => `${expression} AS c${i}`).join(', ')} FROM ${quoted(plan.table)}`;
+  const named = output.map((expression, i) => `${expression} AS c${i}`);
+  const head = `SELECT ${named.join(', ')} FROM ${dialect.quoted(plan.table)}`;
   const by = groups.length === 0 ? '' : ` GROUP BY ${groups.join(', ')} LIMIT ${plan.fetch}`;
-  return joined(head, [...plan.where.map(filterSql), ...partitionSql(plan)], by);
+  return joined(head, conditionsOf(plan, dialect), by);
 }
 
-export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+/** Rows of `plan.columns` from the cells of `selectGroups`. */
+export function groupsOf(plan: Plan, dialect: Dialect, rows: readonly (readonly Value[])[]): Value[][] {
+  const outputs = Object.values(plan.aggregate?.columns ?? {});
+  const groupsAt = plan.columns.length - outputs.length;
+  return rows.map((cells) => {
+    const group: Value[] = cells
+      .slice(0, groupsAt)
+      .map((cell) => (typeof cell === 'bigint' ? Number(cell) : cell));
+    let at = groupsAt;
+    for (const output of outputs) {
+      const width = 'sum' in output ? dialect.sum(output.sum).length : 1;
+      const own = cells.slice(at, at + width);
+      group.push('sum' in output ? dialect.sumOf(own) : Number(own[0]));
+      at += width;
+    }
+    return group;
+  });
 }
 
-interface Condition {
-  readonly text: string;
-  readonly values: readonly SqlValue[];
-}
-
-function list(columns: readonly string[]): string {
-  return columns.map(quoted).join(', ');
+function conditionsOf(plan: Plan, dialect: Dialect): Condition[] {
+  return [...plan.where.map((filter) => filterSql(filter, dialect)), ...partitionSql(plan, dialect)];
 }
 
 function joined(head: string, conditions: readonly Condition[], tail: string): Sql {
@@ -103,13 +89,13 @@ function joined(head: string, conditions: readonly Condition[], tail: string): S
   };
 }
 
-function partitionSql(plan: Plan): Condition[] {
+function partitionSql(plan: Plan, { quoted }: Dialect): Condition[] {
   if (plan.partitions === null) return [];
   const marks = plan.partitions.map(() => '?').join(', ');
   return [{ text: `${quoted(PARTITION_COLUMN)} IN (${marks})`, values: plan.partitions }];
 }
 
-function filterSql(filter: Filter): Condition {
+function filterSql(filter: Filter, { quoted }: Dialect): Condition {
   const column = quoted(filter.column);
   switch (filter.op) {
     case 'is-null':
@@ -155,12 +141,18 @@ export function prefixEnd(prefix: string): string | null {
  * (NULL stands before any value) and wrong descending (NULL stands behind): there a column that may be NULL begins a
  * run of its own, and its NULLs are one more range.
  */
-function rangesAfter(order: readonly PlannedOrder[], values: readonly Value[], from: number): Condition[][] {
+function rangesAfter(
+  dialect: Dialect,
+  order: readonly PlannedOrder[],
+  values: readonly Value[],
+  from: number,
+): Condition[][] {
+  const { quoted } = dialect;
   const first = order[from];
   if (first === undefined) return [];
   const isNull: Condition = { text: `${quoted(first.column)} IS NULL`, values: [] };
   if (values[from] === null) {
-    const same = rangesAfter(order, values, from + 1).map((range) => [isNull, ...range]);
+    const same = rangesAfter(dialect, order, values, from + 1).map((range) => [isNull, ...range]);
     if (first.descending) return same;
     return [...same, [{ text: `${quoted(first.column)} IS NOT NULL`, values: [] }]];
   }
@@ -173,17 +165,13 @@ function rangesAfter(order: readonly PlannedOrder[], values: readonly Value[], f
   }
   const run = order.slice(from, end).map(({ column }) => column);
   const bound = values.slice(from, end) as SqlValue[];
-  const marks = bound.map(() => '?').join(', ');
   const equal: Condition = {
     text: run.map((column) => `${quoted(column)} = ?`).join(' AND '),
     values: bound,
   };
-  const behind: Condition = {
-    text: `(${list(run)}) ${first.descending ? '<' : '>'} (${marks})`,
-    values: bound,
-  };
+  const behind = dialect.behind(run, first.descending, bound);
   return [
-    ...rangesAfter(order, values, end).map((range) => [equal, ...range]),
+    ...rangesAfter(dialect, order, values, end).map((range) => [equal, ...range]),
     [behind],
     ...(first.descending && first.nullable ? [[isNull]] : []),
   ];

@@ -18,6 +18,11 @@ export interface Table {
 export type Value = null | string | number | bigint;
 export type Row = Readonly<Record<string, Value>>;
 
+/** Of a text in a key: an index holds it whole, on every engine. */
+export const KEY_BYTES_MAX = 255;
+/** Of any other text: servers order longer ones by their beginning alone. JSON may be longer, since it has no order. */
+export const TEXT_BYTES_MAX = 8_192;
+
 /** Of tables and columns; whatever an engine may quote or fold, these survive. */
 export const NAME = /^[A-Za-z][A-Za-z0-9_]{0,62}$/;
 

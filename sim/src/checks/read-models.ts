@@ -1,6 +1,8 @@
 /** A read model equals the fold of its log: the log is folded anew beside it, and the rows are compared. */
+
+import { tablesOf } from 'cardume/cqrs/projection';
 import { openProjector } from 'cardume/cqrs/projector';
-import { tablesOf } from 'cardume/cqrs/read-models';
+import { openReadModels } from 'cardume/cqrs/sqlite/read-models';
 import { openReader, patiently } from 'cardume/events/sqlite/reader';
 import type { Database } from 'cardume/host/disk';
 import type { OrderBook } from './orders.ts';
@@ -12,7 +14,8 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
   const reader = openReader(log);
   const source = { read: patiently(reader).readPartition, heads: () => [...heads] };
   const path = `${base}.fold.db`;
-  const projector = await openProjector(host.disk, path, service.projections, source);
+  const readModels = await openReadModels(host.disk, path, service.projections, source);
+  const projector = openProjector(readModels, service.projections, source);
   await projector.catchUp();
   const folded = host.disk.database(path, { readOnly: true });
   const live = host.disk.database(`${base}.views.db`, { readOnly: true });
@@ -29,7 +32,7 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
   } finally {
     folded.close();
     live.close();
-    projector.close();
+    readModels.close();
     log.close();
   }
 }

@@ -150,8 +150,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/projector.ts',
-        find: 'for (const entry of entries) {\n        if (entry.position <= checkpoints',
-        put: 'for (const entry of entries.slice(0, entries.length > 3 ? -1 : undefined)) {\n        if (entry.position <= checkpoints',
+        find: 'for (const entry of entries) {\n          if (entry.position <= checkpoints',
+        put: 'for (const entry of entries.slice(0, entries.length > 3 ? -1 : undefined)) {\n          if (entry.position <= checkpoints',
       },
     ],
   },

@@ -1,15 +1,12 @@
 /** A projection's rows of one partition in a shard's database of read models: prepared once, used for every event. */
-import type { Database, SqlValue, Statement } from '../host/disk.ts';
-import { PARTITION_COLUMN, quoted } from '../sharding/sql.ts';
-import type { Row, Table, Value } from '../sharding/table.ts';
-import type { Rows } from './projection.ts';
+import type { Database, SqlValue, Statement } from '../../host/disk.ts';
+import { PARTITION_COLUMN } from '../../sharding/sql.ts';
+import { quoted } from '../../sharding/sqlite.ts';
+import type { Row, Table } from '../../sharding/table.ts';
+import { checkRow, required } from '../row.ts';
+import type { PartitionRows } from '../storage.ts';
 
-/** Rows of `table` whose partition is told anew for each event. */
-export interface TableRows extends Rows {
-  at(partition: number): void;
-}
-
-export function tableRows(database: Database, table: Table): TableRows {
+export function tableRows(database: Database, table: Table): PartitionRows {
   const columns = Object.keys(table.columns);
   const keyNames = [PARTITION_COLUMN, ...table.key];
   const values = columns.filter((column) => !table.key.includes(column));
@@ -41,7 +38,7 @@ export function tableRows(database: Database, table: Table): TableRows {
       partition = of;
     },
     put(row) {
-      refuseUnknown(table, row);
+      checkRow(table, row);
       statement(put).run(
         partition,
         ...columns.map((column) =>
@@ -50,14 +47,14 @@ export function tableRows(database: Database, table: Table): TableRows {
       );
     },
     patch(key, changes) {
-      refuseUnknown(table, changes);
+      checkRow(table, changes);
       const names = Object.keys(changes);
       if (names.length === 0) return;
       const sql = `UPDATE ${named} SET ${names.map((name) => `${quoted(name)} = ?`).join(', ')} WHERE ${where}`;
       statement(sql).run(...names.map((name) => changes[name] ?? null), ...keyOf(key));
     },
     add(key, deltas) {
-      refuseUnknown(table, deltas);
+      checkRow(table, deltas);
       const names = Object.keys(deltas);
       const sql = `${insertHead}UPDATE SET ${names
         .map((name) => `${quoted(name)} = coalesce(${named}.${quoted(name)}, 0) + excluded.${quoted(name)}`)
@@ -83,18 +80,4 @@ export function rowByKey(table: Table): string {
   const keyNames = [PARTITION_COLUMN, ...table.key];
   return `SELECT ${Object.keys(table.columns).map(quoted).join(', ')} FROM ${quoted(table.name)}
     WHERE ${keyNames.map((column) => `${quoted(column)} = ?`).join(' AND ')}`;
-}
-
-function required(table: Table, row: Row, column: string): Value {
-  const value = row[column];
-  if (value === undefined || value === null)
-    throw new Error(`table '${table.name}': the key column '${column}' is missing`);
-  return value;
-}
-
-function refuseUnknown(table: Table, row: Readonly<Record<string, unknown>>): void {
-  for (const column in row) {
-    if (table.columns[column] === undefined)
-      throw new Error(`table '${table.name}' has no column '${column}'`);
-  }
 }

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Database } from '../host/disk.ts';
-import { realHost } from '../host/real.ts';
-import { openMemory, type ProcessCheckpoint, type Snapshot } from './memory.ts';
+import type { Database } from '../../host/disk.ts';
+import { realHost } from '../../host/real.ts';
+import type { ProcessCheckpoint, Snapshot } from '../storage.ts';
+import { memoryReader, openMemory } from './memory.ts';
 
 const { disk } = realHost();
 const folder = mkdtempSync(join(tmpdir(), 'cardume-memory-'));
@@ -57,61 +58,80 @@ function saveBefore(database: Database, position: number): void {
     .run('transfers', 1, 4, position, bytes(6));
 }
 
-test('what is saved is found, also by a reader beside the writer and after a restart', () => {
+test('what is saved is found beside the writer and after a restart', async () => {
   const path = newPath();
   const memory = openMemory(disk, path);
-  memory.saveSnapshot({ ...snapshot, version: 1 });
-  memory.saveSnapshot(snapshot);
-  memory.saveCheckpoint({ ...checkpoint, position: 1 });
-  memory.saveCheckpoint(checkpoint);
-  const reader = openMemory(disk, path, { readOnly: true });
-  for (const one of [memory, reader]) {
-    deepStrictEqual({ ...one.findSnapshot(1, 'acc_1') }, snapshot);
-    deepStrictEqual({ ...one.findCheckpoint('transfers', 1) }, checkpoint);
-    strictEqual(one.findSnapshot(2, 'acc_1'), null);
-    strictEqual(one.findCheckpoint('transfers', 2), null);
-    one.close();
-  }
-  const again = openMemory(disk, path);
-  deepStrictEqual({ ...again.findCheckpoint('transfers', 1) }, checkpoint);
-  again.clear();
-  strictEqual(again.findSnapshot(1, 'acc_1'), null);
-  strictEqual(again.findCheckpoint('transfers', 1), null);
-  again.close();
+  await memory.saveSnapshot({ ...snapshot, version: 1 });
+  await memory.saveSnapshot(snapshot);
+  await memory.saveCheckpoint({ ...checkpoint, position: 1 });
+  await memory.saveCheckpoint(checkpoint);
+  const reader = memoryReader(disk, path);
+  deepStrictEqual({ ...(await reader.findSnapshot(1, 'acc_1')) }, snapshot);
+  deepStrictEqual({ ...(await reader.findCheckpoint('transfers', 1)) }, checkpoint);
+  strictEqual(await reader.findSnapshot(2, 'acc_1'), null);
+  strictEqual(await reader.findCheckpoint('transfers', 2), null);
+  reader.close();
+  memory.close();
+  const again = await opened(path);
+  deepStrictEqual({ ...again.snapshot }, snapshot);
+  deepStrictEqual({ ...again.checkpoint }, checkpoint);
 });
 
-test('a file from before revisions opens: its states are of the first revision', () => {
+test('what is cleared is gone', async () => {
+  const path = newPath();
+  const memory = openMemory(disk, path);
+  await memory.saveSnapshot(snapshot);
+  await memory.saveCheckpoint(checkpoint);
+  await memory.clear();
+  const reader = memoryReader(disk, path);
+  strictEqual(await reader.findSnapshot(1, 'acc_1'), null);
+  strictEqual(await reader.findCheckpoint('transfers', 1), null);
+  reader.close();
+  memory.close();
+});
+
+/** As the next start finds it. */
+async function opened(
+  path: string,
+): Promise<{ snapshot: Snapshot | null; checkpoint: ProcessCheckpoint | null }> {
+  const memory = openMemory(disk, path);
+  const reader = memoryReader(disk, path);
+  const found = {
+    snapshot: await reader.findSnapshot(1, 'acc_1'),
+    checkpoint: await reader.findCheckpoint('transfers', 1),
+  };
+  reader.close();
+  memory.close();
+  return found;
+}
+
+test('a file from before revisions opens: its states are of the first revision', async () => {
   const path = newPath();
   const before = openBefore(path);
   before.prepare('INSERT INTO snapshots VALUES (?, ?, ?, ?, ?)').run(1, 'acc_1', 50, 2, bytes(1, 2));
   saveBefore(before, 5);
   before.close();
   for (const _ of ['upgrade', 'next start']) {
-    const memory = openMemory(disk, path);
-    deepStrictEqual({ ...memory.findSnapshot(1, 'acc_1') }, snapshot);
-    deepStrictEqual({ ...memory.findCheckpoint('transfers', 1) }, { ...checkpoint, revision: 1 });
-    memory.close();
+    const found = await opened(path);
+    deepStrictEqual({ ...found.snapshot }, snapshot);
+    deepStrictEqual({ ...found.checkpoint }, { ...checkpoint, revision: 1 });
   }
 });
 
-test('a return to the version before revisions meets no state that it cannot read, and leaves none behind', () => {
+test('a return to the version before revisions meets no state that it cannot read, and leaves none behind', async () => {
   const path = newPath();
   const upgraded = openMemory(disk, path);
-  upgraded.saveCheckpoint(checkpoint);
+  await upgraded.saveCheckpoint(checkpoint);
   upgraded.close();
 
   let before = openBefore(path);
   deepStrictEqual(before.prepare('SELECT * FROM process_checkpoints').all(), []);
   saveBefore(before, 9);
   before.close();
-  let memory = openMemory(disk, path);
-  deepStrictEqual({ ...memory.findCheckpoint('transfers', 1) }, { ...checkpoint, revision: 1, position: 9 });
-  memory.close();
+  deepStrictEqual({ ...(await opened(path)).checkpoint }, { ...checkpoint, revision: 1, position: 9 });
 
   // It stopped before its first checkpoint, perhaps on another log: what stood here before it is not to be believed.
   before = openBefore(path);
   before.close();
-  memory = openMemory(disk, path);
-  strictEqual(memory.findCheckpoint('transfers', 1), null);
-  memory.close();
+  strictEqual((await opened(path)).checkpoint, null);
 });

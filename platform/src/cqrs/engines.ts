@@ -1,0 +1,31 @@
+/** Which engine keeps a shard, by its place. */
+import type { LogPlace } from '../events/engine.ts';
+import type { TailSource } from '../events/tail.ts';
+import type { Host } from '../host/host.ts';
+import { openMysqlReading, openMysqlStores } from './mysql/stores.ts';
+import type { Projection } from './projection.ts';
+import type { Readers } from './readers.ts';
+import { openSqliteReading, openSqliteStores } from './sqlite/stores.ts';
+import type { Reading, ShardPlace, Stores } from './storage.ts';
+
+export function logPlaceOf(place: ShardPlace): LogPlace {
+  return 'base' in place ? { path: `${place.base}.log.db` } : place;
+}
+
+export function openStores(
+  host: Host,
+  place: ShardPlace,
+  projections: readonly Projection[],
+  source: TailSource,
+): Promise<Stores> {
+  return 'base' in place
+    ? openSqliteStores(host, place.base, projections, source)
+    : openMysqlStores(host, place.sql, projections, source);
+}
+
+/** @param readers of SQLite's scans @param deadlineMs of a scan on a server */
+export function openReading(host: Host, place: ShardPlace, readers: Readers): Reading {
+  return 'base' in place
+    ? openSqliteReading(host, place.base, readers)
+    : openMysqlReading(host, place.sql, readers.deadlineMs);
+}

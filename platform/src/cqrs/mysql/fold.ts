@@ -1,0 +1,260 @@
+/**
+ * A transaction of rows whose server is a round trip away. Projections read and write rows as if they were at hand; here
+ * they are, in memory: what a fold touches is known from earlier folds, or it is wanted, loaded in one statement a
+ * table, and the fold is made again from its beginning. At the end each touched row goes to the server once, whole.
+ *
+ * What is remembered is right as long as nobody else writes: whoever does has moved a checkpoint, which is found out
+ * before any row is written, and then everything is forgotten.
+ */
+import { LRUCache } from 'lru-cache';
+import { CardumeError } from '../../base/errors.ts';
+import { again } from '../../events/mysql/again.ts';
+import type { SqlRow, SqlValue } from '../../host/disk.ts';
+import type { Clock } from '../../host/host.ts';
+import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
+import { quoted } from '../../sharding/mysql.ts';
+import { PARTITION_COLUMN } from '../../sharding/sql.ts';
+import type { Row, Table, Value } from '../../sharding/table.ts';
+import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
+import { checkRow, required } from '../row.ts';
+import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
+import { rowOf } from './row-of.ts';
+
+/** Rows of one table that are remembered between folds. */
+const ROWS_CACHED_MAX = 20_000;
+/** Of one statement. */
+const ROWS_A_STATEMENT_MAX = 200;
+
+/** A row as it stands, or that there is none. */
+type Known = Row | null;
+
+interface TableState {
+  readonly table: Table;
+  readonly columns: readonly string[];
+  /** As the server has them. By partition and key. */
+  readonly committed: LRUCache<string, { readonly row: Known }>;
+  /** As this fold has left them. */
+  readonly touched: Map<string, { readonly place: readonly SqlValue[]; row: Known }>;
+  readonly wanted: Map<string, readonly SqlValue[]>;
+  readonly rows: PartitionRows;
+}
+
+/** What was wanted is not at hand. */
+class Wanting extends Error {}
+
+export function mysqlFold(
+  clock: Clock,
+  database: SqlDatabase,
+  tables: readonly Table[],
+  known: KnownCheckpoints,
+): Fold & { begin(): void } {
+  const states = new Map<Table, TableState>(tables.map((table) => [table, stateOf(table)]));
+  const all = [...states.values()];
+
+  function begin(): void {
+    for (const { touched, wanted } of all) {
+      touched.clear();
+      wanted.clear();
+    }
+  }
+
+  function forget(): void {
+    begin();
+    for (const { committed } of all) committed.clear();
+  }
+
+  async function write(session: SqlSession, moves: readonly CheckpointMove[]): Promise<void> {
+    await session.exec('START TRANSACTION');
+    for (const one of moves) await move(session, one);
+    for (const state of all) await writeRows(session, state);
+    await session.exec('COMMIT');
+  }
+
+  return {
+    begin,
+    rows: (table) => (states.get(table) as TableState).rows,
+    get isWanting() {
+      return all.some(({ wanted }) => wanted.size > 0);
+    },
+    async load() {
+      for (const state of all) await again(clock, () => loadInto(database, state));
+      begin();
+    },
+    async commit(moves) {
+      if (moves.length === 0) return;
+      try {
+        // Not done again when it fails: whether it stands, the checkpoints tell.
+        await database.session((session) => write(session, moves));
+      } catch (error) {
+        forget();
+        throw error;
+      }
+      for (const { committed, touched } of all)
+        for (const [name, { row }] of touched) committed.set(name, { row });
+      begin();
+      known.moved(moves);
+    },
+    async undo() {
+      begin();
+    },
+  };
+}
+
+async function move(session: SqlSession, one: CheckpointMove): Promise<void> {
+  const { projection, partition, from, epoch, to } = one;
+  const name = Buffer.from(projection);
+  const { changes } = await session.run(
+    'UPDATE _checkpoints SET epoch = ?, position = ? WHERE projection = ? AND partition_key = ? AND position = ?',
+    [epoch, to, name, partition, from],
+  );
+  if (changes === 1) return;
+  if (from === 0) {
+    const begun = await session.run('INSERT IGNORE INTO _checkpoints VALUES (?, ?, ?, ?)', [
+      name,
+      partition,
+      epoch,
+      to,
+    ]);
+    if (begun.changes === 1) return;
+  }
+  throw new CardumeError('fenced', refusedMove(one));
+}
+
+function stateOf(table: Table): TableState {
+  const committed = new LRUCache<string, { readonly row: Known }>({ max: ROWS_CACHED_MAX });
+  const touched: TableState['touched'] = new Map();
+  const wanted: TableState['wanted'] = new Map();
+  let partition = 0;
+
+  const placeOf = (key: Row): SqlValue[] => [
+    partition,
+    ...table.key.map((column) => required(table, key, column)),
+  ];
+
+  function look(place: readonly SqlValue[], name: string): Known {
+    const here = touched.get(name) ?? committed.get(name);
+    if (here !== undefined) return here.row;
+    wanted.set(name, place);
+    throw new Wanting(`a row of '${table.name}' is not at hand`);
+  }
+
+  function change(key: Row, changed: (row: Known) => Known): void {
+    const place = placeOf(key);
+    const name = nameOf(place);
+    const before = look(place, name);
+    const row = changed(before);
+    if (row !== before) touched.set(name, { place, row });
+  }
+
+  const rows: PartitionRows = {
+    at(of) {
+      partition = of;
+    },
+    put(row) {
+      checkRow(table, row);
+      const place = placeOf(row);
+      touched.set(nameOf(place), { place, row: { ...row } });
+    },
+    patch(key, changes) {
+      checkRow(table, changes);
+      change(key, (row) => (row === null ? null : { ...row, ...changes }));
+    },
+    add(key, deltas) {
+      checkRow(table, deltas);
+      change(key, (row) => {
+        const sums: Record<string, Value> = { ...(row ?? keyOf(table, key)) };
+        for (const [column, by] of Object.entries(deltas)) sums[column] = Number(sums[column] ?? 0) + by;
+        return sums;
+      });
+    },
+    remove(key) {
+      const place = placeOf(key);
+      touched.set(nameOf(place), { place, row: null });
+    },
+    get(key) {
+      const place = placeOf(key);
+      const row = look(place, nameOf(place));
+      return row === null ? undefined : whole(table, row);
+    },
+  };
+  return { table, columns: Object.keys(table.columns), committed, touched, wanted, rows };
+}
+
+const nameOf = (place: readonly SqlValue[]): string => JSON.stringify(place.map(String));
+
+function keyOf(table: Table, key: Row): Row {
+  return Object.fromEntries(table.key.map((column) => [column, key[column] as Value]));
+}
+
+/** With NULL for what it does not have, in the order of the table. */
+function whole(table: Table, row: Row): Row {
+  return Object.fromEntries(Object.keys(table.columns).map((column) => [column, row[column] ?? null]));
+}
+
+async function loadInto(
+  database: SqlDatabase,
+  { table, columns, committed, wanted }: TableState,
+): Promise<void> {
+  const keyColumns = [PARTITION_COLUMN, ...table.key].map(quoted);
+  const places = [...wanted.values()];
+  const loaded = new Map<string, Row>();
+  for (let i = 0; i < places.length; i += ROWS_A_STATEMENT_MAX) {
+    const some = places.slice(i, i + ROWS_A_STATEMENT_MAX);
+    const any = some.map(() => `(${keyColumns.map((column) => `${column} = ?`).join(' AND ')})`).join(' OR ');
+    const found = await database.rows(
+      `SELECT ${[PARTITION_COLUMN, ...columns].map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${any}`,
+      some.flat(),
+    );
+    for (const cells of found) {
+      const row = rowOf(table, cells);
+      const place = [partitionOf(cells), ...table.key.map((column) => row[column] as SqlValue)];
+      loaded.set(nameOf(place), row);
+    }
+  }
+  for (const name of wanted.keys()) committed.set(name, { row: loaded.get(name) ?? null });
+}
+
+const partitionOf = (cells: SqlRow): number => cells[PARTITION_COLUMN] as number;
+
+async function writeRows(session: SqlSession, { table, columns, touched }: TableState): Promise<void> {
+  const all = [...touched.values()];
+  const put = all.filter(({ row }) => row !== null);
+  const gone = all.filter(({ row }) => row === null);
+  const names = [PARTITION_COLUMN, ...columns].map(quoted);
+  const values = columns.filter((column) => !table.key.includes(column)).map(quoted);
+  const [first] = names as [string];
+  const update =
+    values.length === 0
+      ? `${first} = ${first}`
+      : values.map((name) => `${name} = VALUES(${name})`).join(', ');
+  const marks = `(${names.map(() => '?').join(', ')})`;
+  for (let at = 0; at < put.length; ) {
+    const size = sizeOf(put.length - at);
+    const some = put.slice(at, at + size);
+    await session.run(
+      `INSERT INTO ${quoted(table.name)} (${names.join(', ')}) VALUES ${some.map(() => marks).join(', ')}
+        ON DUPLICATE KEY UPDATE ${update}`,
+      some.flatMap(({ place: [partition], row }) => [
+        partition as SqlValue,
+        ...columns.map((column) => (row as Row)[column] ?? null),
+      ]),
+    );
+    at += size;
+  }
+  const keyColumns = [PARTITION_COLUMN, ...table.key].map(quoted);
+  const one = `(${keyColumns.map((column) => `${column} = ?`).join(' AND ')})`;
+  for (let at = 0; at < gone.length; ) {
+    const size = sizeOf(gone.length - at);
+    const some = gone.slice(at, at + size);
+    await session.run(
+      `DELETE FROM ${quoted(table.name)} WHERE ${some.map(() => one).join(' OR ')}`,
+      some.flatMap(({ place }) => place),
+    );
+    at += size;
+  }
+}
+
+/** Few sizes, so that each statement is prepared once. */
+function sizeOf(left: number): number {
+  return [64, 16, 4].find((size) => size <= left) ?? 1;
+}

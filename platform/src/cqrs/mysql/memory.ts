@@ -1,0 +1,89 @@
+/** Snapshots and checkpoints of processes on a server: see sqlite/memory.ts. */
+import { again } from '../../events/mysql/again.ts';
+import type { Clock } from '../../host/host.ts';
+import type { SqlDatabase } from '../../host/sql.ts';
+import type { Memory, Reading } from '../storage.ts';
+
+const TABLES = [
+  `CREATE TABLE IF NOT EXISTS _snapshots (
+    partition_key INT UNSIGNED NOT NULL,
+    stream VARBINARY(80) NOT NULL,
+    version INT UNSIGNED NOT NULL,
+    revision INT UNSIGNED NOT NULL,
+    state LONGBLOB NOT NULL,
+    PRIMARY KEY (partition_key, stream)
+  )`,
+  `CREATE TABLE IF NOT EXISTS _process_states (
+    process VARBINARY(80) NOT NULL,
+    partition_key INT UNSIGNED NOT NULL,
+    revision INT UNSIGNED NOT NULL,
+    epoch BIGINT UNSIGNED NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    open LONGBLOB NOT NULL,
+    PRIMARY KEY (process, partition_key)
+  )`,
+];
+
+export async function openMemory(clock: Clock, database: SqlDatabase): Promise<Memory> {
+  for (const table of TABLES) await database.exec(table);
+  const run = async (sql: string, values: readonly (string | number | Uint8Array)[]): Promise<void> =>
+    void (await again(clock, () => database.run(sql, values)));
+  return {
+    saveSnapshot: ({ partition, stream, version, revision, state }) =>
+      run('REPLACE INTO _snapshots VALUES (?, ?, ?, ?, ?)', [
+        partition,
+        Buffer.from(stream),
+        version,
+        revision,
+        state,
+      ]),
+    saveCheckpoint: ({ process, partition, revision, epoch, position, open }) =>
+      run('REPLACE INTO _process_states VALUES (?, ?, ?, ?, ?, ?)', [
+        Buffer.from(process),
+        partition,
+        revision,
+        epoch,
+        position,
+        open,
+      ]),
+    async clear() {
+      await database.exec('DELETE FROM _snapshots');
+      await database.exec('DELETE FROM _process_states');
+    },
+  };
+}
+
+export function memoryReader(
+  clock: Clock,
+  database: SqlDatabase,
+): Pick<Reading, 'findSnapshot' | 'findCheckpoint'> {
+  return {
+    async findSnapshot(partition, stream) {
+      const [row] = await again(clock, () =>
+        database.rows(
+          'SELECT version, revision, state FROM _snapshots WHERE partition_key = ? AND stream = ?',
+          [partition, Buffer.from(stream)],
+        ),
+      );
+      if (row === undefined) return null;
+      const { version, revision, state } = row as { version: number; revision: number; state: Uint8Array };
+      return { partition, stream, version, revision, state };
+    },
+    async findCheckpoint(process, partition) {
+      const [row] = await again(clock, () =>
+        database.rows(
+          'SELECT revision, epoch, position, open FROM _process_states WHERE process = ? AND partition_key = ?',
+          [Buffer.from(process), partition],
+        ),
+      );
+      if (row === undefined) return null;
+      const { revision, epoch, position, open } = row as {
+        revision: number;
+        epoch: number;
+        position: number;
+        open: Uint8Array;
+      };
+      return { process, partition, revision, epoch, position, open };
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/** A shard's stores in a database of its own on a server. */
+import { CardumeError } from '../../base/errors.ts';
+import { again } from '../../events/mysql/again.ts';
+import type { TailSource } from '../../events/tail.ts';
+import type { SqlRow } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
+import { isTimedOut, type SqlAddress, type SqlDatabase } from '../../host/sql.ts';
+import { openSqlKeyStore } from '../../privacy/sql-key-store.ts';
+import { mysql, quoted } from '../../sharding/mysql.ts';
+import type { Plan } from '../../sharding/plan.ts';
+import { groupsOf, PARTITION_COLUMN, selectGroups, selectRows } from '../../sharding/sql.ts';
+import type { Table, Value } from '../../sharding/table.ts';
+import type { Projection } from '../projection.ts';
+import type { Reading, Stores } from '../storage.ts';
+import { memoryReader, openMemory } from './memory.ts';
+import { openReadModels } from './read-models.ts';
+import { cellValue, rowOf } from './row-of.ts';
+
+/** One folds, one saves and looks for keys. */
+const STORES_CONNECTIONS_MAX = 2;
+const READING_CONNECTIONS_MAX = 4;
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+export async function openMysqlStores(
+  { sql, clock }: Host,
+  address: SqlAddress,
+  projections: readonly Projection[],
+  source: TailSource,
+): Promise<Stores> {
+  const database = sql.database(address, {
+    connectionsMax: STORES_CONNECTIONS_MAX,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  try {
+    const readModels = await openReadModels(clock, database, projections, source);
+    const memory = await openMemory(clock, database);
+    const keys = await openSqlKeyStore(database);
+    return { readModels, memory, keys, close: database.close };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** When the writer thread has made the tables. @param deadlineMs of a scan: behind it the server ends it, too */
+export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, deadlineMs: number): Reading {
+  const database = sql.database(address, {
+    connectionsMax: READING_CONNECTIONS_MAX,
+    statementTimeoutMs: deadlineMs,
+  });
+  return {
+    ...memoryReader(clock, database),
+    async row(table, partition, key) {
+      const values = [partition, ...table.key.map((column) => key[column] as string | number)];
+      const [row] = await again(clock, () => database.rows(rowByKey(table), values));
+      return row === undefined ? null : rowOf(table, row);
+    },
+    async scan(plan) {
+      try {
+        return await again(clock, () => scan(database, plan));
+      } catch (error) {
+        if (!isTimedOut(error)) throw error;
+        throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
+          cause: error,
+        });
+      }
+    },
+    close: database.close,
+  };
+}
+
+function rowByKey(table: Table): string {
+  const where = [PARTITION_COLUMN, ...table.key].map((column) => `${quoted(column)} = ?`).join(' AND ');
+  return `SELECT ${Object.keys(table.columns).map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${where}`;
+}
+
+async function scan(database: SqlDatabase, plan: Plan): Promise<Value[][]> {
+  if (plan.aggregate !== null) {
+    const { text, values } = selectGroups(plan, mysql);
+    return groupsOf(plan, mysql, (await database.rows(text, values)).map(cellsOf));
+  }
+  const ranges = selectRows(plan, mysql);
+  const [only] = ranges;
+  if (ranges.length === 1 && only !== undefined)
+    return (await database.rows(only.text, [...only.values, plan.fetch])).map(cellsOf);
+  return database.session(async (session) => {
+    // One snapshot for all ranges, taken with the first read.
+    await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+    await session.exec('START TRANSACTION');
+    const read: Value[][] = [];
+    for (const { text, values } of ranges) {
+      const wanted = plan.fetch - read.length;
+      if (wanted === 0) break;
+      read.push(...(await session.rows(text, [...values, wanted])).map(cellsOf));
+    }
+    await session.exec('COMMIT');
+    return read;
+  });
+}
+
+function cellsOf(row: SqlRow): Value[] {
+  return Object.values(row).map((cell) => cellValue(cell as Value | Uint8Array));
+}

@@ -1,0 +1,82 @@
+/**
+ * Snapshots of long aggregates and checkpoints of processes: derived from the log, kept so that a start or a cold
+ * load reads a bounded number of entries. Values are V8's structured-clone bytes (they hold Maps, Sets, bigints); the
+ * revision of the code that wrote them says whether today's can read them.
+ *
+ * The file has no version of its own. A table that changes gets a new name and takes over what the old one held, so
+ * files of the version before open, and that version, come back, finds its table gone and begins with an empty one.
+ */
+import type { Database, Disk } from '../../host/disk.ts';
+import type { Memory, ProcessCheckpoint, Reading, Snapshot } from '../storage.ts';
+
+export function openMemory(disk: Disk, path: string): Memory & { close(): void } {
+  const database: Database = disk.database(path);
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    CREATE TABLE IF NOT EXISTS snapshots (
+      partition INTEGER NOT NULL,
+      stream TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      revision INTEGER NOT NULL,
+      state BLOB NOT NULL,
+      PRIMARY KEY (partition, stream)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS process_states (
+      process TEXT NOT NULL,
+      partition INTEGER NOT NULL,
+      revision INTEGER NOT NULL,
+      epoch INTEGER NOT NULL,
+      position INTEGER NOT NULL,
+      open BLOB NOT NULL,
+      PRIMARY KEY (process, partition)
+    ) WITHOUT ROWID`);
+  takeOver(database);
+  const saveSnapshot = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)');
+  const saveCheckpoint = database.prepare(
+    `INSERT OR REPLACE INTO process_states (process, partition, revision, epoch, position, open)
+      VALUES (?, ?, ?, ?, ?, ?)`,
+  );
+  return {
+    async saveSnapshot(one) {
+      saveSnapshot.run(one.partition, one.stream, one.version, one.revision, one.state);
+    },
+    async saveCheckpoint(one) {
+      saveCheckpoint.run(one.process, one.partition, one.revision, one.epoch, one.position, one.open);
+    },
+    clear: async () => database.exec('DELETE FROM snapshots; DELETE FROM process_states'),
+    close: () => database.close(),
+  };
+}
+
+export function memoryReader(
+  disk: Disk,
+  path: string,
+): Pick<Reading, 'findSnapshot' | 'findCheckpoint'> & { close(): void } {
+  const database = disk.database(path, { readOnly: true });
+  const findSnapshot = database.prepare('SELECT * FROM snapshots WHERE partition = ? AND stream = ?');
+  const findCheckpoint = database.prepare('SELECT * FROM process_states WHERE process = ? AND partition = ?');
+  return {
+    findSnapshot: async (partition, stream) =>
+      (findSnapshot.get(partition, stream) as Snapshot | undefined) ?? null,
+    findCheckpoint: async (process, partition) =>
+      (findCheckpoint.get(process, partition) as ProcessCheckpoint | undefined) ?? null,
+    close: () => database.close(),
+  };
+}
+
+/**
+ * Checkpoints of the time before they had a revision, when every state was of the first. Code of that time wrote last
+ * when its table stands there, also after a return to it: so what it left replaces what is here.
+ */
+function takeOver(database: Database): void {
+  const left = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'process_checkpoints'").get();
+  if (left === undefined) return;
+  database.exec(`
+    BEGIN IMMEDIATE;
+    DELETE FROM process_states;
+    INSERT INTO process_states (process, partition, revision, epoch, position, open)
+      SELECT process, partition, 1, epoch, position, open FROM process_checkpoints;
+    DROP TABLE process_checkpoints;
+    COMMIT`);
+}

@@ -1,0 +1,63 @@
+/** A shard's stores in SQLite: three files beside its log. */
+import type { TailSource } from '../../events/tail.ts';
+import type { Host } from '../../host/host.ts';
+import { openKeyStore } from '../../privacy/key-store.ts';
+import type { Row, Table } from '../../sharding/table.ts';
+import type { Projection } from '../projection.ts';
+import type { Readers } from '../readers.ts';
+import type { Reading, Stores } from '../storage.ts';
+import { memoryReader, openMemory } from './memory.ts';
+import { openReadModels } from './read-models.ts';
+import { rowByKey } from './rows.ts';
+
+const viewsPath = (base: string): string => `${base}.views.db`;
+const memoryPath = (base: string): string => `${base}.memory.db`;
+const keysPath = (base: string): string => `${base}.keys.db`;
+
+export async function openSqliteStores(
+  { disk }: Host,
+  base: string,
+  projections: readonly Projection[],
+  source: TailSource,
+): Promise<Stores> {
+  const opened: { close(): void }[] = [];
+  const kept = <Store extends { close(): void }>(store: Store): Store => {
+    opened.push(store);
+    return store;
+  };
+  const close = async (): Promise<void> => {
+    for (const store of opened) store.close();
+  };
+  try {
+    const readModels = kept(await openReadModels(disk, viewsPath(base), projections, source));
+    const memory = kept(openMemory(disk, memoryPath(base)));
+    const keys = kept(openKeyStore(disk, keysPath(base)));
+    return { readModels, memory, keys, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** When the writer thread has made the files. */
+export function openSqliteReading({ disk }: Host, base: string, readers: Readers): Reading {
+  const memory = memoryReader(disk, memoryPath(base));
+  const views = disk.database(viewsPath(base), { readOnly: true });
+  const selects = new Map<Table, ReturnType<typeof views.prepare>>();
+  return {
+    async row(table, partition, key) {
+      const select = selects.get(table) ?? views.prepare(rowByKey(table));
+      selects.set(table, select);
+      const row = select.get(partition, ...table.key.map((column) => key[column] as string | number));
+      return (row as Row | undefined) ?? null;
+    },
+    scan: (plan) => readers.scan(viewsPath(base), plan),
+    findSnapshot: memory.findSnapshot,
+    findCheckpoint: memory.findCheckpoint,
+    async close() {
+      // Before the writer's: the last connection to close folds the WAL into its file, and a read-only one cannot.
+      views.close();
+      memory.close();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/**
+ * What a shard keeps beside its log: read models, and a memory of snapshots and checkpoints, both derived from the log;
+ * and the keys of subjects, which nothing else holds. Each engine has one side on the writer thread and one on the main
+ * thread.
+ */
+import type { SqlAddress } from '../host/sql.ts';
+import type { KeyStore } from '../privacy/key-store.ts';
+import type { Plan } from '../sharding/plan.ts';
+import type { Row, Table, Value } from '../sharding/table.ts';
+import type { Rows } from './projection.ts';
+
+/** Structured-cloneable. */
+export type ShardPlace =
+  /** Path of a shard's files without their endings. */
+  | { readonly base: string }
+  /** A database of the shard's own. */
+  | { readonly sql: SqlAddress };
+
+export interface Snapshot {
+  readonly partition: number;
+  readonly stream: string;
+  readonly version: number;
+  readonly revision: number;
+  readonly state: Uint8Array;
+}
+
+export interface ProcessCheckpoint {
+  readonly process: string;
+  readonly partition: number;
+  /** `stateRevision` of the process. */
+  readonly revision: number;
+  readonly epoch: number;
+  readonly position: number;
+  /** Open instances: id → state. */
+  readonly open: Uint8Array;
+}
+
+/** On the writer thread. */
+export interface Stores {
+  readonly readModels: ReadModels;
+  readonly memory: Memory;
+  readonly keys: KeyStore;
+  close(): Promise<void>;
+}
+
+export interface Memory {
+  saveSnapshot(snapshot: Snapshot): Promise<void>;
+  saveCheckpoint(checkpoint: ProcessCheckpoint): Promise<void>;
+  /** Forgets everything: the log is another one. */
+  clear(): Promise<void>;
+}
+
+/** Tables of a shard's projections, and up to where each projection was folded into them. */
+export interface ReadModels {
+  /** They were empty, or had to be emptied: what else was derived from the log is not to be believed either. */
+  readonly begunAgain: boolean;
+  readonly checkpoints: Checkpoints;
+  /** One at a time. */
+  begin(): Promise<Fold>;
+}
+
+/**
+ * A transaction of rows. They are read and written as if at once; an engine that does not have a row at hand says so by
+ * throwing, brings it with `load`, and the fold is made again from its beginning.
+ */
+export interface Fold {
+  rows(table: Table): PartitionRows;
+  /** Some rows were not at hand: whatever was thrown since may be for want of them. */
+  readonly isWanting: boolean;
+  /** Brings what was wanted; the fold is empty again. */
+  load(): Promise<void>;
+  /**
+   * Rows and checkpoints stand together, or neither.
+   * @throws CardumeError `fenced` when a checkpoint is not where this host has put it: another one folds here
+   */
+  commit(moves: readonly CheckpointMove[]): Promise<void>;
+  undo(): Promise<void>;
+}
+
+/** Rows of a table whose partition is told anew for each event. */
+export interface PartitionRows extends Rows {
+  at(partition: number): void;
+}
+
+export interface CheckpointMove {
+  readonly projection: string;
+  readonly partition: number;
+  readonly from: number;
+  readonly epoch: number;
+  readonly to: number;
+}
+
+export interface Checkpoints {
+  position(projection: string, partition: number): number;
+  /** The projection has checkpoints of its own. */
+  isApart(projection: string): boolean;
+  /** The projection leaves the shared checkpoint and keeps its place. */
+  fork(shared: string, projection: string): Promise<void>;
+  /** The projection has caught up with the shared checkpoint. */
+  join(projection: string): Promise<void>;
+  /** As they are stored now: another host may have folded meanwhile. */
+  refresh(): Promise<void>;
+}
+
+/** On the main thread: committed rows alone. */
+export interface Reading {
+  row(table: Table, partition: number, key: Row): Promise<Row | null>;
+  /** @returns rows of `plan.columns` @throws CardumeError `overloaded`, `deadline-exceeded` */
+  scan(plan: Plan): Promise<Value[][]>;
+  findSnapshot(partition: number, stream: string): Promise<Snapshot | null>;
+  findCheckpoint(process: string, partition: number): Promise<ProcessCheckpoint | null>;
+  close(): Promise<void>;
+}

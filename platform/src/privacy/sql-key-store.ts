@@ -1,0 +1,38 @@
+/** The keys of subjects in a database of MySQL's family: see key-store.ts. */
+import type { SqlDatabase } from '../host/sql.ts';
+import type { KeyStore } from './key-store.ts';
+
+export async function openSqlKeyStore(database: SqlDatabase): Promise<KeyStore> {
+  await database.exec(`CREATE TABLE IF NOT EXISTS subject_keys (
+    partition_key INT UNSIGNED NOT NULL,
+    subject VARBINARY(80) NOT NULL,
+    wrapped VARBINARY(255) NOT NULL,
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (partition_key, subject)
+  )`);
+  async function find(partition: number, subject: string): Promise<Uint8Array | null> {
+    const [row] = await database.rows(
+      'SELECT wrapped FROM subject_keys WHERE partition_key = ? AND subject = ?',
+      [partition, Buffer.from(subject)],
+    );
+    return (row?.['wrapped'] as Uint8Array | undefined) ?? null;
+  }
+  return {
+    async ensure({ partition, subject, wrapped }, atMs) {
+      await database.run('INSERT IGNORE INTO subject_keys VALUES (?, ?, ?, ?)', [
+        partition,
+        Buffer.from(subject),
+        wrapped,
+        atMs,
+      ]);
+      return (await find(partition, subject)) as Uint8Array;
+    },
+    find,
+    async destroy(partition, subject) {
+      await database.run('DELETE FROM subject_keys WHERE partition_key = ? AND subject = ?', [
+        partition,
+        Buffer.from(subject),
+      ]);
+    },
+  };
+}
