@@ -384,7 +384,7 @@ describe('bad input', () => {
 
   test('what is not HTTP is answered too, and the instance goes on', async () => {
     const { cluster } = stall;
-    const before = cluster.entries();
+    const before = await cluster.entries();
     const { port } = cluster.topology.regions['us-east'] as { readonly port: number };
     for (const bytes of [
       '\0\0\0\0',
@@ -399,7 +399,7 @@ describe('bad input', () => {
       match(answer, /^HTTP\/1\.1 400 /);
       match(answer, /application\/problem\+json/);
     }
-    strictEqual(cluster.entries(), before);
+    strictEqual(await cluster.entries(), before);
     strictEqual((await cluster.ask('us-east', 'GET', '/health/ready')).status, 200);
   });
 });

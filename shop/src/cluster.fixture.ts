@@ -8,13 +8,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { logPlaceOf } from 'cardume/cqrs/engines';
+import { driverOf } from 'cardume/events/engines';
 import type { Clock, Host } from 'cardume/host';
 import type { Listener } from 'cardume/host/network';
 import { realHost } from 'cardume/host/real';
 import type { Principal } from 'cardume/identity/principal';
 import { openTokens } from 'cardume/identity/tokens';
 import { type Instance, type Secrets, startInstance } from 'cardume/instance';
-import type { Bounds, RegionTopology, Topology } from 'cardume/topology';
+import { placeOf } from 'cardume/instance/storage';
+import { serverNamed } from 'cardume/testing/servers';
+import type { Bounds, Engines, RegionTopology, Topology } from 'cardume/topology';
 import house from '../../cardume.config.ts';
 import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
 import { MovedClock } from './moved-clock.fixture.ts';
@@ -41,7 +45,7 @@ export interface Cluster {
   /** Moves the clock of all regions, step by step, so that what is due happens in order. */
   advance(forMs: number, stepMs?: number): Promise<void>;
   /** Sum of the positions of all logs: any entry, of whatever kind, changes it. */
-  entries(): number;
+  entries(): Promise<number>;
   /** Process instances that have not ended, over the regions that run. */
   processesOpen(): Promise<number>;
   /** Waits until every process of every region has ended. */
@@ -97,7 +101,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { bounds = {}, connectionsMax = 64, payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
-  const topology = await freeTopology(real, bounds);
+  const storage = await storageOf(real);
+  const topology = { ...(await freeTopology(real, bounds)), engines: storage.engines };
   const regions = Object.keys(topology.regions);
   const secrets = newSecrets(real);
   const clock = new MovedClock(real.clock);
@@ -120,7 +125,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     env: {
       ...real.env,
-      get: (name) => (name === 'CARDUME_LOG_LEVEL' ? 'error' : real.env.get(name)),
+      get: (name) =>
+        name === 'CARDUME_LOG_LEVEL' ? 'error' : (storage.variables[name] ?? real.env.get(name)),
       write: (line) => void complaints.push(line),
     },
   };
@@ -237,7 +243,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     payments: (region) => payments.get(region) as Payments,
     advance: (forMs, stepMs = 500) => clock.advance(forMs, stepMs),
-    entries: () => sumOfPositions(real, topology, folder),
+    entries: () => sumOfPositions(counting, topology, folder),
     processesOpen,
     settled: () => until('every process has ended', async () => (await processesOpen()) === 0),
     stop,
@@ -248,6 +254,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       await Promise.all([...running.keys()].map((region) => stop(region, 'drain')));
       sockets.forget();
       await rm(folder, { recursive: true, force: true });
+      await storage.clear();
     },
   };
   await Promise.all(regions.map(start));
@@ -282,18 +289,50 @@ async function freeTopology({ network }: Host, bounds: Partial<Bounds>): Promise
   return { ...house, regions: Object.fromEntries(regions), bounds: { ...house.bounds, ...bounds } };
 }
 
-function sumOfPositions({ disk }: Host, topology: Topology, folder: string): number {
+async function sumOfPositions(host: Host, topology: Topology, folder: string): Promise<number> {
   let sum = 0;
   for (const region of Object.keys(topology.regions)) {
     for (const [service, { shards }] of Object.entries(topology.services)) {
       for (let i = 0; i < shards; i += 1) {
-        const log = disk.database(`${folder}/${region}/${service}-${i}.log.db`, { readOnly: true });
-        sum += log.prepare('SELECT sum(position) AS sum FROM heads').get()?.['sum'] as number;
-        log.close();
+        const place = logPlaceOf(await placeOf(host, topology, folder, region, `${service}-${i}`));
+        const heads = await driverOf(place).inspect(host, place, (snapshot) => snapshot.heads());
+        sum += heads.reduce((positions, { position }) => positions + position, 0);
       }
     }
   }
   return sum;
+}
+
+interface Storage {
+  readonly engines: Engines;
+  /** Of the environment. */
+  readonly variables: Readonly<Record<string, string>>;
+  clear(): Promise<void>;
+}
+
+/** SQLite; or, with `CARDUME_ENGINE=mysql`, the server that `npm run engines` has started. */
+async function storageOf(host: Host): Promise<Storage> {
+  if (host.env.get('CARDUME_ENGINE') !== 'mysql')
+    return { engines: { log: 'sqlite' }, variables: {}, clear: async () => undefined };
+  const found = await serverNamed(host, 'mariadb');
+  if (found.skip !== false) throw new Error('mariadb is not running: npm run engines -- start mariadb');
+  const { server } = found;
+  const { user, password, host: at, port } = server.address;
+  const prefix = `cardume_test_${Buffer.from(host.random.bytes(4)).toString('hex')}`;
+  return {
+    engines: {
+      log: 'mysql',
+      mysql: {
+        address: `mysql://${user}@${at}:${port}/${prefix}_{region}_{shard}`,
+        passwordVariable: 'CARDUME_TEST_PASSWORD',
+      },
+    },
+    variables: { CARDUME_TEST_PASSWORD: password },
+    async clear() {
+      await server.dropAll(prefix);
+      await server.admin.close();
+    },
+  };
 }
 
 async function* eventsOf(incoming: IncomingMessage): Following['events'] {

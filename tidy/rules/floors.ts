@@ -45,10 +45,10 @@ function check(house: House): readonly Violation[] {
       const report = (message: string): void => void violations.push({ path, line, message });
 
       if (targetFolder === 'testing' && folder !== 'testing') {
-        const mayTest = isTest(path) || /^(?:sim|bench|docs)\//.test(path);
+        const mayTest = isTest(path) || path.endsWith('.fixture.ts') || /^(?:sim|bench|docs)\//.test(path);
         if (!mayTest)
           report(
-            `imports testing (${specifier}): only *.test.ts, sim and bench may; take the real part, or an interface`,
+            `imports testing (${specifier}): only *.test.ts, *.fixture.ts, sim and bench may; take the real part, or an interface`,
           );
         continue;
       }

@@ -306,7 +306,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         const live = found instanceof Promise ? await found : found;
         if (live.pending === 0) {
           const checked = log.checkOpen(partition);
-          if (checked !== undefined) await checked;
+          if (checked !== undefined) {
+            await checked;
+            // Meanwhile somebody may have decided, or failed.
+            if (live.pending > 0 || begun !== lives.generationOf(partition)) continue;
+          }
           if (live.shown?.version !== live.version) live.shown = copyOf(live);
           return live.shown as Loaded<unknown>;
         }

@@ -261,9 +261,11 @@ function run(
       return appended;
     },
     async settled(partition) {
-      const checked = checkOpen(partition);
-      if (checked !== undefined) await checked;
-      await commits.settled(partition);
+      // Both begin in this turn: what comes to the partition while the epoch is looked up is not waited for.
+      const settled = commits.settled(partition);
+      settled.catch(() => undefined);
+      await checkOpen(partition);
+      await settled;
     },
     checkOpen,
     readStream: (...asked) => reading(() => reader.readStream(...asked)),

@@ -66,6 +66,10 @@ export function isLost(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).fatal === true;
 }
 
+export function isNoDatabase(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && causeOf(error).errno === 1049;
+}
+
 export function isTimedOut(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).code === 'PROTOCOL_SEQUENCE_TIMEOUT';
 }

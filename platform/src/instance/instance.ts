@@ -23,6 +23,7 @@ import { openBus } from './bus.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
 import { asJson, type Message } from './message.ts';
 import { openReceiver } from './receiver.ts';
+import { placeOf } from './storage.ts';
 
 export interface InstanceOptions {
   readonly host: Host;
@@ -128,7 +129,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   for (const { service } of application.services) {
     if (!topology.instances.services.includes(service.name)) continue;
     for (const [name, partitions] of shardsOf(service.name)) {
-      const place = { base: `${options.dataFolder}/${region}/${name}` };
+      const place = await placeOf(host, topology, options.dataFolder, region, name);
       const shard = await openShard({
         host,
         service,

@@ -221,6 +221,18 @@ export const append: LogCases = {
     await log.close();
   },
 
+  'settled fails with what was appended before it, however long it looks up who has the partition': async (
+    under,
+  ) => {
+    const log = await under.open();
+    await log.append(P, [event('s', 1)]);
+    await under.host.clock.sleep(150); // what was looked up last is old
+    const refused = beside(fails(log.append(P, refusable()), 'conflict'));
+    await fails(log.settled(P), 'conflict');
+    await refused;
+    await log.close();
+  },
+
   'checksums chain the entries of a partition': async (under) => {
     const log = await under.open();
     await Promise.all(Array.from({ length: 20 }, (_, i) => log.append(i % 2 ? P : Q, [event(`s${i}`, 1)])));

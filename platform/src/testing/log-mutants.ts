@@ -39,6 +39,8 @@ const BEHIND = 'a reader that falls far behind loses nothing';
 const DISCARD = 'a refused append takes the later ones of its partition with it, and no others';
 const HEARS = 'who hears of a failure finds nothing of the partition under way';
 const SETTLED = 'settled waits for what was appended, and fails with it';
+const SETTLED_LATE =
+  'settled fails with what was appended before it, however long it looks up who has the partition';
 const LIVE = 'live entries are told once, in order, before their append resolves';
 const KEY = 'a key has one answer in its partition';
 const CHAIN = 'checksums chain the entries of a partition';
@@ -134,7 +136,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'settled does not wait': {
-    breaks: [SETTLED, FENCED_READS],
+    breaks: [SETTLED, SETTLED_LATE, FENCED_READS],
     log: (log) => ({ ...log, settled: async () => undefined }),
   },
   'memory is trusted for ever': {
@@ -167,7 +169,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'closing forgets what waits': {
-    breaks: ['closing waits for what was appended, and refuses what comes after', SETTLED],
+    breaks: ['closing waits for what was appended, and refuses what comes after', SETTLED, SETTLED_LATE],
     log: (log, clock) => ({
       ...log,
       append: (partition, entries) =>

@@ -10,6 +10,9 @@ import type { SqlAddress, SqlDatabase } from '../host/sql.ts';
 export interface Server {
   /** A new database of its own, and what drops it. */
   newDatabase(): Promise<{ readonly address: SqlAddress; drop(): Promise<void> }>;
+  /** Drops databases by the beginning of their names. */
+  dropAll(prefix: string): Promise<void>;
+  readonly address: SqlAddress;
   /** For whoever watches or disturbs the server. */
   readonly admin: SqlDatabase;
 }
@@ -44,6 +47,13 @@ export async function serverNamed(host: Host, name: string): Promise<Found> {
 function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress): Server {
   return {
     admin,
+    address,
+    async dropAll(prefix) {
+      const rows = await admin.rows('SELECT schema_name AS name FROM schemata WHERE schema_name LIKE ?', [
+        `${prefix.replaceAll('_', '\\_')}%`,
+      ]);
+      for (const { name } of rows) await admin.exec(`DROP DATABASE \`${name}\``);
+    },
     async newDatabase() {
       const database = `cardume_test_${Buffer.from(host.random.bytes(6)).toString('hex')}`;
       await admin.exec(`CREATE DATABASE ${database}`);

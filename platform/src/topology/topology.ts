@@ -18,10 +18,29 @@ export interface Topology {
   readonly services: Readonly<Record<ServiceName, ServiceTopology>>;
   readonly instances: InstanceTopology;
   readonly edge: { readonly host: string; readonly port: number };
-  readonly engines: { readonly log: 'sqlite' };
+  readonly engines: Engines;
   /** Folder of all data, relative to the topology's file. */
   readonly data: string;
   readonly bounds: Bounds;
+}
+
+export interface Engines {
+  /** Of the event log and the read models. */
+  readonly log: 'sqlite' | 'mysql';
+  /** Where, when it is `mysql`: MariaDB, MySQL, Aurora. */
+  readonly mysql?: MysqlServer | undefined;
+}
+
+export interface MysqlServer {
+  /**
+   * `mysql://USER@HOST:PORT/DATABASE`. Each shard has a database of its own: `{region}` and `{shard}` stand for the
+   * names, in the host as well. A database that is missing is made, where the user may.
+   */
+  readonly address: string;
+  /** Variable of the environment that holds the password. */
+  readonly passwordVariable: string;
+  /** Absent: the connection is not encrypted, which is for loopback alone. */
+  readonly tls?: { readonly ca?: string | undefined } | undefined;
 }
 
 export type RegionName = string;

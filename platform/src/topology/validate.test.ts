@@ -66,8 +66,23 @@ describe('parseTopology', () => {
     onlyFault('/bounds/drainTimeoutMs', /got 0\.5/, (t) => {
       t.bounds.drainTimeoutMs = 0.5;
     });
-    onlyFault('/engines/log', /expected the engine 'sqlite', got "mysql"/, (t) => {
+    onlyFault('/engines/log', /expected one of the engines 'sqlite' and 'mysql', got "oracle"/, (t) => {
+      t.engines.log = 'oracle';
+    });
+    onlyFault('/engines/mysql', /a server: .* but it is missing/, (t) => {
       t.engines.log = 'mysql';
+    });
+    onlyFault('/engines/mysql/address', /expected an address such as/, (t) => {
+      t.engines.mysql = { address: 'mysql://user:secret@host:3306/{region}-{shard}', passwordVariable: 'P' };
+    });
+    onlyFault('/engines/mysql/address', /each shard has one of its own/, (t) => {
+      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/shop', passwordVariable: 'P' };
+    });
+    onlyFault('/engines/mysql/address', /regions share no database/, (t) => {
+      t.engines.mysql = { address: 'mysql://user@db:3306/{shard}', passwordVariable: 'P' };
+    });
+    onlyFault('/engines/mysql/passwordVariable', /the name of a variable/, (t) => {
+      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/{shard}', passwordVariable: 'p' };
     });
     onlyFault('/edge/port', /from 1 to 65535, got 0/, (t) => {
       t.edge.port = 0;

@@ -12,6 +12,7 @@ import type { Topology } from './topology.ts';
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 const NAME_EXPECTED = 'a name of 1 to 32 lower-case letters, digits and dashes that begins with a letter';
+const MYSQL_ADDRESS = /^mysql:\/\/[^:@/\s]{1,80}@[A-Za-z0-9.{}_-]{1,253}:\d{1,5}\/[A-Za-z0-9{}_-]{1,120}$/;
 const COUNTRY = /^(?:[A-Z]{2}|\*)$/;
 
 /** Every leaf says in its description what is expected: it becomes the fault's message. */
@@ -77,7 +78,33 @@ const schema = strict(
     ),
     edge: strict({ host, port }, 'an object with host and port'),
     engines: strict(
-      { log: Type.Literal('sqlite', { description: "the engine 'sqlite'" }) },
+      {
+        log: Type.Union([Type.Literal('sqlite'), Type.Literal('mysql')], {
+          description: "one of the engines 'sqlite' and 'mysql'",
+        }),
+        mysql: Type.Optional(
+          strict(
+            {
+              address: Type.String({
+                pattern: MYSQL_ADDRESS,
+                description:
+                  "an address such as 'mysql://cardume@db-{region}:3306/{shard}', without a password",
+              }),
+              passwordVariable: Type.String({
+                pattern: /^[A-Z][A-Z0-9_]{0,99}$/,
+                description: "the name of a variable such as 'CARDUME_MYSQL_PASSWORD'",
+              }),
+              tls: Type.Optional(
+                strict(
+                  { ca: Type.Optional(Type.String({ description: 'the PEM of an authority' })) },
+                  'an object, with the authority as `ca` or empty',
+                ),
+              ),
+            },
+            'a server: address, passwordVariable, tls',
+          ),
+        ),
+      },
       'an object with the engine of the log',
     ),
     data: Type.String({ minLength: 1, maxLength: 1024, description: 'the path of a folder' }),
@@ -231,6 +258,7 @@ function ruleFaults(value: unknown): Fault[] {
   const top = objectOf(value);
   regionRules(objectOf(top['regions']), objectOf(top['edge']), add);
   serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
+  engineRules(objectOf(top['engines']), Object.keys(objectOf(top['regions'])).length, add);
   boundRules(objectOf(top['bounds']), add);
   return faults;
 }
@@ -278,6 +306,17 @@ function regionRules(regions: Loose, edge: Loose, add: Add): void {
       "expected exactly one region whose countries have '*', for all that are not listed; there is none",
     );
   }
+}
+
+function engineRules({ log, mysql }: Loose, regions: number, add: Add): void {
+  if (log === 'mysql' && mysql === undefined)
+    add('/engines/mysql', 'expected a server: address, passwordVariable, tls, but it is missing');
+  const { address } = objectOf(mysql);
+  if (typeof address !== 'string') return;
+  if (!address.split('/').at(-1)?.includes('{shard}'))
+    add('/engines/mysql/address', "expected '{shard}' in the database: each shard has one of its own");
+  if (regions > 1 && !address.includes('{region}'))
+    add('/engines/mysql/address', "expected '{region}' in host or database: regions share no database");
 }
 
 function serviceRules(services: Loose, hosted: unknown, add: Add): void {

@@ -1,0 +1,78 @@
+/** Where the topology's shards stand: files of the data folder, or databases of a server. */
+import { CardumeError, isCardumeError } from '../base/errors.ts';
+import type { ShardPlace } from '../cqrs/storage.ts';
+import type { Host } from '../host/host.ts';
+import { isNoDatabase, type SqlAddress } from '../host/sql.ts';
+import type { MysqlServer, RegionName, Topology } from '../topology/topology.ts';
+
+const PREPARING = { connectionsMax: 1, statementTimeoutMs: 10_000 };
+/** Of MySQL's family, for any name. */
+const NAME_CHARACTERS_MAX = 64;
+
+/**
+ * A database that is missing is made.
+ * @throws CardumeError `invalid-input` when the password's variable is not set; `storage-failed` when the server cannot
+ *   be reached, or the database is missing and the user may not make it
+ */
+export async function placeOf(
+  host: Host,
+  { engines }: Topology,
+  dataFolder: string,
+  region: RegionName,
+  shard: string,
+): Promise<ShardPlace> {
+  if (engines.log === 'sqlite') return { base: `${dataFolder}/${region}/${shard}` };
+  const address = addressOf(host, engines.mysql as MysqlServer, region, shard);
+  await prepareDatabase(host, address);
+  return { sql: address };
+}
+
+function addressOf(host: Host, server: MysqlServer, region: RegionName, shard: string): SqlAddress {
+  const { passwordVariable, tls } = server;
+  const password = host.env.get(passwordVariable);
+  if (password === undefined) {
+    throw new CardumeError(
+      'invalid-input',
+      `the variable ${passwordVariable} is not set: it holds the password of the topology's mysql server`,
+    );
+  }
+  const filled = server.address.replaceAll('{region}', region).replaceAll('{shard}', shard);
+  const [, user, at, port, database] = /^mysql:\/\/([^@]+)@([^:]+):(\d+)\/(.+)$/.exec(filled) as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  if (database.length > NAME_CHARACTERS_MAX) {
+    throw new CardumeError(
+      'invalid-input',
+      `a database's name has at most ${NAME_CHARACTERS_MAX} characters, and '${database}' has ${database.length}`,
+    );
+  }
+  return { host: at, port: Number(port), user, password, database, tls };
+}
+
+async function prepareDatabase({ sql }: Host, address: SqlAddress): Promise<void> {
+  const own = sql.database(address, PREPARING);
+  try {
+    await own.rows('SELECT 1');
+  } catch (error) {
+    if (!isCardumeError(error) || !isNoDatabase(error)) throw error;
+    await make(sql, address, error);
+  } finally {
+    await own.close();
+  }
+}
+
+async function make(sql: Host['sql'], address: SqlAddress, missing: CardumeError): Promise<void> {
+  const server = sql.database({ ...address, database: 'information_schema' }, PREPARING);
+  try {
+    await server.exec(`CREATE DATABASE IF NOT EXISTS \`${address.database}\``);
+  } catch (error) {
+    if (!isCardumeError(error, 'storage-failed')) throw error;
+    throw missing; // it says what to do
+  } finally {
+    await server.close();
+  }
+}
