@@ -79,7 +79,7 @@ export async function openStall(): Promise<Stall> {
 async function refuse(cluster: Cluster, refusals: readonly Refusal[]): Promise<void> {
   await cluster.settled();
   for (const [i, [what, status, code, pointer, method, path, options]] of refusals.entries()) {
-    const before = cluster.entries();
+    const before = await cluster.entries();
     const region = cluster.regions[i % 3] as string;
     const { headers, body, text, ...reply } = await cluster.ask(region, method, path, options);
     deepStrictEqual(
@@ -91,7 +91,7 @@ async function refuse(cluster: Cluster, refusals: readonly Refusal[]): Promise<v
     deepStrictEqual([body.type, body.status], [`/problems/${code}`, status]);
     ok(body.title !== '' && body.detail !== '' && body.help !== '', what);
     match(body.instance, /^urn:cardume:request:.+/);
-    strictEqual(cluster.entries(), before, `${what}: an entry was written`);
+    strictEqual(await cluster.entries(), before, `${what}: an entry was written`);
   }
   deepStrictEqual(cluster.complaints, []);
 }

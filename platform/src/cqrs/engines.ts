@@ -1,4 +1,5 @@
 /** Which engine keeps a shard, by its place. */
+import { CardumeError } from '../base/errors.ts';
 import type { LogPlace } from '../events/engine.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
@@ -25,7 +26,28 @@ export function openStores(
 
 /** @param readers of SQLite's scans @param deadlineMs of a scan on a server */
 export function openReading(host: Host, place: ShardPlace, readers: Readers): Reading {
-  return 'base' in place
-    ? openSqliteReading(host, place.base, readers)
-    : openMysqlReading(host, place.sql, readers.deadlineMs);
+  return untilClosed(
+    'base' in place
+      ? openSqliteReading(host, place.base, readers)
+      : openMysqlReading(host, place.sql, readers.deadlineMs),
+  );
+}
+
+/** Whoever is late is told so: the storage is not there any more. */
+function untilClosed(reading: Reading): Reading {
+  let isClosed = false;
+  function open(): Reading {
+    if (isClosed) throw new CardumeError('draining', 'the shard is closed');
+    return reading;
+  }
+  return {
+    row: async (...asked) => open().row(...asked),
+    scan: async (...asked) => open().scan(...asked),
+    findSnapshot: async (...asked) => open().findSnapshot(...asked),
+    findCheckpoint: async (...asked) => open().findCheckpoint(...asked),
+    close() {
+      isClosed = true;
+      return reading.close();
+    },
+  };
 }

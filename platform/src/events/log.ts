@@ -79,7 +79,7 @@ export interface Log {
   /**
    * For whoever answers from memory: a host that was paused and lost the partition must not tell what it remembers.
    * Looked up at most every 100 ms; a promise when that takes more than microseconds.
-   * @throws CardumeError `fenced` when another host has opened the partition since
+   * @throws CardumeError `fenced` when another host has opened the partition since, `draining` when the log is closed
    */
   checkOpen(partition: PartitionKey): void | Promise<void>;
   /** Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries. */

@@ -150,6 +150,7 @@ function run(
   }
 
   function checkOpen(partition: PartitionKey): void | Promise<void> {
+    if (isClosed) throw closedError();
     const nowMs = host.clock.monotonicMs();
     // While the writer is opened again, the epoch in the file grows without us knowing it yet.
     if (connected && nowMs - lookedUpMs >= EPOCHS_LOOKED_UP_MS) {
@@ -228,7 +229,7 @@ function run(
   }
 
   async function close(): Promise<void> {
-    commits.refuse(new CardumeError('draining', 'the log is closed'));
+    commits.refuse(closedError());
     if (!commits.idle()) {
       await new Promise<void>((resolve) => {
         onIdle = resolve;
@@ -248,7 +249,7 @@ function run(
 
   /** For whoever is late: the storage is not there any more. */
   async function reading<T>(read: () => Promise<T>): Promise<T> {
-    if (isClosed) throw new CardumeError('draining', 'the log is closed');
+    if (isClosed) throw closedError();
     return read();
   }
 
@@ -300,6 +301,10 @@ function run(
     },
   };
   return { log, listener };
+}
+
+function closedError(): CardumeError {
+  return new CardumeError('draining', 'the log is closed');
 }
 
 function listen<T>(listeners: Set<T>, listener: T): () => void {

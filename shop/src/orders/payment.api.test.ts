@@ -309,7 +309,7 @@ describe('an order and its payment', () => {
       await cluster.start(region);
       await asked();
       // Each looks for what became of its reservation; were it tried blindly, each would undo all behind it.
-      ok(performance.now() - beganMs < 5_000, `${performance.now() - beganMs} ms`);
+      ok(performance.now() - beganMs < 20_000, `${performance.now() - beganMs} ms`);
       strictEqual((await stock()).reserved, many);
       await cluster.advance(authoriseMsMax + paymentPendingMsMax + 5_000, 1_000);
     }));
