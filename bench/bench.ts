@@ -4,6 +4,7 @@
  *
  *   npm run bench
  *   npm run bench -- --only a,c
+ *   npm run bench -- shards      those whose titles begin so
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -18,6 +19,7 @@ import { type Platform, startPlatform } from './platform.ts';
 import { probeDisk } from './probe.ts';
 import { run as productReads } from './product-reads.ts';
 import { run as reservations } from './reservations.ts';
+import { run as shards } from './shards.ts';
 import { run as simulation } from './simulation.ts';
 import { run as start } from './start.ts';
 import { tableOf } from './table.ts';
@@ -40,6 +42,7 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'd', title: 'reservations of one hot product', run: reservations },
   { letter: 'e', title: 'a log that grows', run: logGrowth },
   { letter: 'g', title: 'the simulation', run: simulation },
+  { letter: 'h', title: 'shards on a server', run: shards },
   { letter: 'f', title: 'start and memory', run: start },
   { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
   { letter: 'b', title: 'orders', run: async (say) => orders(await platform(say), say) },
@@ -52,6 +55,7 @@ const help = `Runs the benchmarks (about 4 minutes) and prints one table; also w
 
   npm run bench
   npm run bench -- --only a,c
+  npm run bench -- shards        those whose titles begin so
 
 ${[...benchmarks]
   .sort((one, other) => one.letter.localeCompare(other.letter))
@@ -60,11 +64,18 @@ ${[...benchmarks]
 `;
 
 function chosen(): ReadonlySet<string> | 'help' {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help) return 'help';
-  const only = values.only?.split(',').map((letter) => letter.trim());
+  const named = positionals.map((name) => {
+    const found = benchmarks.find(({ title }) => title.startsWith(name));
+    if (found === undefined) throw new Error(`there is no benchmark '${name}': see --help`);
+    return found.letter;
+  });
+  const only =
+    values.only?.split(',').map((letter) => letter.trim()) ?? (named.length > 0 ? named : undefined);
   const unknown = only?.find((letter) => !letters.includes(letter));
   if (unknown !== undefined)
     throw new Error(`there is no '${unknown}': expected some of ${letters.join(',')}`);

@@ -12,22 +12,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { newId } from '../platform/src/base/id.ts';
-import { openLog, openWriterPool } from '../platform/src/events/events.ts';
-import type { NewEntry } from '../platform/src/events/log.ts';
 import { TABLES } from '../platform/src/events/sqlite/schema.ts';
 import { spotOf } from '../platform/src/events/sqlite/spot.ts';
 import { realHost } from '../platform/src/host/real.ts';
+import { appendAll, BATCH_ENTRIES, eventsOf, plainEntries } from './appending.ts';
 import { compared, type Figure, type Say } from './figure.ts';
 
 const ROUNDS = 7;
-const BATCH_ENTRIES = 128;
-/** Callers that append and wait, each one entry at a time: enough to fill a batch while another commits. */
-const CALLERS = 512;
 const STREAMS_PER_CALLER = 12;
-const EVENTS_PER_STREAM = 4;
-const PARTITIONS = 8;
-const EVENTS = CALLERS * STREAMS_PER_CALLER * EVENTS_PER_STREAM;
+const EVENTS = eventsOf(STREAMS_PER_CALLER);
 
 interface Round {
   readonly ours: number;
@@ -47,65 +40,12 @@ if (!PLAIN.includes('PRIMARY KEY (partition, position))'))
 
 const host = realHost();
 
-/** An order's events as the shop writes them: some 300 bytes each. */
-function entryOf(stream: string, version: number): NewEntry {
-  const data = JSON.stringify({
-    customer: stream.replace('ord', 'usr'),
-    items: [{ sku: `sku-${version}`, quantity: 2, unitPrice: { amount: '1999', currency: 'EUR' } }],
-    total: { amount: '3998', currency: 'EUR' },
-    address: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4v',
-  });
-  const meta = '{"trace":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}';
-  return { stream, version, type: 'OrderPlaced', data, meta, key: null, atMs: host.clock.nowMs() };
-}
-
-function streamsOf(partition: number, count: number): string[] {
-  const place = { scope: 0, partition };
-  return Array.from({ length: count }, () => newId('ord', place, host.clock.nowMs(), host.random.bytes(10)));
-}
-
-async function oursOnce(folder: string): Promise<number> {
-  const pool = openWriterPool(host, { threadsMax: 1 });
-  const partitions = Array.from({ length: PARTITIONS }, (_, i) => i);
-  const log = await openLog(host, {
-    path: join(folder, 'ours.db'),
-    partitions,
-    pool,
-    bounds: { batchEntriesMax: BATCH_ENTRIES, queueEntriesMax: 10_000 },
-  });
-  const callers = Array.from({ length: CALLERS }, (_, i) => {
-    const partition = i % PARTITIONS;
-    const entries = streamsOf(partition, STREAMS_PER_CALLER).flatMap((stream) =>
-      Array.from({ length: EVENTS_PER_STREAM }, (__, n) => entryOf(stream, n + 1)),
-    );
-    return async () => {
-      for (const entry of entries) await log.append(partition, [entry]);
-    };
-  });
-  const startMs = performance.now();
-  await Promise.all(callers.map((caller) => caller()));
-  const seconds = (performance.now() - startMs) / 1000;
-  await log.close();
-  await pool.close();
-  return EVENTS / seconds;
-}
-
 function referenceOnce(folder: string, sameLayout: boolean): number {
-  const rows: (string | number | null | Uint8Array)[][] = [];
-  const positions = new Array<number>(PARTITIONS).fill(0);
-  const streams = Array.from({ length: CALLERS }, (_, i) => streamsOf(i % PARTITIONS, STREAMS_PER_CALLER));
-  for (let s = 0; s < STREAMS_PER_CALLER; s += 1) {
-    for (let version = 1; version <= EVENTS_PER_STREAM; version += 1) {
-      for (let caller = 0; caller < CALLERS; caller += 1) {
-        const partition = caller % PARTITIONS;
-        const position = (positions[partition] as number) + 1;
-        positions[partition] = position;
-        const { stream, type, data, meta, key, atMs } = entryOf(streams[caller]?.[s] as string, version);
-        const where = sameLayout ? [spotOf(partition, position)] : [partition, position];
-        rows.push([...where, 1, stream, version, type, data, meta, key, atMs, host.random.bytes(16)]);
-      }
-    }
-  }
+  const rows = plainEntries(STREAMS_PER_CALLER).map(({ partition, position, entry }) => {
+    const { stream, version, type, data, meta, key, atMs } = entry;
+    const where = sameLayout ? [spotOf(partition, position)] : [partition, position];
+    return [...where, 1, stream, version, type, data, meta, key, atMs, host.random.bytes(16)];
+  });
   const database = new DatabaseSync(join(folder, `reference-${sameLayout}.db`));
   database.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL');
   database.exec(sameLayout ? TABLES : PLAIN);
@@ -133,7 +73,7 @@ export async function run(say: Say = () => {}): Promise<Figure[]> {
       const found = { ours: 0, reference: 0, referenceSameLayout: 0 };
       const steps: (() => Promise<void>)[] = [
         async () => {
-          found.ours = await oursOnce(folder);
+          found.ours = await appendAll({ path: join(folder, 'ours.db') }, STREAMS_PER_CALLER);
         },
         async () => {
           found.reference = referenceOnce(folder, false);
