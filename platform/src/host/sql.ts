@@ -33,8 +33,9 @@ export interface SqlBounds {
 }
 
 /**
- * Statements are prepared, once a connection. Whole numbers are bound as such; blobs come back as bytes, whole numbers
- * as numbers (as text beyond 2^53), decimals as text.
+ * Statements are prepared, once a connection. A number is bound as a double, a bigint as a whole number: some servers
+ * take nothing else behind LIMIT. Blobs come back as bytes, whole numbers as numbers (as text beyond 2^53), decimals as
+ * text.
  *
  * @throws CardumeError `conflict` for a second row of a unique key; `storage-failed` with what to do, for whatever an
  *   operator can mend. Anything else is a bug and stays what it is.

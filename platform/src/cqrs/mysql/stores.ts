@@ -82,7 +82,7 @@ async function scan(database: SqlDatabase, plan: Plan): Promise<Value[][]> {
   const ranges = selectRows(plan, mysql);
   const [only] = ranges;
   if (ranges.length === 1 && only !== undefined)
-    return (await database.rows(only.text, [...only.values, plan.fetch])).map(cellsOf);
+    return (await database.rows(only.text, [...only.values, BigInt(plan.fetch)])).map(cellsOf);
   return database.session(async (session) => {
     // One snapshot for all ranges, taken with the first read.
     await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
@@ -91,7 +91,7 @@ async function scan(database: SqlDatabase, plan: Plan): Promise<Value[][]> {
     for (const { text, values } of ranges) {
       const wanted = plan.fetch - read.length;
       if (wanted === 0) break;
-      read.push(...(await session.rows(text, [...values, wanted])).map(cellsOf));
+      read.push(...(await session.rows(text, [...values, BigInt(wanted)])).map(cellsOf));
     }
     await session.exec('COMMIT');
     return read;

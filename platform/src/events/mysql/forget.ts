@@ -40,7 +40,7 @@ async function walk(
   const rows = await session.rows(
     `SELECT position, answer_key, at_ms FROM log_entries WHERE partition_key = ? AND position > ?
       ORDER BY position LIMIT ?`,
-    [partition, from, entriesMax],
+    [partition, from, BigInt(entriesMax)],
   );
   let upTo = from;
   const old: SqlValue[][] = [];

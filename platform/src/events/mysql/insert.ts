@@ -2,8 +2,8 @@
 import type { SqlValue } from '../../host/disk.ts';
 import type { SqlSession } from '../../host/sql.ts';
 
-/** Rows of one statement. Larger ones gain nothing (measured: 128 rows of 400 bytes, 64 a statement as fast as 128). */
-const SIZES = [64, 16, 4, 1] as const;
+/** Rows of one statement. */
+const SIZES = [128, 32, 8, 1] as const;
 /** A server takes 16 MiB a packet (MariaDB's `max_allowed_packet`) when nobody has set it otherwise. */
 const STATEMENT_BYTES_MAX = 4 * 2 ** 20;
 

@@ -27,7 +27,7 @@ function snapshotOf(session: SqlSession): Snapshot {
   return {
     async readPartition(partition, afterPosition, entriesMax) {
       const sql = `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND position > ? ORDER BY position LIMIT ?`;
-      return (await rows(sql, partition, afterPosition, entriesMax)).map(entryOf);
+      return (await rows(sql, partition, afterPosition, BigInt(entriesMax))).map(entryOf);
     },
     heads: async () => (await rows(`${HEADS} ORDER BY h.partition_key`)).map(headOf),
     async partitions() {
@@ -40,7 +40,7 @@ function snapshotOf(session: SqlSession): Snapshot {
       const found = await rows(
         `SELECT partition_key, stream, version, position FROM log_entries WHERE version IS NOT NULL AND (${behind})
           ORDER BY partition_key, stream, version LIMIT ?`,
-        ...[partition, partition, bytesOf(stream), bytesOf(stream), version, max],
+        ...[partition, partition, bytesOf(stream), bytesOf(stream), version, BigInt(max)],
       );
       return found.map(
         (row): Version => ({
@@ -56,7 +56,7 @@ function snapshotOf(session: SqlSession): Snapshot {
         `SELECT a.partition_key, a.position FROM log_answers a
           LEFT JOIN log_entries e ON e.partition_key = a.partition_key AND e.position = a.position
           WHERE e.answer_key IS NULL OR e.answer_key <> a.answer_key LIMIT ?`,
-        max,
+        BigInt(max),
       );
       return found.map((row) => ({
         partition: row['partition_key'] as number,

@@ -16,13 +16,13 @@ export function openReader(clock: Clock, database: SqlDatabase): Reader {
     async readPartition(partition, afterPosition, entriesMax) {
       checkReadBound(entriesMax);
       const sql = `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND position > ? ORDER BY position LIMIT ?`;
-      return (await rows(sql, partition, afterPosition, entriesMax)).map(entryOf);
+      return (await rows(sql, partition, afterPosition, BigInt(entriesMax))).map(entryOf);
     },
     async readStream(partition, stream, fromVersion, entriesMax) {
       checkReadBound(entriesMax);
       const sql = `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND stream = ? AND version >= ?
         ORDER BY version LIMIT ?`;
-      return (await rows(sql, partition, bytesOf(stream), fromVersion, entriesMax)).map(entryOf);
+      return (await rows(sql, partition, bytesOf(stream), fromVersion, BigInt(entriesMax))).map(entryOf);
     },
     async findAnswer(partition, key) {
       const columns = COLUMNS.split(', ').map((column) => `e.${column}`);
