@@ -91,8 +91,13 @@ function joined(head: string, conditions: readonly Condition[], tail: string): S
 
 function partitionSql(plan: Plan, { quoted }: Dialect): Condition[] {
   if (plan.partitions === null) return [];
-  const marks = plan.partitions.map(() => '?').join(', ');
-  return [{ text: `${quoted(PARTITION_COLUMN)} IN (${marks})`, values: plan.partitions }];
+  return [among(quoted(PARTITION_COLUMN), plan.partitions)];
+}
+
+/** Servers know no empty list. */
+function among(column: string, values: readonly SqlValue[]): Condition {
+  if (values.length === 0) return { text: '1 = 0', values };
+  return { text: `${column} IN (${values.map(() => '?').join(', ')})`, values };
 }
 
 function filterSql(filter: Filter, { quoted }: Dialect): Condition {
@@ -103,7 +108,7 @@ function filterSql(filter: Filter, { quoted }: Dialect): Condition {
     case 'is-not-null':
       return { text: `${column} IS NOT NULL`, values: [] };
     case 'in':
-      return { text: `${column} IN (${filter.value.map(() => '?').join(', ')})`, values: filter.value };
+      return among(column, filter.value);
     case 'prefix': {
       const end = prefixEnd(filter.value);
       if (end === null) return { text: `${column} >= ?`, values: [filter.value] };

@@ -1,4 +1,5 @@
 import type { SqlRow } from '../../host/disk.ts';
+import { cellValue } from '../../sharding/sql-reader.ts';
 import type { Row, Table, Value } from '../../sharding/table.ts';
 
 /** A row of a table as a server gives it: its text is bytes. */
@@ -6,10 +7,4 @@ export function rowOf(table: Table, cells: SqlRow): Row {
   return Object.fromEntries(
     Object.keys(table.columns).map((column) => [column, cellValue(cells[column] as Value | Uint8Array)]),
   );
-}
-
-export function cellValue(cell: Value | Uint8Array): Value {
-  return cell instanceof Uint8Array
-    ? Buffer.from(cell.buffer, cell.byteOffset, cell.byteLength).toString()
-    : cell;
 }

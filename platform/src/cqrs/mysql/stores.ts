@@ -2,19 +2,18 @@
 import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../events/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
-import type { SqlRow } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
-import { isTimedOut, type SqlAddress, type SqlDatabase } from '../../host/sql.ts';
+import { isTimedOut, type SqlAddress } from '../../host/sql.ts';
 import { openSqlKeyStore } from '../../privacy/sql-key-store.ts';
-import { mysql, quoted } from '../../sharding/mysql.ts';
-import type { Plan } from '../../sharding/plan.ts';
-import { groupsOf, PARTITION_COLUMN, selectGroups, selectRows } from '../../sharding/sql.ts';
-import type { Table, Value } from '../../sharding/table.ts';
+import { quoted } from '../../sharding/mysql.ts';
+import { PARTITION_COLUMN } from '../../sharding/sql.ts';
+import { readPlan } from '../../sharding/sql-reader.ts';
+import type { Table } from '../../sharding/table.ts';
 import type { Projection } from '../projection.ts';
 import type { Reading, Stores } from '../storage.ts';
 import { memoryReader, openMemory } from './memory.ts';
 import { openReadModels } from './read-models.ts';
-import { cellValue, rowOf } from './row-of.ts';
+import { rowOf } from './row-of.ts';
 
 /** One folds, one saves and looks for keys. */
 const STORES_CONNECTIONS_MAX = 2;
@@ -57,7 +56,7 @@ export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, dead
     },
     async scan(plan) {
       try {
-        return await again(clock, () => scan(database, plan));
+        return await again(clock, () => readPlan(database, plan));
       } catch (error) {
         if (!isTimedOut(error)) throw error;
         throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
@@ -72,32 +71,4 @@ export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, dead
 function rowByKey(table: Table): string {
   const where = [PARTITION_COLUMN, ...table.key].map((column) => `${quoted(column)} = ?`).join(' AND ');
   return `SELECT ${Object.keys(table.columns).map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${where}`;
-}
-
-async function scan(database: SqlDatabase, plan: Plan): Promise<Value[][]> {
-  if (plan.aggregate !== null) {
-    const { text, values } = selectGroups(plan, mysql);
-    return groupsOf(plan, mysql, (await database.rows(text, values)).map(cellsOf));
-  }
-  const ranges = selectRows(plan, mysql);
-  const [only] = ranges;
-  if (ranges.length === 1 && only !== undefined)
-    return (await database.rows(only.text, [...only.values, BigInt(plan.fetch)])).map(cellsOf);
-  return database.session(async (session) => {
-    // One snapshot for all ranges, taken with the first read.
-    await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    await session.exec('START TRANSACTION');
-    const read: Value[][] = [];
-    for (const { text, values } of ranges) {
-      const wanted = plan.fetch - read.length;
-      if (wanted === 0) break;
-      read.push(...(await session.rows(text, [...values, BigInt(wanted)])).map(cellsOf));
-    }
-    await session.exec('COMMIT');
-    return read;
-  });
-}
-
-function cellsOf(row: SqlRow): Value[] {
-  return Object.values(row).map((cell) => cellValue(cell as Value | Uint8Array));
 }
