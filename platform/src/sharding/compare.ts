@@ -1,12 +1,14 @@
 /** The one order of values, on every engine and in every merge: NULL first, numbers by value, text by its UTF-8 bytes. */
 import type { Value } from './table.ts';
 
-/** Negative, zero or positive. Both values are of one column, so of one type or null. */
+/** Negative, zero or positive. Both values are of one column, so of one type or null; a sum meets numbers. */
 export function compareValues(a: Value, b: Value): number {
   if (a === b) return 0;
   if (a === null) return -1;
   if (b === null) return 1;
   if (typeof a === 'string') return compareText(a, b as string);
+  // biome-ignore lint/suspicious/noDoubleEquals: 5n == 5, whatever the types
+  if (a == b) return 0;
   return a < (b as number) ? -1 : 1;
 }
 

@@ -12,7 +12,7 @@ import type { SqlDatabase } from '../host/sql.ts';
 import { serverNamed } from '../testing/servers.ts';
 import { createTable as createOnServer, quoted as quotedOnServer } from './mysql.ts';
 import type { Plan } from './plan.ts';
-import type { Filter, Query, QueryResult } from './query.ts';
+import type { Aggregation, Filter, Output, Query, QueryResult } from './query.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
 import { PARTITION_COLUMN } from './sql.ts';
@@ -243,6 +243,59 @@ const orderOf = (names: readonly string[]): fc.Arbitrary<NonNullable<Query['orde
     { maxLength: 4, selector: ({ column }) => column },
   );
 
+/** Outputs, and what they mean. */
+const outputs: Readonly<Record<string, Output>> = {
+  rows: { count: '*' },
+  named: { count: 'name' },
+  total: { sum: 'size' },
+  mean: { average: 'size' },
+  least: { min: 'size' },
+  greatest: { max: 'name' },
+  lightest: { min: 'weight' },
+  names: { countDistinct: 'name' },
+  sizes: { countDistinct: 'size' },
+};
+type Meaning = (rows: readonly Placed['row'][]) => Value;
+const valuesOf = (rows: readonly Placed['row'][], column: string): (string | number)[] =>
+  rows.map((row) => row[column] ?? null).filter((value) => value !== null);
+const extreme = (rows: readonly Placed['row'][], column: string, sign: number): Value =>
+  valuesOf(rows, column).sort((a, b) => sign * byBytes(a, b))[0] ?? null;
+const sumOf = (rows: readonly Placed['row'][]): bigint =>
+  valuesOf(rows, 'size').reduce((sum, value) => sum + BigInt(value), 0n);
+const meanings: Readonly<Record<string, Meaning>> = {
+  rows: (rows) => rows.length,
+  named: (rows) => valuesOf(rows, 'name').length,
+  total: sumOf,
+  mean: (rows) =>
+    valuesOf(rows, 'size').length === 0 ? null : Number(sumOf(rows)) / valuesOf(rows, 'size').length,
+  least: (rows) => extreme(rows, 'size', 1),
+  greatest: (rows) => extreme(rows, 'name', -1),
+  lightest: (rows) => extreme(rows, 'weight', 1),
+  names: (rows) => new Set(valuesOf(rows, 'name')).size,
+  sizes: (rows) => new Set(valuesOf(rows, 'size')).size,
+};
+const having: fc.Arbitrary<Filter> = fc.oneof(
+  fc.record({
+    column: fc.constantFrom('rows', 'named', 'total', 'mean', 'least', 'names'),
+    op: comparison,
+    value: fc.integer({ min: -1, max: 3 }),
+  }),
+  fc.record({ column: fc.constant('greatest'), op: comparison, value: text }),
+  fc.record({
+    column: fc.constantFrom('mean', 'least', 'greatest'),
+    op: fc.constantFrom('is-null' as const, 'is-not-null' as const),
+  }),
+);
+const ascending = (columns: readonly string[]): NonNullable<Query['orderBy']> =>
+  columns.map((column) => ({ column, direction: 'ascending' }));
+function compareBy(a: Row, b: Row, order: NonNullable<Query['orderBy']>): number {
+  for (const { column, direction } of order) {
+    const difference = byBytes(a[column] as Value, b[column] as Value);
+    if (difference !== 0) return direction === 'descending' ? -difference : difference;
+  }
+  return 0;
+}
+
 /** What the query means, said once more and without SQL. Bytes decide about text. */
 function matches(row: Placed['row'], where: readonly Filter[]): boolean {
   return where.every((one) => {
@@ -391,6 +444,122 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
             const found = await allPages(query, placed);
             await placed.close();
             assert.deepEqual(found, expected);
+          },
+        ),
+        { numRuns: Math.ceil(300 * share * CASES) },
+      );
+    });
+
+    it('groups, counts, averages, finds the least and the greatest, and passes over what it is told to', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          rowsOf,
+          fc.integer({ min: 1, max: SHARDS_MAX }),
+          fc.array(filter, { maxLength: 1 }),
+          fc.subarray(['name', 'n', 'id']),
+          fc.subarray(Object.keys(outputs), { minLength: 1 }),
+          orderOf(['name', 'n', 'id', ...Object.keys(outputs)]),
+          fc.option(having, { nil: undefined }),
+          fc.integer({ min: 1, max: 5 }),
+          fc.option(fc.integer({ min: 0, max: 6 }), { nil: undefined }),
+          async (rows, count, where, groupBy, wanted, orderBy, asked, limit, offset) => {
+            const output = [...groupBy, ...wanted];
+            const order = orderBy.filter(({ column }) => output.includes(column));
+            const filters = asked === undefined || !wanted.includes(asked.column) ? [] : [asked];
+            const passing = rows.filter((one) => matches(one.row, where)).map(({ row }) => row);
+            const groups = Map.groupBy(passing, (row) =>
+              JSON.stringify(groupBy.map((column) => row[column])),
+            );
+            if (groupBy.length === 0 && groups.size === 0) groups.set('[]', []);
+            const expected = [...groups.values()]
+              .map((of) => ({
+                ...Object.fromEntries(groupBy.map((column) => [column, of[0]?.[column] as Value])),
+                ...Object.fromEntries(wanted.map((name) => [name, (meanings[name] as Meaning)(of)])),
+              }))
+              .filter((group) => matches(group as Placed['row'], filters))
+              .sort((a: Row, b: Row) => compareBy(a, b, [...order, ...ascending(groupBy)]));
+            const columnsOf = Object.fromEntries(wanted.map((name) => [name, outputs[name]]));
+            const aggregate = { groupBy, columns: columnsOf, having: filters } as Aggregation;
+            const query: Query = {
+              service: 'test',
+              table: 'things',
+              where,
+              orderBy: order,
+              limit,
+              aggregate,
+            };
+            const placed = await spread(rows, count);
+            if (offset === undefined) {
+              assert.deepEqual(await allPages(query, placed), expected);
+            } else {
+              const page = await scatter({ ...query, offset }, table, placed.shards, placed.ask);
+              assert.deepEqual([...page.rows], expected.slice(offset, offset + limit));
+              assert.equal(page.next !== null, expected.length > offset + limit);
+            }
+            await placed.close();
+          },
+        ),
+        { numRuns: Math.ceil(600 * share * CASES) },
+      );
+    });
+
+    it('gives different rows once, over all pages', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          rowsOf,
+          fc.integer({ min: 1, max: SHARDS_MAX }),
+          fc.array(filter, { maxLength: 1 }),
+          fc.subarray(['id', 'n', 'name', 'size'], { minLength: 1 }),
+          orderOf(['id', 'n', 'name', 'size']),
+          fc.integer({ min: 1, max: 5 }),
+          async (rows, count, where, select, orderBy, limit) => {
+            const order = orderBy.filter(({ column }) => select.includes(column));
+            const different = new Map(
+              rows
+                .filter((one) => matches(one.row, where))
+                .map(({ row }) => Object.fromEntries(select.map((column) => [column, row[column] as Value])))
+                .map((row) => [JSON.stringify(row), row]),
+            );
+            const expected = [...different.values()].sort((a, b) =>
+              compareBy(a, b, [...order, ...ascending(select)]),
+            );
+            const query: Query = {
+              service: 'test',
+              table: 'things',
+              where,
+              select,
+              distinct: true,
+              orderBy: order,
+              limit,
+            };
+            const placed = await spread(rows, count);
+            assert.deepEqual(await allPages(query, placed), expected);
+            await placed.close();
+          },
+        ),
+        { numRuns: Math.ceil(400 * share * CASES) },
+      );
+    });
+
+    it('passes over rows before the page', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          rowsOf,
+          fc.integer({ min: 1, max: SHARDS_MAX }),
+          orderOf(['id', 'n', 'name', 'size', 'weight']),
+          fc.integer({ min: 1, max: 7 }),
+          fc.integer({ min: 0, max: 12 }),
+          async (rows, count, orderBy, limit, offset) => {
+            const placed = await spread(rows, count);
+            const query: Query = { service: 'test', table: 'things', orderBy, limit };
+            const all = await allPages(query, placed);
+            const page = await scatter({ ...query, offset }, table, placed.shards, placed.ask);
+            assert.deepEqual([...page.rows], all.slice(offset, offset + limit));
+            if (page.next !== null) {
+              const next = await scatter({ ...query, after: page.next }, table, placed.shards, placed.ask);
+              assert.deepEqual([...next.rows], all.slice(offset + limit, offset + 2 * limit));
+            } else assert.ok(all.length <= offset + limit);
+            await placed.close();
           },
         ),
         { numRuns: Math.ceil(300 * share * CASES) },

@@ -8,15 +8,19 @@
  *   Without `orderBy` the list is in the order of partition and key, ascending.
  * - NULL stands first ascending and last descending. `=`, `<>`, `<` … never match NULL, as in SQL.
  * - `select` and `limit` may change from page to page; everything else is bound to the cursor.
- * - Aggregates: sums only of integer columns (sums of reals depend on the order of addition), the sum of no rows is 0,
- *   without `groupBy` there is exactly one row. Groups may be ordered by any output column, and paged.
+ * - Aggregates: sums and averages only of integer columns (sums of reals depend on the order of addition), the sum of no
+ *   rows is 0, without `groupBy` there is exactly one row. Groups may be ordered by any output column, and paged.
+ * - Groups in the order of their own columns are pushed down: the first so many of all shards are among the first so many
+ *   of each, whole. Any other order needs all groups in memory.
+ * - Different rows are groups without an output.
  * - `json` columns can be selected and tested for NULL; they have no order and no equality.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
+import { columnOf, typeOfOutput } from './aggregates.ts';
 import { compareValues } from './compare.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import type { Aggregation, Filter, Query } from './query.ts';
+import type { Aggregation, Filter, Output, Query } from './query.ts';
 import { PARTITION_COLUMN } from './sql.ts';
 import { type ColumnType, NAME, type Table, type Value } from './table.ts';
 import { encodeValue } from './wire.ts';
@@ -26,6 +30,7 @@ export const LIMIT_DEFAULT = 100;
 export const FILTERS_MAX = 50;
 export const FILTER_VALUES_MAX = 1_000;
 export const ORDER_COLUMNS_MAX = 8;
+export const OFFSET_MAX = 10_000;
 /** Groups over all shards: they are merged in memory. */
 export const GROUPS_MAX = 10_000;
 
@@ -40,6 +45,7 @@ export interface Plan {
   /** Total: no two rows are equal in all of them. */
   readonly order: readonly PlannedOrder[];
   readonly limit: number;
+  readonly offset: number;
   /** Most rows that a shard returns: one more than are wanted, to tell whether there are more. */
   readonly fetch: number;
   /**
@@ -48,6 +54,11 @@ export interface Plan {
    */
   readonly after: readonly Json[] | null;
   readonly aggregate: Aggregation | null;
+  /**
+   * Groups that a shard returns, in the plan's order and behind `after`; null when it returns all. A shard of the version
+   * before returns all of them: the merge takes both.
+   */
+  readonly groups: number | null;
   /** What a cursor is bound to. */
   readonly shape: string;
 }
@@ -69,17 +80,21 @@ export function planQuery(query: Query, table: Table): Plan {
   if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
     refuse(`limit: expected a whole number from 1 to ${LIMIT_MAX}, got ${limit}`);
   }
+  const offset = query.offset ?? 0;
+  if (!Number.isInteger(offset) || offset < 0 || offset > OFFSET_MAX)
+    refuse(`offset: expected a whole number from 0 to ${OFFSET_MAX}, got ${offset}`);
+  if (offset > 0 && query.after !== undefined) refuse('offset: not together with after');
   const partitions = query.partitions ?? null;
   if (partitions?.some((key) => !Number.isInteger(key) || key < 0)) refuse('partitions: expected place keys');
 
-  const output =
-    query.aggregate === undefined ? rowOutput(query, table) : groupOutput(query, query.aggregate, table);
+  const aggregate = aggregationOf(query, table);
+  const output = aggregate === null ? rowOutput(query, table) : groupOutput(query, aggregate, table);
   const shape = JSON.stringify([
     query.service,
     query.table,
     where,
     output.order.map(({ column, descending }) => [column, descending]),
-    query.aggregate ?? null,
+    aggregate,
     partitions,
     query.region ?? null,
   ]);
@@ -92,9 +107,11 @@ export function planQuery(query: Query, table: Table): Plan {
     partitions,
     order: output.order,
     limit,
-    fetch: query.aggregate === undefined ? limit + 1 : GROUPS_MAX + 1,
+    offset,
+    fetch: aggregate === null ? offset + limit + 1 : GROUPS_MAX + 1,
     after: query.after === undefined ? null : decodeCursor(query.after, shape, types).map(encodeValue),
-    aggregate: query.aggregate ?? null,
+    aggregate,
+    groups: aggregate !== null && isPushed(aggregate, output) ? offset + limit + 1 : null,
     shape,
   };
 }
@@ -118,14 +135,14 @@ export function cursorOf(plan: Plan, row: readonly Value[]): string {
   );
 }
 
-interface Output {
+interface Planned {
   readonly columns: string[];
   readonly types: (ColumnType | 'sum')[];
   readonly shown: number;
   readonly order: PlannedOrder[];
 }
 
-function rowOutput(query: Query, table: Table): Output {
+function rowOutput(query: Query, table: Table): Planned {
   if (query.select?.length === 0) refuse('select: expected at least one column');
   const columns = [...new Set(query.select ?? Object.keys(table.columns))];
   for (const column of columns) typeOf(column, table);
@@ -148,25 +165,35 @@ function rowOutput(query: Query, table: Table): Output {
   return { columns, types, shown, order };
 }
 
-function groupOutput(query: Query, aggregate: Aggregation, table: Table): Output {
-  if (query.select !== undefined) refuse('select: not together with aggregate, whose columns are the output');
+/** Different rows are groups without an output. */
+function aggregationOf(query: Query, table: Table): Aggregation | null {
+  if (query.distinct !== true) return query.aggregate ?? null;
+  if (query.aggregate !== undefined)
+    refuse('distinct: not together with aggregate, whose groups are different');
+  if (query.select?.length === 0) refuse('select: expected at least one column');
+  return { groupBy: query.select ?? Object.keys(table.columns), columns: {} };
+}
+
+function isPushed({ having = [], columns, groupBy }: Aggregation, { order }: Planned): boolean {
+  const groups = new Set(groupBy).size;
+  const counts = Object.values(columns).some((output) => 'countDistinct' in output);
+  return groups > 0 && having.length === 0 && !counts && order.every(({ at }) => at < groups);
+}
+
+function groupOutput(query: Query, aggregate: Aggregation, table: Table): Planned {
+  if (query.select !== undefined && query.distinct !== true)
+    refuse('select: not together with aggregate, whose columns are the output');
   const groups = [...new Set(aggregate.groupBy)];
   const types: (ColumnType | 'sum')[] = groups.map((column) => {
-    const type = typeOf(column, table);
-    if (type === 'json' || type === 'real')
-      refuse(`groupBy: '${column}' is ${type}, which has no exact equality`);
-    return type;
+    return typeWithEquality('groupBy', column, table);
   });
   for (const [name, what] of Object.entries(aggregate.columns)) {
     if (!NAME.test(name)) refuse(`aggregate: '${name}' is not a name for a column`);
     if (groups.includes(name)) refuse(`aggregate: '${name}' is the name of a group column already`);
-    if ('sum' in what) {
-      const type = typeOf(what.sum, table);
-      if (type !== 'integer')
-        refuse(`aggregate: '${what.sum}' is ${type}; sums are exact, so of integer columns only`);
-    }
-    types.push('sum' in what ? 'sum' : 'integer');
+    checkOutput(what, table);
+    types.push(typeOfOutput(what, table));
   }
+  for (const filter of aggregate.having ?? []) checkHaving(filter, aggregate, table);
   const columns = [...groups, ...Object.keys(aggregate.columns)];
   if (columns.length === 0) refuse('aggregate: expected a group column or an output column');
 
@@ -181,6 +208,39 @@ function groupOutput(query: Query, aggregate: Aggregation, table: Table): Output
       order.push({ column, at, descending: false, nullable: true });
   }
   return { columns, types, shown: columns.length, order };
+}
+
+function checkOutput(output: Output, table: Table): void {
+  const column = columnOf(output);
+  if ('count' in output) {
+    if (column !== '*') typeOf(column, table);
+  } else if ('countDistinct' in output) {
+    typeWithEquality('aggregate', column, table);
+  } else {
+    const type = typeOf(column, table);
+    if (type === 'json') refuse(`aggregate: '${column}' is json, which has no order`);
+    if (('sum' in output || 'average' in output) && type !== 'integer')
+      refuse(`aggregate: '${column}' is ${type}; sums are exact, so of integer columns only`);
+  }
+}
+
+/** As a filter of a table whose columns are the outputs. */
+function checkHaving(filter: Filter, { columns }: Aggregation, table: Table): void {
+  const output = Object.hasOwn(columns, filter.column) ? columns[filter.column] : undefined;
+  if (output === undefined)
+    refuse(
+      `having: '${filter.column.slice(0, 60)}' is not an output column; they are ${Object.keys(columns).join(', ')}`,
+    );
+  const type = typeOfOutput(output, table);
+  const asColumn = { ...table, columns: { [filter.column]: type === 'sum' ? 'integer' : type } } as const;
+  checkFilter(filter, asColumn);
+}
+
+function typeWithEquality(part: string, column: string, table: Table): ColumnType {
+  const type = typeOf(column, table);
+  if (type === 'json' || type === 'real')
+    refuse(`${part}: '${column}' is ${type}, which has no exact equality`);
+  return type;
 }
 
 function orderBy(query: Query): NonNullable<Query['orderBy']> {

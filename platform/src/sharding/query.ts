@@ -14,8 +14,12 @@ export interface Query {
   readonly orderBy?: readonly Order[];
   /** 1 to 1,000. */
   readonly limit?: number;
+  /** Rows that are passed over first; not together with `after`, which costs no rows. At most 10,000. */
+  readonly offset?: number;
   /** Continue behind a row of an earlier page: the opaque cursor of its result. */
   readonly after?: string;
+  /** Different rows of `select` alone, each once. */
+  readonly distinct?: boolean;
   readonly aggregate?: Aggregation;
   /** Only these partitions (place keys), when the caller knows where the rows are. */
   readonly partitions?: readonly number[];
@@ -40,9 +44,26 @@ export interface Order {
 
 export interface Aggregation {
   readonly groupBy: readonly string[];
-  /** Output column → what it holds. Sums of integer columns are exact (bigint). */
-  readonly columns: Readonly<Record<string, { readonly sum: string } | { readonly count: '*' }>>;
+  /** Output column → what it holds. */
+  readonly columns: Readonly<Record<string, Output>>;
+  /** Filters of the output columns. */
+  readonly having?: readonly Filter[];
 }
+
+/**
+ * Of a column, over the rows of a group; NULLs are passed over, as in SQL. `count` of `*` counts rows.
+ *
+ * - `sum` is of integer columns: exact, a bigint, 0 of nothing.
+ * - `average` is of integer columns: the exact sum over the count, as the nearest double; null of nothing.
+ * - `min` and `max` are of any column that has an order; null of nothing.
+ */
+export type Output =
+  | { readonly sum: string }
+  | { readonly count: string }
+  | { readonly min: string }
+  | { readonly max: string }
+  | { readonly average: string }
+  | { readonly countDistinct: string };
 
 export interface QueryResult {
   readonly rows: readonly Readonly<Record<string, Value>>[];

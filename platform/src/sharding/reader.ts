@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import type { Plan } from './plan.ts';
-import { groupsOf, selectGroups, selectRows } from './sql.ts';
+import { groupsOf, rowsMax, type Sql, selectGroups, selectRows } from './sql.ts';
 import { sqlite } from './sqlite.ts';
 import type { Value } from './table.ts';
 
@@ -26,29 +26,25 @@ export function shardReader(database: Database): ShardReader {
     return statement;
   }
 
-  function rows(plan: Plan): Value[][] {
-    const ranges = selectRows(plan, sqlite);
+  /** Statements one after another, until there are as many rows as are wanted. */
+  function cellsOf(plan: Plan, statements: readonly Sql[], hasBigInts: boolean): Value[][] {
     const read: Value[][] = [];
-    for (const { text, values } of ranges) {
-      const wanted = plan.fetch - read.length;
+    for (const { text, values } of statements) {
+      const wanted = rowsMax(plan) - read.length;
       if (wanted === 0) break;
-      for (const row of prepared(text).all(...values, wanted)) read.push(Object.values(row) as Value[]);
+      const statement = hasBigInts ? prepared(text).readBigInts() : prepared(text);
+      for (const row of statement.all(...values, wanted)) read.push(Object.values(row) as Value[]);
     }
     return read;
   }
 
-  function groups(plan: Plan): Value[][] {
-    const { text, values } = selectGroups(plan, sqlite);
-    const cells = prepared(text)
-      .readBigInts()
-      .all(...values)
-      .map((row) => Object.values(row) as Value[]);
-    return groupsOf(plan, sqlite, cells);
+  function rows(plan: Plan): Value[][] {
+    if (plan.aggregate === null) return cellsOf(plan, selectRows(plan, sqlite), false);
+    return groupsOf(plan, sqlite, cellsOf(plan, selectGroups(plan, sqlite), true));
   }
 
   return {
     read(plan) {
-      if (plan.aggregate !== null) return groups(plan);
       if (plan.after === null) return rows(plan);
       database.exec('BEGIN');
       try {

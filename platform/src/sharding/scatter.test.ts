@@ -88,10 +88,9 @@ describe('scatter', () => {
       large,
       (error) => isCardumeError(error, 'query-refused') && /at most 999 rows/.test(error.message),
     );
-    const aggregate = { groupBy: ['n'], columns: {} };
-    const groups = scatter({ ...query, aggregate }, table, [0], async () =>
-      Array.from({ length: 10_001 }, (_, i) => [i]),
-    );
+    const aggregate = { groupBy: ['n'], columns: { rows: { count: '*' } } };
+    const byRows = { ...query, aggregate, orderBy: [{ column: 'rows', direction: 'descending' }] } as const;
+    const groups = scatter(byRows, table, [0], async () => Array.from({ length: 10_001 }, (_, i) => [i, 1]));
     await assert.rejects(
       groups,
       (error) => isCardumeError(error, 'query-refused') && /groups/.test(error.message),

@@ -4,8 +4,11 @@
  */
 import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
+import { accumulator } from './aggregates.ts';
+import { matches } from './filter.ts';
 import { cursorOf, GROUPS_MAX, type Plan, planQuery, rowOrder } from './plan.ts';
-import type { Query, QueryResult } from './query.ts';
+import type { Aggregation, Query, QueryResult } from './query.ts';
+import { rowsMax } from './sql.ts';
 import type { Table, Value } from './table.ts';
 import { decodeRow } from './wire.ts';
 
@@ -26,20 +29,21 @@ export async function scatter<Shard>(
   ask: (shard: Shard, plan: Plan) => Promise<Rows>,
 ): Promise<QueryResult> {
   const plan = planQuery(query, table);
-  if (plan.aggregate === null && shards.length * plan.fetch > ROWS_MERGED_MAX) {
+  if ((plan.aggregate === null || plan.groups !== null) && shards.length * rowsMax(plan) > ROWS_MERGED_MAX) {
     const rows = Math.floor(ROWS_MERGED_MAX / shards.length) - 1;
     throw new CardumeError(
       'query-refused',
-      `limit: over ${shards.length} shards a page has at most ${rows} rows`,
+      `limit: over ${shards.length} shards offset and page have at most ${rows} rows`,
     );
   }
   const parts = await Promise.all(shards.map((shard) => ask(shard, plan)));
   const rows = plan.aggregate === null ? mergeRows(plan, parts) : mergeGroups(plan, parts);
-  const page = rows.slice(0, plan.limit);
+  const end = plan.offset + plan.limit;
+  const page = rows.slice(plan.offset, end);
   const last = page.at(-1);
   return {
     rows: page.map((row) => shown(plan, row)),
-    next: rows.length > plan.limit && last !== undefined ? cursorOf(plan, last) : null,
+    next: rows.length > end && last !== undefined ? cursorOf(plan, last) : null,
     shards: shards.length,
   };
 }
@@ -71,38 +75,35 @@ export function mergeRows(plan: Plan, parts: readonly Rows[]): Rows {
   return merged;
 }
 
-/** All groups behind the cursor, in order; their sums and counts added up over the parts. */
+/** All groups behind the cursor, in order; each added up over the parts. */
 export function mergeGroups(plan: Plan, parts: readonly Rows[]): Rows {
-  const outputs = Object.values(plan.aggregate?.columns ?? {});
-  const groupsAt = plan.columns.length - outputs.length;
-  const merged = new Map<string, Value[]>();
-  // Without groups there is one row, also over no shard at all.
-  if (groupsAt === 0)
-    merged.set(
-      '[]',
-      outputs.map((output) => ('sum' in output ? 0n : 0)),
-    );
-  for (const row of parts.flat()) {
-    const group = JSON.stringify(row.slice(0, groupsAt));
-    const total = merged.get(group);
-    if (total === undefined) {
-      merged.set(group, [...row]);
-      if (merged.size > GROUPS_MAX) {
-        throw new CardumeError('query-refused', `groupBy: there are more than ${GROUPS_MAX} groups`);
-      }
-      continue;
-    }
-    for (let i = groupsAt; i < row.length; i += 1) {
-      total[i] = ((total[i] as number) + (row[i] as number)) as Value;
-    }
+  const aggregation = plan.aggregate as Aggregation;
+  const groups = accumulator(aggregation);
+  const heldMax = plan.groups === null ? GROUPS_MAX : ROWS_MERGED_MAX;
+  for (const part of parts) {
+    if (plan.groups === null && part.length > GROUPS_MAX) refuseGroups();
+    for (const row of part) groups.add(row);
+    if (groups.held > heldMax) refuseGroups();
   }
+  const { having = [] } = aggregation;
+  const places = having.map(({ column }) => plan.columns.indexOf(column));
   const compare = rowOrder(plan);
-  const groups = [...merged.values()].sort(compare);
-  if (plan.after === null) return groups;
+  const rows = groups
+    .rows()
+    .filter((row) => having.every((filter, i) => matches(row[places[i] as number] as Value, filter)))
+    .sort(compare);
+  if (plan.after === null) return rows;
   const after = decodeRow(plan.after);
   const seek: Value[] = plan.columns.map(() => null);
   for (const [i, { at }] of plan.order.entries()) seek[at] = after[i] as Value;
-  return groups.filter((group) => compare(group, seek) > 0);
+  return rows.filter((row) => compare(row, seek) > 0);
+}
+
+function refuseGroups(): never {
+  throw new CardumeError(
+    'query-refused',
+    `groupBy: there are more than ${GROUPS_MAX} groups, or different values that are counted`,
+  );
 }
 
 function shown(plan: Plan, row: readonly Value[]): Record<string, Value> {

@@ -1,8 +1,9 @@
 /** What a plan asks of one shard, in SQL. */
 import { unreachable } from '../base/assert.ts';
 import type { SqlValue } from '../host/disk.ts';
+import { groupColumns, type Part, partsOf } from './aggregates.ts';
 import type { Plan, PlannedOrder } from './plan.ts';
-import type { Filter } from './query.ts';
+import type { Aggregation, Filter } from './query.ts';
 import type { Value } from './table.ts';
 import { decodeRow } from './wire.ts';
 
@@ -37,44 +38,80 @@ export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
   const { quoted } = dialect;
   const filters = conditionsOf(plan, dialect);
   const head = `SELECT ${plan.columns.map(quoted).join(', ')} FROM ${quoted(plan.table)}`;
-  const order = plan.order.map(({ column, descending }) => `${quoted(column)}${descending ? ' DESC' : ''}`);
-  const tail = ` ORDER BY ${order.join(', ')} LIMIT ?`;
-  const ranges = plan.after === null ? [[]] : rangesAfter(dialect, plan.order, decodeRow(plan.after), 0);
-  return ranges.map((range) => joined(head, [...filters, ...range], tail));
+  const tail = ` ORDER BY ${orderOf(plan, dialect)} LIMIT ?`;
+  return rangesOf(plan, dialect).map((range) => joined(head, [...filters, ...range], tail));
 }
 
-/** Partial aggregates of one shard, one row a group, with columns `c0`, `c1`, …: see `Dialect.sum`. */
-export function selectGroups(plan: Plan, dialect: Dialect): Sql {
-  const { groupBy, columns } = plan.aggregate as NonNullable<Plan['aggregate']>;
-  const groups = [...new Set(groupBy)].map(dialect.quoted);
-  const output = [...groups];
-  for (const what of Object.values(columns)) {
-    if ('sum' in what) output.push(...dialect.sum(what.sum));
-    else output.push('COUNT(*)');
-  }
+/**
+ * Partial aggregates of one shard, a row a group: see `accumulator`. Run as those of `selectRows`, except that a shard
+ * which returns all of its groups has one statement, whose bound is `plan.fetch`.
+ */
+export function selectGroups(plan: Plan, dialect: Dialect): Sql[] {
+  const { quoted } = dialect;
+  const aggregation = plan.aggregate as Aggregation;
+  const { own, counted } = groupColumns(aggregation);
+  const groups = [...own, ...counted].map(quoted);
+  const parts = Object.values(aggregation.columns).flatMap(partsOf);
+  const output = [...groups, ...parts.flatMap((part) => expressionsOf(part, dialect))];
   const named = output.map((expression, i) => `${expression} AS c${i}`);
-  const head = `SELECT ${named.join(', ')} FROM ${dialect.quoted(plan.table)}`;
-  const by = groups.length === 0 ? '' : ` GROUP BY ${groups.join(', ')} LIMIT ${plan.fetch}`;
-  return joined(head, conditionsOf(plan, dialect), by);
+  const head = `SELECT ${named.join(', ')} FROM ${quoted(plan.table)}`;
+  const conditions = conditionsOf(plan, dialect);
+  if (groups.length === 0) return [joined(head, conditions, ' LIMIT ?')];
+  const by = ` GROUP BY ${groups.join(', ')}`;
+  if (plan.groups === null) return [joined(head, conditions, `${by} LIMIT ?`)];
+  const tail = `${by} ORDER BY ${orderOf(plan, dialect)} LIMIT ?`;
+  return rangesOf(plan, dialect).map((range) => joined(head, [...conditions, ...range], tail));
 }
 
-/** Rows of `plan.columns` from the cells of `selectGroups`. */
+/** Rows that a shard returns at most. */
+export function rowsMax({ aggregate, groups, fetch }: Plan): number {
+  return aggregate === null ? fetch : (groups ?? fetch);
+}
+
+/** Rows for `accumulator` from the cells of `selectGroups`. */
 export function groupsOf(plan: Plan, dialect: Dialect, rows: readonly (readonly Value[])[]): Value[][] {
-  const outputs = Object.values(plan.aggregate?.columns ?? {});
-  const groupsAt = plan.columns.length - outputs.length;
+  const aggregation = plan.aggregate as Aggregation;
+  const { own, counted } = groupColumns(aggregation);
+  const parts = Object.values(aggregation.columns).flatMap(partsOf);
+  const widths = parts.map((part) => expressionsOf(part, dialect).length);
+  const groupsAt = own.length + counted.length;
   return rows.map((cells) => {
-    const group: Value[] = cells
-      .slice(0, groupsAt)
-      .map((cell) => (typeof cell === 'bigint' ? Number(cell) : cell));
+    const group: Value[] = cells.slice(0, groupsAt).map(plain);
     let at = groupsAt;
-    for (const output of outputs) {
-      const width = 'sum' in output ? dialect.sum(output.sum).length : 1;
-      const own = cells.slice(at, at + width);
-      group.push('sum' in output ? dialect.sumOf(own) : Number(own[0]));
+    for (const [i, { kind }] of parts.entries()) {
+      const width = widths[i] as number;
+      const of = cells.slice(at, at + width);
+      group.push(kind === 'sum' ? dialect.sumOf(of) : plain(of[0] as Value));
       at += width;
     }
     return group;
   });
+}
+
+const plain = (cell: Value): Value => (typeof cell === 'bigint' ? Number(cell) : cell);
+
+function expressionsOf({ kind, column }: Part, dialect: Dialect): readonly string[] {
+  switch (kind) {
+    case 'sum':
+      return dialect.sum(column);
+    case 'count':
+      return [column === '*' ? 'COUNT(*)' : `COUNT(${dialect.quoted(column)})`];
+    case 'min':
+      return [`MIN(${dialect.quoted(column)})`];
+    case 'max':
+      return [`MAX(${dialect.quoted(column)})`];
+    default:
+      return unreachable(kind);
+  }
+}
+
+function orderOf({ order }: Plan, { quoted }: Dialect): string {
+  return order.map(({ column, descending }) => `${quoted(column)}${descending ? ' DESC' : ''}`).join(', ');
+}
+
+/** What stands behind the cursor, as disjoint ranges in order. */
+function rangesOf(plan: Plan, dialect: Dialect): Condition[][] {
+  return plan.after === null ? [[]] : rangesAfter(dialect, plan.order, decodeRow(plan.after), 0);
 }
 
 function conditionsOf(plan: Plan, dialect: Dialect): Condition[] {
