@@ -70,10 +70,14 @@ describe('planQuery', () => {
     refused({ aggregate: { groupBy: [], columns: { n: { count: 'nothing' } } } }, /no column 'nothing'/);
     const having = [{ column: 'total', op: '>', value: 1 }];
     refused({ aggregate: { ...aggregate, having } }, /having: 'total' is not an output column; they are n/);
-    refused({ aggregate: { ...aggregate, having: [{ column: 'n', op: '=', value: 'a' }] } }, /a finite number/);
+    refused(
+      { aggregate: { ...aggregate, having: [{ column: 'n', op: '=', value: 'a' }] } },
+      /a finite number/,
+    );
     refused({ aggregate, distinct: true }, /not together with aggregate/);
     refused({ distinct: true, select: ['rate'] }, /no exact equality/);
-    for (const offset of [-1, 0.5, 10_001]) refused({ offset }, /offset: expected a whole number from 0 to 10000/);
+    for (const offset of [-1, 0.5, 10_001])
+      refused({ offset }, /offset: expected a whole number from 0 to 10000/);
     refused({ offset: 1, after: 'x' }, /offset: not together with after/);
     refused({ aggregate: { groupBy: [], columns: { n: { sum: 'rate' } } } }, /integer columns only/);
     refused({ aggregate: { groupBy: ['note'], columns: { note: { count: '*' } } } }, /group column already/);
