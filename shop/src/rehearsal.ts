@@ -85,6 +85,7 @@ export class Rehearsal {
       load: async (of, id) => this.#loaded(of.aggregate, id) as never,
       answered: async () => absent(),
       query: async () => absent(),
+      explain: () => absent(),
       row: async () => absent(),
       reached: async () => undefined,
       follow: () => absent(),

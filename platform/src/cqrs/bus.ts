@@ -4,6 +4,7 @@
  */
 import type { Place } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
+import type { Explanation } from '../sharding/explain.ts';
 import type { Query, QueryResult } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
@@ -19,6 +20,8 @@ export interface Bus {
   load<State>(of: AggregateOf<State>, id: string): Promise<Loaded<State>>;
   /** Rows of a read model with a bounded query; scans run in reader threads. */
   query(query: Query): Promise<QueryResult>;
+  /** What `query` would do, without doing it. @throws CardumeError as it does for a query that it refuses */
+  explain(query: Query): Explanation;
   /** One row by its key, on the host of the place. Reads this partition's writes. */
   row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
   /** The remembered answer of an idempotency key in a partition. */

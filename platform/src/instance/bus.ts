@@ -7,8 +7,10 @@ import { type Place, parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import { decodeToken } from '../events/token.ts';
+import { explain } from '../sharding/explain.ts';
 import type { Peers } from '../sharding/peer.ts';
 import type { Plan } from '../sharding/plan.ts';
+import type { Query } from '../sharding/query.ts';
 import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
@@ -32,6 +34,12 @@ export function openBus(options: BusOptions): Bus {
 
   function homeOf(service: string, place: Place): RegionName {
     return placement.homeOf({ service, scope: place.scope, partition: place.partition });
+  }
+
+  function tableOf({ service, table }: Query): Table {
+    const found = tables.get(`${service}/${table}`);
+    if (found === undefined) throw new Error(`no table '${table}' in the service '${service}'`);
+    return found;
   }
 
   function ask<T>(region: RegionName, message: Message): Promise<T> {
@@ -80,11 +88,10 @@ export function openBus(options: BusOptions): Bus {
       });
     },
     async query(query) {
-      const table = tables.get(`${query.service}/${query.table}`);
-      if (table === undefined) throw new Error(`no table '${query.table}' in the service '${query.service}'`);
       const targets = targetsOf(query, placement, regions);
-      return scatter(query, table, targets, (target, plan) => scan(target, query.service, plan));
+      return scatter(query, tableOf(query), targets, (target, plan) => scan(target, query.service, plan));
     },
+    explain: (query) => explain(query, tableOf(query), targetsOf(query, placement, regions)),
     async row(service, table, place, key): Promise<Row | null> {
       const home = homeOf(service, place);
       const partition = partitionKey(place);

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isCardumeError } from '../base/errors.ts';
+import { explain, explanationText } from './explain.ts';
+import type { Query } from './query.ts';
+import type { Table } from './table.ts';
+
+const table: Table = {
+  name: 'orders',
+  columns: { id: 'text', country: 'text', customer: 'text', total: 'integer' },
+  key: ['id'],
+  indexes: [],
+};
+const targets = [
+  { region: 'us-east', shard: 'orders-0' },
+  { region: 'eu-west', shard: 'orders-0' },
+];
+const list: Query = { service: 'orders', table: 'orders' };
+const text = (query: Partial<Query>, of = targets): string =>
+  explanationText(explain({ ...list, ...query }, table, of));
+
+test('a list says where it goes, what each shard returns, and how they merge', () => {
+  assert.equal(
+    text({
+      where: [
+        { column: 'country', op: '=', value: 'BR' },
+        { column: 'total', op: '>', value: 5 },
+      ],
+      orderBy: [{ column: 'total', direction: 'descending' }],
+      limit: 20,
+      offset: 40,
+    }),
+    `2 shards: us-east/orders-0, eu-west/orders-0
+  each: read orders where country = "BR" and total > 5
+  each: order by total descending, _partition descending, id descending
+  each: return the first 61
+  then: merge 2 ordered lists
+  then: pass over 40
+  then: take 20
+  at most 122 rows in memory, of 100,000 that are allowed`,
+  );
+});
+
+test('groups in the order of their columns are pushed down, others are not', () => {
+  const aggregate = {
+    groupBy: ['country'],
+    columns: { mean: { average: 'total' }, buyers: { countDistinct: 'customer' } },
+    having: [{ column: 'mean', op: '>', value: 3 }],
+  } as const;
+  assert.equal(
+    text({ aggregate, limit: 5 }),
+    `2 shards: us-east/orders-0, eu-west/orders-0
+  each: read orders
+  each: group by country, customer: mean = average(total), buyers = countDistinct(customer)
+  each: return all groups, at most 10,000
+  then: add up the parts of each group
+  then: keep groups where mean > 3
+  then: order by country
+  then: take 5
+  at most 10,000 rows in memory, of 100,000 that are allowed`,
+  );
+  assert.match(text({ distinct: true, select: ['country'], limit: 5 }), /each: return the first 6\n/);
+});
+
+test('what is refused is not explained', () => {
+  assert.throws(
+    () => text({ select: ['nothing'] }),
+    (error) => isCardumeError(error, 'query-refused'),
+  );
+});
