@@ -24,6 +24,8 @@ export interface Running {
   readonly pid: number;
   readonly user: string;
   readonly password: string;
+  /** PEM of the authority that signed its certificate. */
+  readonly ca?: string;
 }
 
 const ENGINES = fileURLToPath(new URL('../../.cardume/engines/', import.meta.url));

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { aptInstall, programOf } from './apt.ts';
+import { certificateIn } from './certificate.ts';
 import { type Engine, end, folderOf, freePort, type Running, recall, untilListening } from './engine.ts';
 
 const START_MS_MAX = 60_000;
@@ -50,6 +51,7 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
       const isNew = !existsSync(data);
       if (isNew) make(password);
       const running = { host: '127.0.0.1', port: await freePort(port), user: USER, password };
+      const { ca, cert, key } = certificateIn(join(folder, 'tls'));
       const out = openSync(log, 'a', 0o600);
       const child = spawn(
         programOf('mariadbd') as string,
@@ -71,13 +73,16 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
           '--innodb-log-file-size=256M',
           '--expire-logs-days=1',
           '--skip-name-resolve',
+          `--ssl-ca=${ca}`,
+          `--ssl-cert=${cert}`,
+          `--ssl-key=${key}`,
           '--max-connections=300',
           ...(isNew ? [`--init-file=${join(folder, 'first.sql')}`] : []),
         ],
         { detached: true, stdio: ['ignore', out, out] },
       );
       child.unref();
-      const started: Running = { ...running, pid: child.pid as number };
+      const started: Running = { ...running, pid: child.pid as number, ca: readFileSync(ca, 'utf8') };
       await untilListening(started, START_MS_MAX, () => readFileSync(log, 'utf8').slice(-2_000));
       return started;
     },

@@ -13,6 +13,8 @@ export interface Server {
   /** Drops databases by the beginning of their names. */
   dropAll(prefix: string): Promise<void>;
   readonly address: SqlAddress;
+  /** PEM of the authority that signed the server's certificate. */
+  readonly ca: string;
   /** For whoever watches or disturbs the server. */
   readonly admin: SqlDatabase;
 }
@@ -27,12 +29,13 @@ const ADMIN_BOUNDS = { connectionsMax: 2, statementTimeoutMs: 30_000 };
 export async function serverNamed(host: Host, name: string): Promise<Found> {
   const record = await host.disk.read(fileURLToPath(new URL(`.cardume/engines/${name}.json`, HOUSE)));
   if (record !== null) {
-    const { port, user, password, host: at } = JSON.parse(Buffer.from(record).toString()) as SqlAddress;
+    const running = JSON.parse(Buffer.from(record).toString()) as SqlAddress & { ca: string };
+    const { port, user, password, host: at, ca } = running;
     const address = { host: at, port, user, password, database: 'information_schema' };
     const admin = host.sql.database(address, ADMIN_BOUNDS);
     try {
       await admin.rows('SELECT 1');
-      return { server: serverAt(host, admin, address), skip: false };
+      return { server: serverAt(host, admin, address, ca), skip: false };
     } catch (error) {
       if (!isCardumeError(error, 'storage-failed')) throw error;
       await admin.close();
@@ -44,10 +47,11 @@ export async function serverNamed(host: Host, name: string): Promise<Found> {
   return { skip };
 }
 
-function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress): Server {
+function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress, ca: string): Server {
   return {
     admin,
     address,
+    ca,
     async dropAll(prefix) {
       const rows = await admin.rows('SELECT schema_name AS name FROM schemata WHERE schema_name LIKE ?', [
         `${prefix.replaceAll('_', '\\_')}%`,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { isCardumeError } from '../../base/errors.ts';
 import { realHost } from '../../host/real.ts';
+import type { SqlTls } from '../../host/sql.ts';
 import { all, event, P, Q } from '../../testing/log-conformance-case.ts';
 import { serverNamed } from '../../testing/servers.ts';
 import { openLog, openWriterPool } from '../events.ts';
@@ -73,6 +74,36 @@ describe('a server whose connections break', { skip: mariadb.skip }, () => {
     await log.close();
     await pool.close();
     assert.deepEqual((await verifyLog(host, { sql: address })).faults, []);
+    await drop();
+  });
+
+  test('a connection is encrypted, and only to a server whose authority is trusted', async () => {
+    assert.ok(mariadb.skip === false);
+    const { address, drop } = await mariadb.server.newDatabase();
+    const bounds = { connectionsMax: 1, statementTimeoutMs: 5_000 };
+    const cipherOver = async (tls: SqlTls | undefined): Promise<unknown> => {
+      const database = host.sql.database({ ...address, tls }, bounds);
+      try {
+        const [row] = await database.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+        return row?.['Value'];
+      } finally {
+        await database.close();
+      }
+    };
+    assert.equal(await cipherOver(undefined), '');
+    assert.match(String(await cipherOver({ ca: mariadb.server.ca })), /^TLS_|^ECDHE/);
+    // The system's authorities have not signed it.
+    await assert.rejects(cipherOver({}), (error) => {
+      assert.ok(isCardumeError(error, 'storage-failed'), String(error));
+      assert.match(error.message, /certificate is not trusted/);
+      return true;
+    });
+    const sql = { ...address, tls: { ca: mariadb.server.ca } };
+    const pool = openWriterPool(host, { threadsMax: 1 });
+    const log = await openLog(host, { sql, partitions: [P], pool, bounds: BOUNDS });
+    assert.equal((await log.append(P, [event('s', 1)])).position, 1);
+    await log.close();
+    await pool.close();
     await drop();
   });
 
