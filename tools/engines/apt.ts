@@ -13,7 +13,7 @@ export function programOf(name: string): string | null {
  * @throws Error with the command for an administrator, where this user is none or this is no Debian
  */
 export function aptInstall(...packages: readonly string[]): void {
-  const command = `apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+  const command = `apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends ${packages.join(' ')}`;
   if (programOf('apt-get') === null || process.getuid?.() !== 0)
     throw new Error(`this needs an administrator of a Debian system: run \`sudo ${command}\`, and try again`);
   // policy-rc.d is how invoke-rc.d is told to leave services alone; 101 says: not allowed.

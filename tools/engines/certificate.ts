@@ -16,8 +16,10 @@ const DAYS = '30';
 export function certificateIn(folder: string): Certificate {
   const at = (name: string): string => join(folder, name);
   const made = { ca: at('ca.pem'), cert: at('server.pem'), key: at('server-key.pem') };
-  if (existsSync(made.cert)) return made;
   if (programOf('openssl') === null) aptInstall('openssl');
+  const isGood = (): boolean =>
+    spawnSync('openssl', ['x509', '-checkend', '86400', '-noout', '-in', made.cert]).status === 0;
+  if (existsSync(made.cert) && isGood()) return made;
   mkdirSync(folder, { recursive: true });
   const openssl = (...args: readonly string[]): void => {
     const done = spawnSync('openssl', args, { encoding: 'utf8' });

@@ -47,12 +47,17 @@ export function remember(name: string, running: Running): void {
   writeFileSync(path, `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 });
 }
 
+/** Whether our server runs under the number: after a restart of the machine it may be anybody's. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch {
     return false;
+  }
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(ENGINES);
+  } catch {
+    return true; // a system without such files: the number is all that there is
   }
 }
 

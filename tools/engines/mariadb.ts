@@ -1,7 +1,7 @@
 /** MariaDB on loopback with a data folder of its own: durable as in production, small in memory. */
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { aptInstall, programOf } from './apt.ts';
 import { certificateIn } from './certificate.ts';
@@ -16,11 +16,13 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
   const folder = folderOf(name);
   const data = join(folder, 'data');
   const log = join(folder, 'server.log');
+  /** The first start has succeeded: users and passwords stand. */
+  const made = join(folder, 'made');
   const user = process.getuid?.() === 0 ? ['--user=root'] : [];
 
   function make(password: string): void {
     mkdirSync(folder, { recursive: true });
-    const made = spawnSync(
+    const done = spawnSync(
       programOf('mariadb-install-db') as string,
       [
         '--no-defaults',
@@ -31,7 +33,7 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
       ],
       { encoding: 'utf8' },
     );
-    if (made.status !== 0) throw new Error(`mariadb-install-db failed:\n${made.stderr}${made.stdout}`);
+    if (done.status !== 0) throw new Error(`mariadb-install-db failed:\n${done.stderr}${done.stdout}`);
     // Read by the server at its first start. It listens on loopback, so its user may come from there alone.
     const sql = [
       `CREATE USER '${USER}'@'127.0.0.1' IDENTIFIED BY '${password}'`,
@@ -48,8 +50,12 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
     install: () => aptInstall('mariadb-server'),
     async start() {
       const password = recall(name)?.password ?? randomBytes(18).toString('base64url');
-      const isNew = !existsSync(data);
-      if (isNew) make(password);
+      // What was begun and not finished is made anew.
+      const isNew = !existsSync(made);
+      if (isNew) {
+        rmSync(data, { recursive: true, force: true });
+        make(password);
+      }
       const running = { host: '127.0.0.1', port: await freePort(port), user: USER, password };
       const { ca, cert, key } = certificateIn(join(folder, 'tls'));
       const out = openSync(log, 'a', 0o600);
@@ -84,6 +90,7 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
       child.unref();
       const started: Running = { ...running, pid: child.pid as number, ca: readFileSync(ca, 'utf8') };
       await untilListening(started, START_MS_MAX, () => readFileSync(log, 'utf8').slice(-2_000));
+      if (isNew) writeFileSync(made, '');
       return started;
     },
     stop: (running) => end(running.pid, STOP_MS_MAX),

@@ -1,5 +1,7 @@
 /** Checkpoints in memory, as the engine stores them: by projection and partition. */
+import { CardumeError } from '../base/errors.ts';
 import type { CheckpointMove } from './storage.ts';
+import type { StoredCheckpoint } from './stored-checkpoint.ts';
 
 export interface KnownCheckpoints {
   position(projection: string, partition: number): number;
@@ -9,6 +11,8 @@ export interface KnownCheckpoints {
   copy(from: string, to: string): void;
   forget(projection: string): void;
   clear(): void;
+  /** @throws CardumeError `fenced` when a projection's checkpoints are stored elsewhere than we have put them */
+  checkAgrees(projection: string, stored: readonly StoredCheckpoint[]): void;
 }
 
 export function knownCheckpoints(): KnownCheckpoints {
@@ -26,9 +30,21 @@ export function knownCheckpoints(): KnownCheckpoints {
     copy: (from, to) => void known.set(to, new Map(known.get(from))),
     forget: (projection) => void known.delete(projection),
     clear: () => known.clear(),
+    checkAgrees(projection, stored) {
+      for (const one of stored) {
+        const position = known.get(projection)?.get(one.partition) ?? 0;
+        if (one.projection !== projection || one.position === position) continue;
+        const detail = refusedMove({ projection, partition: one.partition, from: position });
+        throw new CardumeError('fenced', detail);
+      }
+    },
   };
 }
 
-export function refusedMove({ projection, partition, from }: CheckpointMove): string {
+export function refusedMove({
+  projection,
+  partition,
+  from,
+}: Pick<CheckpointMove, 'projection' | 'partition' | 'from'>): string {
   return `the checkpoint of ${projection === '' ? 'the projections' : projection} in partition ${partition} is not at ${from}: another host folds here`;
 }

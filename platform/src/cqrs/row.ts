@@ -1,28 +1,67 @@
-/** What a projection may write, on every engine. A throw halts the projection. */
-import { KEY_BYTES_MAX, type Row, type Table, TEXT_BYTES_MAX, type Value } from '../sharding/table.ts';
+/** What a projection may write, the same on every engine. A throw halts the projection. */
+import { unreachable } from '../base/assert.ts';
+import {
+  type ColumnType,
+  KEY_BYTES_MAX,
+  type Row,
+  type Table,
+  TEXT_BYTES_MAX,
+  type Value,
+} from '../sharding/table.ts';
 
 /** The key of a row. */
-export function required(table: Table, row: Row, column: string): string | number | bigint {
+export function required(table: Table, row: Row, column: string): string | number {
   const value = row[column];
   if (value === undefined || value === null)
     throw new Error(`table '${table.name}': the key column '${column}' is missing`);
-  checkText(table, column, value, KEY_BYTES_MAX);
-  return value;
+  check(table, column, table.columns[column] as ColumnType, value, KEY_BYTES_MAX);
+  return value as string | number;
 }
 
 export function checkRow(table: Table, row: Readonly<Record<string, Value | undefined>>): void {
   for (const column in row) {
     const type = table.columns[column];
     if (type === undefined) throw new Error(`table '${table.name}' has no column '${column}'`);
-    if (type === 'text') checkText(table, column, row[column], TEXT_BYTES_MAX);
-    else if (typeof row[column] === 'number' && !Number.isFinite(row[column]))
-      throw new Error(`table '${table.name}': ${row[column]} is no number for '${column}'`);
+    const value = row[column];
+    if (value !== null && value !== undefined) check(table, column, type, value, TEXT_BYTES_MAX);
   }
 }
 
-/** UTF-8 has at most three bytes for a UTF-16 unit, so most texts need no count. */
-function checkText(table: Table, column: string, value: Value | undefined, bytesMax: number): void {
-  if (typeof value !== 'string' || value.length * 3 <= bytesMax || Buffer.byteLength(value) <= bytesMax)
+/** What is added, to integer columns alone. */
+export function checkDeltas(table: Table, deltas: Readonly<Record<string, number>>): void {
+  checkRow(table, deltas);
+  for (const [column, by] of Object.entries(deltas))
+    if (table.columns[column] !== 'integer' || !Number.isSafeInteger(by))
+      throw new Error(`table '${table.name}': ${by} cannot be added to '${column}'`);
+}
+
+function check(table: Table, column: string, type: ColumnType, value: Value, bytesMax: number): void {
+  if (isOf(type, value)) {
+    if (type === 'text') checkLength(table, column, value as string, bytesMax);
     return;
+  }
+  throw new Error(`table '${table.name}': ${shown(value)} is no value of '${column}', which is ${type}`);
+}
+
+function isOf(type: ColumnType, value: Value): boolean {
+  switch (type) {
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'real':
+      return Number.isFinite(value);
+    case 'text':
+    case 'json':
+      // A lone surrogate has no UTF-8 form: what is stored would be another text.
+      return typeof value === 'string' && value.isWellFormed();
+    default:
+      return unreachable(type);
+  }
+}
+
+const shown = (value: Value): string => (typeof value === 'string' ? 'a text' : `${typeof value} ${value}`);
+
+/** UTF-8 has at most three bytes for a UTF-16 unit, so most texts need no count. */
+function checkLength(table: Table, column: string, value: string, bytesMax: number): void {
+  if (value.length * 3 <= bytesMax || Buffer.byteLength(value) <= bytesMax) return;
   throw new Error(`table '${table.name}': a text of '${column}' has more than ${bytesMax} bytes`);
 }

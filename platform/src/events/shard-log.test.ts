@@ -1,13 +1,10 @@
-import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
 import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
 import { type LogHarness, logConformance } from '../testing/log-conformance.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
-import { serverNamed } from '../testing/servers.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
 import { type LogPlace, openLog, openWriterPool } from './events.ts';
 
@@ -53,23 +50,3 @@ logConformance('SQLite log on the simulated machine', () => {
     },
   };
 });
-
-const mariadb = await serverNamed(realHost(), 'mariadb');
-logConformance(
-  'MySQL log on MariaDB',
-  async () => {
-    assert.ok(mariadb.skip === false);
-    const { address, drop } = await mariadb.server.newDatabase();
-    const harness = harnessOver(realHost(), { sql: address });
-    return {
-      ...harness,
-      done: (work) => work,
-      async close() {
-        await harness.stop();
-        await drop();
-      },
-    };
-  },
-  mariadb.skip,
-);
-after(() => (mariadb.skip === false ? mariadb.server.admin.close() : undefined));

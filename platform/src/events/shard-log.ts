@@ -82,7 +82,7 @@ function run(
   /** Writer threads that have ended under this log. */
   let losses = 0;
   let lookedUpMs = host.clock.monotonicMs();
-  let lookingUp: Promise<void> | null = null;
+  let lookingUp: { readonly askedMs: number; readonly told: Promise<void> } | null = null;
   let recovering: Promise<void> | null = null;
   let scheduled = false;
   let closing: Promise<void> | null = null;
@@ -151,28 +151,31 @@ function run(
 
   function checkOpen(partition: PartitionKey): void | Promise<void> {
     if (isClosed) throw closedError();
+    // While the writer is opened again, the epoch in the log grows without us knowing it yet.
+    if (!connected) return connect().then(() => refuseFenced(partition));
     const nowMs = host.clock.monotonicMs();
-    // While the writer is opened again, the epoch in the file grows without us knowing it yet.
-    if (connected && nowMs - lookedUpMs >= EPOCHS_LOOKED_UP_MS) {
-      const epochs = lookingUp === null ? reader.epochs() : null;
-      if (epochs instanceof Promise) lookingUp = lookUp(epochs, nowMs);
-      if (lookingUp !== null) return lookingUp.then(() => refuseFenced(partition));
+    if (nowMs - lookedUpMs >= EPOCHS_LOOKED_UP_MS) {
+      // What was asked long ago may be told late: to a host that stood still, or over a slow line.
+      if (lookingUp !== null && nowMs - lookingUp.askedMs < EPOCHS_LOOKED_UP_MS)
+        return lookingUp.told.then(() => refuseFenced(partition));
+      const epochs = reader.epochs();
+      if (epochs instanceof Promise) {
+        lookingUp = { askedMs: nowMs, told: lookUp(epochs, nowMs) };
+        return lookingUp.told.then(() => refuseFenced(partition));
+      }
       lookedUpMs = nowMs;
-      learn(epochs as Epochs);
+      learn(epochs);
     }
     refuseFenced(partition);
   }
 
   async function lookUp(epochs: Promise<Epochs>, askedMs: number): Promise<void> {
     const openings = commits.openings();
-    try {
-      const found = await epochs;
-      // An opening of our own may have raised the epochs in between.
-      if (connected && openings === commits.openings()) learn(found);
-      lookedUpMs = askedMs;
-    } finally {
-      lookingUp = null;
-    }
+    const found = await epochs;
+    // An opening of our own may have raised the epochs in between: then the next to ask looks again.
+    if (!connected || openings !== commits.openings()) return;
+    learn(found);
+    lookedUpMs = Math.max(lookedUpMs, askedMs);
   }
 
   function learn(epochs: Epochs): void {
@@ -193,8 +196,14 @@ function run(
     const lost = commits.heads().map(({ partition, epoch, position }) => ({ partition, epoch, position }));
     const lossesBefore = losses;
     let result: Opened;
+    const stand: Entry[] = [];
     try {
       result = await reopenWith({ batch: commits.lastBatch(), lost });
+      for (const { partition, epoch, position } of lost) {
+        const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
+        const read = await readAll(reader, partition, position, count);
+        stand.push(...read.filter((entry) => entry.epoch === epoch));
+      }
     } catch (error) {
       const { message } = error as Error;
       if (underWay !== null) ended(commits.finish(unknownOutcome(underWay, message)));
@@ -202,12 +211,6 @@ function run(
       return; // the next append tries again
     }
     if (result.report !== undefined) for (const listener of onTail) listener(result.report);
-    const stand: Entry[] = [];
-    for (const { partition, epoch, position } of lost) {
-      const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
-      const read = await readAll(reader, partition, position, count);
-      stand.push(...read.filter((entry) => entry.epoch === epoch));
-    }
     if (underWay !== null) {
       ended(commits.finish(outcomeOfLost(underWay, result.recovered, stand)));
     } else if (stand.length > 0) {
@@ -238,8 +241,9 @@ function run(
     await recovering;
     subscriptions.endAll();
     isClosed = true;
-    await reader.close(); // before SQLite's writer, which then leaves one file: a read-only one cannot fold the WAL into it
     try {
+      // Before SQLite's writer, which then leaves one file: a read-only connection cannot fold the WAL into it.
+      await reader.close();
       if (connected) await seat.request({ kind: 'close' });
     } finally {
       connected = false;

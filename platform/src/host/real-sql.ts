@@ -23,10 +23,17 @@ import {
 const SETTINGS = [
   "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+  'SET SESSION autocommit = 1',
   'SET SESSION innodb_lock_wait_timeout = 5',
+  'SET SESSION lock_wait_timeout = 5',
+  // A host that vanished, or stands still, in the middle of a transaction must not hold its locks for hours.
+  'SET SESSION wait_timeout = 30',
+  // Text is ordered whole (`TEXT_BYTES_MAX`, and the length that a blob carries), not by its first kilobyte.
+  'SET SESSION max_sort_length = 8200',
 ];
 const CONNECT_TIMEOUT_MS = 5_000;
-const IDLE_MS_MAX = 60_000;
+/** Before the server ends it: see `wait_timeout` above. */
+const IDLE_MS_MAX = 20_000;
 const PREPARED_MAX = 200;
 /** Statements that wait for a connection. */
 const WAITING_MAX = 10_000;
@@ -60,11 +67,17 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     connectionLimit: bounds.connectionsMax,
     maxPreparedStatements: PREPARED_MAX,
     queueLimit: WAITING_MAX,
+    maxIdle: 0, // of those that are idle for longer
     idleTimeout: IDLE_MS_MAX,
     enableKeepAlive: true,
   });
   pool.on('connection', (connection) => {
-    for (const setting of SETTINGS) (connection as unknown as { query(sql: string): void }).query(setting);
+    const raw = connection as unknown as {
+      query(sql: string): void;
+      on(event: 'error', hear: () => void): void;
+    };
+    raw.on('error', () => undefined); // whoever uses it next is told; nobody listens in between
+    for (const setting of SETTINGS) raw.query(setting);
   });
 
   async function connection(): Promise<PoolConnection> {
@@ -78,10 +91,9 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
   function sessionOn(held: PoolConnection): SqlSession & { broken(): boolean; timedOut(): boolean } {
     let broken = false;
     let timedOut = false;
-    const timeout = bounds.statementTimeoutMs;
     async function told<T>(work: Promise<[T, unknown]>): Promise<T> {
       try {
-        return (await work)[0];
+        return (await within(bounds.statementTimeoutMs, work))[0];
       } catch (error) {
         const failure = translated(where, user, error);
         broken ||= isLost(failure);
@@ -90,9 +102,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       }
     }
     const execute = (sql: string, values: readonly SqlValue[]): Promise<SqlRow[] | ResultSetHeader> =>
-      told(
-        held.execute({ sql, values: values.map(bound), timeout }) as unknown as Promise<[SqlRow[], unknown]>,
-      );
+      told(held.execute(sql, values.map(bound) as never) as unknown as Promise<[SqlRow[], unknown]>);
     return {
       broken: () => broken,
       timedOut: () => timedOut,
@@ -100,7 +110,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       run: async (sql, values = []) => ({
         changes: ((await execute(sql, values)) as ResultSetHeader).affectedRows,
       }),
-      exec: async (sql) => void (await told(held.query({ sql, timeout }))),
+      exec: async (sql) => void (await told(held.query(sql))),
     };
   }
 
@@ -112,7 +122,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
       taken.release();
       return result;
     } catch (error) {
-      if (session.timedOut()) void pool.query(`KILL ${taken.threadId}`).catch(() => undefined); // it ended meanwhile
+      if (session.timedOut()) void kill(taken.threadId).catch(() => undefined); // it ended meanwhile
       await giveBack(taken, session.broken(), isTransaction);
       throw error;
     }
@@ -122,10 +132,21 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     if (!isBroken && !isTransaction) return taken.release();
     try {
       if (isBroken) throw new Error('the connection is of no use');
-      await taken.query('ROLLBACK');
+      await within(bounds.statementTimeoutMs, taken.query('ROLLBACK'));
       taken.release();
     } catch {
       taken.destroy(); // the server undoes what was open on it
+    }
+  }
+
+  /** On a connection of its own: the pool may be what is stuck. */
+  async function kill(threadId: number): Promise<void> {
+    const own = { host, port, user, password, ...encrypted, connectTimeout: CONNECT_TIMEOUT_MS };
+    const other = await driver().createConnection(own);
+    try {
+      await within(CONNECT_TIMEOUT_MS, other.query(`KILL ${threadId}`));
+    } finally {
+      other.destroy();
     }
   }
 
@@ -134,12 +155,31 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     run: (sql, values) => held((session) => session.run(sql, values), false),
     exec: (sql) => held((session) => session.exec(sql), false),
     session: (work) => held(work, true),
-    close: () => pool.end(),
+    async close() {
+      // What ends badly has ended.
+      await within(CONNECT_TIMEOUT_MS, pool.end()).catch(() => undefined);
+    },
   };
 }
 
 function encryption({ ca }: SqlTls): NonNullable<PoolOptions['ssl']> {
-  return { ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2', rejectUnauthorized: true };
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true,
+    verifyIdentity: true,
+  };
+}
+
+/** The driver's own limit begins when a statement is sent, behind its preparation and the connection's settings. */
+function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => {
+      const error = new Error(`no answer within ${limitMs} ms`);
+      reject(Object.assign(error, { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }));
+    }, limitMs);
+    work.finally(() => clearTimeout(late)).then(resolve, reject);
+  });
 }
 
 /**
@@ -160,6 +200,7 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   1040: 'the server has no connection left: lower the pools, or raise max_connections',
   1044: 'the user may not use this database: grant it',
   1045: 'user or password is wrong',
+  1047: 'the server’s cluster is not ready',
   1049: 'there is no such database: create it, or correct its name in the topology',
   1053: 'the server is shutting down',
   1114: 'the table is full: the server’s disk may be',
@@ -167,12 +208,19 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   1142: 'the user may not do this: grant it',
   1146: 'a table is missing',
   1153: 'a row is larger than the server’s max_allowed_packet',
+  1203: 'the user has no connection left',
   1205: 'a lock was not to be had in time',
   1213: 'the transaction was undone for another’s sake',
+  1226: 'the user’s limit is reached',
   1290: 'the server is read-only: it is a replica, or was set so',
   1317: 'the statement was interrupted',
+  1461: 'the server keeps no more prepared statements: raise max_prepared_stmt_count',
   1792: 'the transaction is read-only',
   1836: 'the server is read-only',
+  1927: 'the connection was ended on the server',
+  1969: 'the statement took longer than the server allows',
+  3024: 'the statement took longer than the server allows',
+  3032: 'the server is offline',
   9007: 'the transaction was undone for another’s sake',
 };
 /** What the network says (errno(3)), and mysql2 when the wire breaks. */
@@ -190,12 +238,24 @@ const LOST: Readonly<Record<string, string>> = {
   HANDSHAKE_SSL_ERROR: 'the server’s certificate is not trusted: name its authority as `ca`',
 };
 
+/** Of the connection rather than of the statement: whatever the system calls it. */
+function isOfWire(error: unknown): boolean {
+  const { fatal, syscall, message } = error as { fatal?: boolean; syscall?: string; message: string };
+  return fatal === true || syscall !== undefined || /closed state|Connection lost/.test(message);
+}
+
 /** Never tells the password. @param error of mysql2, with the server's number in `errno` */
 function translated(where: string, user: string, error: unknown): unknown {
   const { errno = 0, code = '', message } = error as { errno?: number; code?: string; message: string };
+  if (message === 'Pool is closed.')
+    return new CardumeError('draining', `${where}: it is closed`, { cause: error });
+  if (message === 'Queue limit reached.')
+    return new CardumeError('overloaded', `${WAITING_MAX} statements wait for a connection`, {
+      cause: error,
+    });
   if (errno === DUPLICATE) return new CardumeError('conflict', message, { cause: error });
   const lost =
-    LOST[code] ?? (/closed state|Connection lost|in closed/.test(message) ? LOST['ECONNRESET'] : undefined);
+    LOST[code] ?? (isOfWire(error) && EXPLAINED[errno] === undefined ? LOST['ECONNRESET'] : undefined);
   const why = lost ?? EXPLAINED[errno];
   if (why === undefined) return error;
   const cause = lost === undefined ? error : Object.assign(error as object, { fatal: true });

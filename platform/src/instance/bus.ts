@@ -9,7 +9,7 @@ import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import { decodeToken } from '../events/token.ts';
 import { explain } from '../sharding/explain.ts';
 import type { Peers } from '../sharding/peer.ts';
-import type { Plan } from '../sharding/plan.ts';
+import { isBeyondVersionBefore, type Plan } from '../sharding/plan.ts';
 import type { Query } from '../sharding/query.ts';
 import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
@@ -51,8 +51,10 @@ export function openBus(options: BusOptions): Bus {
     service: string,
     plan: Plan,
   ): Promise<readonly (readonly Value[])[]> {
-    if (region !== here)
-      return decodeRows(await ask<Json>(region, { kind: 'scan', service, shard: name, plan }));
+    if (region !== here) {
+      const kind = isBeyondVersionBefore(plan) ? 'scan-2' : 'scan';
+      return decodeRows(await ask<Json>(region, { kind, service, shard: name, plan }));
+    }
     return hosted.shardNamed(service, name).scan(plan);
   }
 

@@ -2,7 +2,7 @@
  * An instance: one process of one region. It carries the gateway and hosts the services that the topology gives it;
  * on one machine that is all of them.
  */
-import { CardumeError } from '../base/errors.ts';
+import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { openShard, type Shard } from '../cqrs/shard.ts';
@@ -119,7 +119,13 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     openServer: options.openServer,
     async unready() {
       if (!ready) return ['the instance is starting'];
-      const counts = await Promise.all(hosted.all().map((shard) => shard.fenced()));
+      const counts = await Promise.all(hosted.all().map((shard) => shard.fenced())).catch(
+        (error: unknown) => {
+          if (!isCardumeError(error)) throw error;
+          return error.message;
+        },
+      );
+      if (typeof counts === 'string') return [`whose the partitions are is not known: ${counts}`];
       const fenced = counts.reduce((sum, count) => sum + count, 0);
       return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
     },

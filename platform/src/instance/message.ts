@@ -32,7 +32,13 @@ export type Message =
       readonly partition: number;
       readonly key: IdempotencyKey;
     }
-  | { readonly kind: 'scan'; readonly service: string; readonly shard: string; readonly plan: Plan }
+  | {
+      /** `scan-2`: a shard of the version before would answer it wrongly, and refuses the kind. */
+      readonly kind: 'scan' | 'scan-2';
+      readonly service: string;
+      readonly shard: string;
+      readonly plan: Plan;
+    }
   | {
       readonly kind: 'follow';
       readonly service: string;

@@ -4,6 +4,7 @@ import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
+import { receivedPlan } from '../sharding/plan.ts';
 import { encodeRows } from '../sharding/wire.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Hosted } from './hosted.ts';
@@ -45,9 +46,10 @@ export function openReceiver({ hosted, execute }: ReceiverOptions): Receiver {
           .shardOf(service, partition)
           .answered(partition, key) as Promise<unknown> as Promise<Json>;
       }
-      case 'scan': {
+      case 'scan':
+      case 'scan-2': {
         const { service, shard, plan } = message;
-        return hosted.shardNamed(service, shard).scan(plan).then(encodeRows);
+        return hosted.shardNamed(service, shard).scan(receivedPlan(plan)).then(encodeRows);
       }
       case 'follow': {
         const { service, aggregate, id, afterVersion } = message;

@@ -1,8 +1,10 @@
 /** The keys of subjects in a database of MySQL's family: see key-store.ts. */
+import { again } from '../events/mysql/again.ts';
+import type { Clock } from '../host/host.ts';
 import type { SqlDatabase } from '../host/sql.ts';
 import type { KeyStore } from './key-store.ts';
 
-export async function openSqlKeyStore(database: SqlDatabase): Promise<KeyStore> {
+export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Promise<KeyStore> {
   await database.exec(`CREATE TABLE IF NOT EXISTS subject_keys (
     partition_key INT UNSIGNED NOT NULL,
     subject VARBINARY(80) NOT NULL,
@@ -11,20 +13,22 @@ export async function openSqlKeyStore(database: SqlDatabase): Promise<KeyStore> 
     PRIMARY KEY (partition_key, subject)
   )`);
   async function find(partition: number, subject: string): Promise<Uint8Array | null> {
-    const [row] = await database.rows(
-      'SELECT wrapped FROM subject_keys WHERE partition_key = ? AND subject = ?',
-      [partition, Buffer.from(subject)],
+    const [row] = await again(clock, () =>
+      database.rows('SELECT wrapped FROM subject_keys WHERE partition_key = ? AND subject = ?', [
+        partition,
+        Buffer.from(subject),
+      ]),
     );
     return (row?.['wrapped'] as Uint8Array | undefined) ?? null;
   }
   return {
     async ensure({ partition, subject, wrapped }, atMs) {
-      await database.run('INSERT IGNORE INTO subject_keys VALUES (?, ?, ?, ?)', [
-        partition,
-        Buffer.from(subject),
-        wrapped,
-        atMs,
-      ]);
+      await again(clock, () =>
+        database.run(
+          'INSERT INTO subject_keys VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE subject = subject',
+          [partition, Buffer.from(subject), wrapped, atMs],
+        ),
+      );
       return (await find(partition, subject)) as Uint8Array;
     },
     find,

@@ -130,5 +130,7 @@ function finish(output: Output, parts: readonly Value[], seen: Group['seen']): V
   if ('countDistinct' in output) return (seen.get(output.countDistinct) as Set<Value>).size;
   if (!('average' in output)) return parts[0] as Value;
   const [sum, count] = parts as [bigint, number];
-  return count === 0 ? null : Number(sum) / count;
+  if (count === 0) return null;
+  const by = BigInt(count);
+  return Number(sum / by) + Number(sum % by) / count;
 }

@@ -188,6 +188,8 @@ const placedWith = (weights: fc.Arbitrary<number>): fc.Arbitrary<Placed> =>
         fc.oneof(
           { weight: 3, arbitrary: fc.constantFrom('a', '\ud7ff', '\ue000') },
           { weight: 2, arbitrary: text },
+          // Alike for longer than servers look when nobody tells them to.
+          { weight: 1, arbitrary: fc.constantFrom('a', 'b', 'c').map((end) => 'x'.repeat(1_500) + end) },
         ),
       ),
       size: orNull(size),
@@ -266,8 +268,11 @@ const meanings: Readonly<Record<string, Meaning>> = {
   rows: (rows) => rows.length,
   named: (rows) => valuesOf(rows, 'name').length,
   total: sumOf,
-  mean: (rows) =>
-    valuesOf(rows, 'size').length === 0 ? null : Number(sumOf(rows)) / valuesOf(rows, 'size').length,
+  mean: (rows) => {
+    const count = BigInt(valuesOf(rows, 'size').length);
+    if (count === 0n) return null;
+    return Number(sumOf(rows) / count) + Number(sumOf(rows) % count) / Number(count);
+  },
   least: (rows) => extreme(rows, 'size', 1),
   greatest: (rows) => extreme(rows, 'name', -1),
   lightest: (rows) => extreme(rows, 'weight', 1),

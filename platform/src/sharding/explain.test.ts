@@ -57,7 +57,7 @@ test('groups in the order of their columns are pushed down, others are not', () 
   then: keep groups where mean > 3
   then: order by country
   then: take 5
-  at most 10,000 rows in memory, of 100,000 that are allowed`,
+  at most 20,002 rows in memory, of 100,000 that are allowed`,
   );
   assert.match(text({ distinct: true, select: ['country'], limit: 5 }), /each: return the first 6\n/);
 });

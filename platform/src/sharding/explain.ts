@@ -2,7 +2,7 @@
 import { columnOf, groupColumns } from './aggregates.ts';
 import { GROUPS_MAX, type Plan, planQuery } from './plan.ts';
 import type { Filter, Output, Query } from './query.ts';
-import { ROWS_MERGED_MAX } from './scatter.ts';
+import { checkSize, ROWS_MERGED_MAX } from './scatter.ts';
 import { rowsMax } from './sql.ts';
 import type { Table } from './table.ts';
 import type { Target } from './target.ts';
@@ -21,11 +21,12 @@ export interface Explanation {
 /** @throws CardumeError as `scatter` does for a query that it refuses */
 export function explain(query: Query, table: Table, targets: readonly Target[]): Explanation {
   const plan = planQuery(query, table);
+  checkSize(plan, targets.length);
   return {
     targets,
     shard: shardSteps(plan),
     merge: mergeSteps(plan, targets.length),
-    rowsMax: plan.aggregate !== null && plan.groups === null ? GROUPS_MAX : targets.length * rowsMax(plan),
+    rowsMax: targets.length * rowsMax(plan),
   };
 }
 

@@ -54,7 +54,7 @@ export interface Aggregation {
  * Of a column, over the rows of a group; NULLs are passed over, as in SQL. `count` of `*` counts rows.
  *
  * - `sum` is of integer columns: exact, a bigint, 0 of nothing.
- * - `average` is of integer columns: the exact sum over the count, as the nearest double; null of nothing.
+ * - `average` is of integer columns: the exact sum over the count, as a double; null of nothing.
  * - `min` and `max` are of any column that has an order; null of nothing.
  */
 export type Output =

@@ -29,13 +29,7 @@ export async function scatter<Shard>(
   ask: (shard: Shard, plan: Plan) => Promise<Rows>,
 ): Promise<QueryResult> {
   const plan = planQuery(query, table);
-  if ((plan.aggregate === null || plan.groups !== null) && shards.length * rowsMax(plan) > ROWS_MERGED_MAX) {
-    const rows = Math.floor(ROWS_MERGED_MAX / shards.length) - 1;
-    throw new CardumeError(
-      'query-refused',
-      `limit: over ${shards.length} shards offset and page have at most ${rows} rows`,
-    );
-  }
+  checkSize(plan, shards.length);
   const parts = await Promise.all(shards.map((shard) => ask(shard, plan)));
   const rows = plan.aggregate === null ? mergeRows(plan, parts) : mergeGroups(plan, parts);
   const end = plan.offset + plan.limit;
@@ -46,6 +40,17 @@ export async function scatter<Shard>(
     next: rows.length > end && last !== undefined ? cursorOf(plan, last) : null,
     shards: shards.length,
   };
+}
+
+/** @throws CardumeError `query-refused` when the parts would not fit in memory */
+export function checkSize(plan: Plan, shards: number): void {
+  if (plan.aggregate !== null && plan.groups === null) return; // groups are counted as they come
+  if (shards * rowsMax(plan) <= ROWS_MERGED_MAX) return;
+  const rows = Math.floor(ROWS_MERGED_MAX / shards) - 1;
+  throw new CardumeError(
+    'query-refused',
+    `limit: over ${shards} shards offset and page have at most ${rows} rows`,
+  );
 }
 
 /** The first `plan.fetch` rows of all parts, each of which is in order. */
@@ -81,7 +86,8 @@ export function mergeGroups(plan: Plan, parts: readonly Rows[]): Rows {
   const groups = accumulator(aggregation);
   const heldMax = plan.groups === null ? GROUPS_MAX : ROWS_MERGED_MAX;
   for (const part of parts) {
-    if (plan.groups === null && part.length > GROUPS_MAX) refuseGroups();
+    // Also where groups are pushed down: a shard of the version before returns all of them, or as many as it may.
+    if (part.length > GROUPS_MAX && part.length > (plan.groups ?? 0)) refuseGroups();
     for (const row of part) groups.add(row);
     if (groups.held > heldMax) refuseGroups();
   }

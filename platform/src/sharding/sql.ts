@@ -53,7 +53,8 @@ export function selectGroups(plan: Plan, dialect: Dialect): Sql[] {
   const groups = [...own, ...counted].map(quoted);
   const parts = Object.values(aggregation.columns).flatMap(partsOf);
   const output = [...groups, ...parts.flatMap((part) => expressionsOf(part, dialect))];
-  const named = output.map((expression, i) => `${expression} AS c${i}`);
+  // No column can have such a name, so an order by a column never means one of these.
+  const named = output.map((expression, i) => `${expression} AS _${i}`);
   const head = `SELECT ${named.join(', ')} FROM ${quoted(plan.table)}`;
   const conditions = conditionsOf(plan, dialect);
   if (groups.length === 0) return [joined(head, conditions, ' LIMIT ?')];

@@ -44,5 +44,6 @@ export function checkTable(table: Table): void {
   }
   for (const column of table.indexes.flat()) {
     if (!Object.hasOwn(table.columns, column)) fault(`an index names '${column}', which is no column`);
+    if (table.columns[column] === 'json') fault(`an index names '${column}', which is json and has no order`);
   }
 }

@@ -73,16 +73,23 @@ describe('parseTopology', () => {
       t.engines.log = 'mysql';
     });
     onlyFault('/engines/mysql/address', /expected an address such as/, (t) => {
-      t.engines.mysql = { address: 'mysql://user:secret@host:3306/{region}-{shard}', passwordVariable: 'P' };
+      t.engines.mysql = {
+        address: 'mysql://user:secret@host:3306/{region}-{shard}',
+        passwordVariable: 'P',
+        tls: {},
+      };
     });
     onlyFault('/engines/mysql/address', /each shard has one of its own/, (t) => {
-      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/shop', passwordVariable: 'P' };
+      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/shop', passwordVariable: 'P', tls: {} };
     });
     onlyFault('/engines/mysql/address', /regions share no database/, (t) => {
-      t.engines.mysql = { address: 'mysql://user@db:3306/{shard}', passwordVariable: 'P' };
+      t.engines.mysql = { address: 'mysql://{region}@db:3306/{shard}', passwordVariable: 'P', tls: {} };
     });
     onlyFault('/engines/mysql/passwordVariable', /the name of a variable/, (t) => {
-      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/{shard}', passwordVariable: 'p' };
+      t.engines.mysql = { address: 'mysql://user@127.0.0.1:3306/{region}-{shard}', passwordVariable: 'p' };
+    });
+    onlyFault('/engines/mysql/tls', /is encrypted/, (t) => {
+      t.engines.mysql = { address: 'mysql://user@db-{region}:3306/{shard}', passwordVariable: 'P' };
     });
     onlyFault('/edge/port', /from 1 to 65535, got 0/, (t) => {
       t.edge.port = 0;

@@ -315,8 +315,11 @@ function engineRules({ log, mysql }: Loose, regions: number, add: Add): void {
   if (typeof address !== 'string') return;
   if (!address.split('/').at(-1)?.includes('{shard}'))
     add('/engines/mysql/address', "expected '{shard}' in the database: each shard has one of its own");
-  if (regions > 1 && !address.includes('{region}'))
+  if (regions > 1 && !address.split('@').at(-1)?.includes('{region}'))
     add('/engines/mysql/address', "expected '{region}' in host or database: regions share no database");
+  const isLoopback = /@(?:127\.\d+\.\d+\.\d+|localhost):/.test(address);
+  if (!isLoopback && objectOf(mysql)['tls'] === undefined)
+    add('/engines/mysql/tls', 'expected an object: a connection that leaves this machine is encrypted');
 }
 
 function serviceRules(services: Loose, hosted: unknown, add: Add): void {

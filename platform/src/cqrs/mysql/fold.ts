@@ -3,12 +3,13 @@
  * they are, in memory: what a fold touches is known from earlier folds, or it is wanted, loaded in one statement a
  * table, and the fold is made again from its beginning. At the end each touched row goes to the server once, whole.
  *
- * What is remembered is right as long as nobody else writes: whoever does has moved a checkpoint, which is found out
- * before any row is written, and then everything is forgotten.
+ * What is remembered is right as long as nobody else writes: whoever does has moved a checkpoint. That is found out before
+ * any row is written, or when the checkpoints are read again, and then everything is forgotten.
  */
 import { LRUCache } from 'lru-cache';
 import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../events/mysql/again.ts';
+import { insertRows } from '../../events/mysql/insert.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
@@ -16,7 +17,7 @@ import { quoted } from '../../sharding/mysql.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import type { Row, Table, Value } from '../../sharding/table.ts';
 import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
-import { checkRow, required } from '../row.ts';
+import { checkDeltas, checkRow, required } from '../row.ts';
 import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
 import { rowOf } from './row-of.ts';
 
@@ -33,6 +34,8 @@ interface TableState {
   readonly columns: readonly string[];
   /** As the server has them. By partition and key. */
   readonly committed: LRUCache<string, { readonly row: Known }>;
+  /** What this fold has wanted and got, whatever the cache has forgotten since. */
+  readonly loaded: Map<string, Known>;
   /** As this fold has left them. */
   readonly touched: Map<string, { readonly place: readonly SqlValue[]; row: Known }>;
   readonly wanted: Map<string, readonly SqlValue[]>;
@@ -47,15 +50,21 @@ export function mysqlFold(
   database: SqlDatabase,
   tables: readonly Table[],
   known: KnownCheckpoints,
-): Fold & { begin(): void } {
+): Fold & { begin(): void; forget(): void } {
   const states = new Map<Table, TableState>(tables.map((table) => [table, stateOf(table)]));
   const all = [...states.values()];
 
-  function begin(): void {
+  /** From the beginning, with what is at hand by now. */
+  function restart(): void {
     for (const { touched, wanted } of all) {
       touched.clear();
       wanted.clear();
     }
+  }
+
+  function begin(): void {
+    restart();
+    for (const { loaded } of all) loaded.clear();
   }
 
   function forget(): void {
@@ -72,13 +81,14 @@ export function mysqlFold(
 
   return {
     begin,
+    forget,
     rows: (table) => (states.get(table) as TableState).rows,
     get isWanting() {
       return all.some(({ wanted }) => wanted.size > 0);
     },
     async load() {
       for (const state of all) await again(clock, () => loadInto(database, state));
-      begin();
+      restart();
     },
     async commit(moves) {
       if (moves.length === 0) return;
@@ -122,6 +132,7 @@ async function move(session: SqlSession, one: CheckpointMove): Promise<void> {
 
 function stateOf(table: Table): TableState {
   const committed = new LRUCache<string, { readonly row: Known }>({ max: ROWS_CACHED_MAX });
+  const loaded: TableState['loaded'] = new Map();
   const touched: TableState['touched'] = new Map();
   const wanted: TableState['wanted'] = new Map();
   let partition = 0;
@@ -131,17 +142,21 @@ function stateOf(table: Table): TableState {
     ...table.key.map((column) => required(table, key, column)),
   ];
 
-  function look(place: readonly SqlValue[], name: string): Known {
+  /** Undefined: it is not at hand, and wanted from now on. */
+  function look(place: readonly SqlValue[], name: string): Known | undefined {
     const here = touched.get(name) ?? committed.get(name);
     if (here !== undefined) return here.row;
-    wanted.set(name, place);
-    throw new Wanting(`a row of '${table.name}' is not at hand`);
+    const row = loaded.get(name);
+    if (row === undefined) wanted.set(name, place);
+    return row;
   }
 
+  /** Without the row nothing is changed: the fold is made again. */
   function change(key: Row, changed: (row: Known) => Known): void {
     const place = placeOf(key);
     const name = nameOf(place);
     const before = look(place, name);
+    if (before === undefined) return;
     const row = changed(before);
     if (row !== before) touched.set(name, { place, row });
   }
@@ -160,10 +175,11 @@ function stateOf(table: Table): TableState {
       change(key, (row) => (row === null ? null : { ...row, ...changes }));
     },
     add(key, deltas) {
-      checkRow(table, deltas);
+      checkDeltas(table, deltas);
       change(key, (row) => {
         const sums: Record<string, Value> = { ...(row ?? keyOf(table, key)) };
         for (const [column, by] of Object.entries(deltas)) sums[column] = Number(sums[column] ?? 0) + by;
+        checkRow(table, sums);
         return sums;
       });
     },
@@ -174,10 +190,11 @@ function stateOf(table: Table): TableState {
     get(key) {
       const place = placeOf(key);
       const row = look(place, nameOf(place));
+      if (row === undefined) throw new Wanting(`a row of '${table.name}' is not at hand`);
       return row === null ? undefined : whole(table, row);
     },
   };
-  return { table, columns: Object.keys(table.columns), committed, touched, wanted, rows };
+  return { table, columns: Object.keys(table.columns), committed, loaded, touched, wanted, rows };
 }
 
 const nameOf = (place: readonly SqlValue[]): string => JSON.stringify(place.map(String));
@@ -193,25 +210,29 @@ function whole(table: Table, row: Row): Row {
 
 async function loadInto(
   database: SqlDatabase,
-  { table, columns, committed, wanted }: TableState,
+  { table, columns, committed, loaded, wanted }: TableState,
 ): Promise<void> {
   const keyColumns = [PARTITION_COLUMN, ...table.key].map(quoted);
   const places = [...wanted.values()];
-  const loaded = new Map<string, Row>();
+  const found = new Map<string, Row>();
   for (let i = 0; i < places.length; i += ROWS_A_STATEMENT_MAX) {
     const some = places.slice(i, i + ROWS_A_STATEMENT_MAX);
     const any = some.map(() => `(${keyColumns.map((column) => `${column} = ?`).join(' AND ')})`).join(' OR ');
-    const found = await database.rows(
+    const rows = await database.rows(
       `SELECT ${[PARTITION_COLUMN, ...columns].map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${any}`,
       some.flat(),
     );
-    for (const cells of found) {
+    for (const cells of rows) {
       const row = rowOf(table, cells);
       const place = [partitionOf(cells), ...table.key.map((column) => row[column] as SqlValue)];
-      loaded.set(nameOf(place), row);
+      found.set(nameOf(place), row);
     }
   }
-  for (const name of wanted.keys()) committed.set(name, { row: loaded.get(name) ?? null });
+  for (const name of wanted.keys()) {
+    const row = found.get(name) ?? null;
+    loaded.set(name, row);
+    committed.set(name, { row });
+  }
 }
 
 const partitionOf = (cells: SqlRow): number => cells[PARTITION_COLUMN] as number;
@@ -227,20 +248,11 @@ async function writeRows(session: SqlSession, { table, columns, touched }: Table
     values.length === 0
       ? `${first} = ${first}`
       : values.map((name) => `${name} = VALUES(${name})`).join(', ');
-  const marks = `(${names.map(() => '?').join(', ')})`;
-  for (let at = 0; at < put.length; ) {
-    const size = sizeOf(put.length - at);
-    const some = put.slice(at, at + size);
-    await session.run(
-      `INSERT INTO ${quoted(table.name)} (${names.join(', ')}) VALUES ${some.map(() => marks).join(', ')}
-        ON DUPLICATE KEY UPDATE ${update}`,
-      some.flatMap(({ place: [partition], row }) => [
-        partition as SqlValue,
-        ...columns.map((column) => (row as Row)[column] ?? null),
-      ]),
-    );
-    at += size;
-  }
+  const cells = put.map(({ place: [partition], row }): SqlValue[] => [
+    partition as SqlValue,
+    ...columns.map((column) => (row as Row)[column] ?? null),
+  ]);
+  await insertRows(session, quoted(table.name), names, cells, `ON DUPLICATE KEY UPDATE ${update}`);
   const keyColumns = [PARTITION_COLUMN, ...table.key].map(quoted);
   const one = `(${keyColumns.map((column) => `${column} = ?`).join(' AND ')})`;
   for (let at = 0; at < gone.length; ) {

@@ -6,7 +6,7 @@
 import { again } from '../../events/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Clock } from '../../host/host.ts';
-import type { SqlDatabase } from '../../host/sql.ts';
+import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { createTable, quoted } from '../../sharding/mysql.ts';
 import type { Table } from '../../sharding/table.ts';
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
@@ -49,7 +49,7 @@ export async function openReadModels(
   const known = knownCheckpoints();
   const apart = new Set<string>();
   const fold = mysqlFold(clock, database, tablesOf(projections), known);
-  const checkpoints = checkpointsOf(clock, database, known, apart);
+  const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget);
   await checkpoints.refresh();
   return {
     begunAgain: isNew,
@@ -66,6 +66,8 @@ function checkpointsOf(
   database: SqlDatabase,
   known: KnownCheckpoints,
   apart: Set<string>,
+  /** Rows of before: whoever has moved a checkpoint has changed them. */
+  forgetRows: () => void,
 ): Checkpoints {
   return {
     position: known.position,
@@ -75,6 +77,7 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
+          known.checkAgrees(shared, await storedIn(session, ' FOR UPDATE'));
           await session.run(
             `INSERT IGNORE INTO _checkpoints
               SELECT ?, partition_key, epoch, position FROM _checkpoints WHERE projection = ?`,
@@ -91,6 +94,9 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
+          const stored = await storedIn(session, ' FOR UPDATE');
+          known.checkAgrees('', stored);
+          known.checkAgrees(projection, stored);
           await session.run('UPDATE _projections SET apart = 0 WHERE name = ?', [Buffer.from(projection)]);
           await session.run('DELETE FROM _checkpoints WHERE projection = ?', [Buffer.from(projection)]);
           await session.exec('COMMIT');
@@ -101,6 +107,7 @@ function checkpointsOf(
     },
     async refresh() {
       const stored = await again(clock, () => storedIn(database));
+      forgetRows();
       known.clear();
       for (const { projection, partition, position } of stored) known.set(projection, partition, position);
       const rows = await again(clock, () => database.rows('SELECT name FROM _projections WHERE apart = 1'));
@@ -110,8 +117,10 @@ function checkpointsOf(
   };
 }
 
-async function storedIn(database: SqlDatabase): Promise<StoredCheckpoint[]> {
-  const rows = await database.rows('SELECT projection, partition_key, epoch, position FROM _checkpoints');
+async function storedIn(session: SqlSession, lock = ''): Promise<StoredCheckpoint[]> {
+  const rows = await session.rows(
+    `SELECT projection, partition_key, epoch, position FROM _checkpoints${lock}`,
+  );
   return rows.map((row) => ({
     projection: String(row['projection']),
     partition: row['partition_key'] as number,
@@ -130,15 +139,21 @@ async function register(
     const definition = JSON.stringify(tables);
     const [row] = await database.rows('SELECT definition FROM _projections WHERE name = ?', [key]);
     if (row?.['definition'] !== definition) {
-      // Definitions commit by themselves: what is cut off in between is done again at the next opening.
+      // Definitions commit by themselves. What is cut off in between has no definition, so the next opening, of whatever
+      // version, makes the tables anew.
+      await database.session(async (session) => {
+        await session.exec('START TRANSACTION');
+        await session.run('DELETE FROM _checkpoints WHERE projection = ?', [key]);
+        await session.run(
+          `INSERT INTO _projections VALUES (?, ?, '')
+            ON DUPLICATE KEY UPDATE apart = VALUES(apart), definition = VALUES(definition)`,
+          [key, isNew ? 0 : 1],
+        );
+        await session.exec('COMMIT');
+      });
       if (row !== undefined) for (const table of tables) await drop(database, table);
-      await database.run('DELETE FROM _checkpoints WHERE projection = ?', [key]);
       for (const table of tables) await database.exec(createTable(table));
-      await database.run(
-        `INSERT INTO _projections VALUES (?, ?, ?)
-          ON DUPLICATE KEY UPDATE apart = VALUES(apart), definition = VALUES(definition)`,
-        [key, isNew ? 0 : 1, definition],
-      );
+      await database.run('UPDATE _projections SET definition = ? WHERE name = ?', [definition, key]);
     } else for (const table of tables) await database.exec(createTable(table));
   }
 }

@@ -17,7 +17,9 @@ import { rowOf } from './row-of.ts';
 
 /** One folds, one saves and looks for keys. */
 const STORES_CONNECTIONS_MAX = 2;
-const READING_CONNECTIONS_MAX = 4;
+const ROW_CONNECTIONS_MAX = 2;
+/** Of their own: a report does not hold up who wants a row. */
+const SCAN_CONNECTIONS_MAX = 2;
 const STATEMENT_TIMEOUT_MS = 30_000;
 
 export async function openMysqlStores(
@@ -33,7 +35,7 @@ export async function openMysqlStores(
   try {
     const readModels = await openReadModels(clock, database, projections, source);
     const memory = await openMemory(clock, database);
-    const keys = await openSqlKeyStore(database);
+    const keys = await openSqlKeyStore(clock, database);
     return { readModels, memory, keys, close: database.close };
   } catch (error) {
     await database.close();
@@ -44,7 +46,11 @@ export async function openMysqlStores(
 /** When the writer thread has made the tables. @param deadlineMs of a scan: behind it the server ends it, too */
 export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, deadlineMs: number): Reading {
   const database = sql.database(address, {
-    connectionsMax: READING_CONNECTIONS_MAX,
+    connectionsMax: ROW_CONNECTIONS_MAX,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  const scans = sql.database(address, {
+    connectionsMax: SCAN_CONNECTIONS_MAX,
     statementTimeoutMs: deadlineMs,
   });
   return {
@@ -56,7 +62,7 @@ export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, dead
     },
     async scan(plan) {
       try {
-        return await again(clock, () => readPlan(database, plan));
+        return await again(clock, () => readPlan(scans, plan));
       } catch (error) {
         if (!isTimedOut(error)) throw error;
         throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
@@ -64,7 +70,10 @@ export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, dead
         });
       }
     },
-    close: database.close,
+    async close() {
+      await database.close();
+      await scans.close();
+    },
   };
 }
 

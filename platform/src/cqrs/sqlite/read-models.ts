@@ -106,7 +106,8 @@ function over(database: Database, projections: readonly Projection[]): Omit<Sqli
 }
 
 function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints {
-  const all = database.prepare('SELECT projection, partition, position FROM _checkpoints');
+  const all = database.prepare('SELECT projection, partition, epoch, position FROM _checkpoints');
+  const stored = (): StoredCheckpoint[] => all.all() as unknown as StoredCheckpoint[];
   const apart = database.prepare('SELECT apart FROM _projections WHERE name = ?');
   const setApart = database.prepare('UPDATE _projections SET apart = ? WHERE name = ?');
   const copy = database.prepare(`INSERT INTO _checkpoints
@@ -116,8 +117,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
 
   function refresh(): void {
     known.clear();
-    for (const { projection, partition, position } of all.all())
-      known.set(projection as string, partition as number, position as number);
+    for (const { projection, partition, position } of stored()) known.set(projection, partition, position);
   }
 
   refresh();
@@ -127,6 +127,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
     async fork(shared, projection) {
       if (apart.get(projection)?.apart === 1) return;
       transaction(database, () => {
+        known.checkAgrees(shared, stored());
         copy.run(projection, shared);
         setApart.run(1, projection);
       });
@@ -134,6 +135,8 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
     },
     async join(projection) {
       transaction(database, () => {
+        known.checkAgrees('', stored());
+        known.checkAgrees(projection, stored());
         setApart.run(0, projection);
         forget.run(projection);
       });

@@ -3,7 +3,7 @@ import type { Database, SqlValue, Statement } from '../../host/disk.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { quoted } from '../../sharding/sqlite.ts';
 import type { Row, Table } from '../../sharding/table.ts';
-import { checkRow, required } from '../row.ts';
+import { checkDeltas, checkRow, required } from '../row.ts';
 import type { PartitionRows } from '../storage.ts';
 
 export function tableRows(database: Database, table: Table): PartitionRows {
@@ -54,7 +54,7 @@ export function tableRows(database: Database, table: Table): PartitionRows {
       statement(sql).run(...names.map((name) => changes[name] ?? null), ...keyOf(key));
     },
     add(key, deltas) {
-      checkRow(table, deltas);
+      checkDeltas(table, deltas);
       const names = Object.keys(deltas);
       const sql = `${insertHead}UPDATE SET ${names
         .map((name) => `${quoted(name)} = coalesce(${named}.${quoted(name)}, 0) + excluded.${quoted(name)}`)

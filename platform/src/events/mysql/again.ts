@@ -1,5 +1,5 @@
 import type { Clock } from '../../host/host.ts';
-import { isContended, isLost } from '../../host/sql.ts';
+import { isContended, isLost, isTimedOut } from '../../host/sql.ts';
 
 const TRIES_MAX = 3;
 const PAUSE_MS = 50;
@@ -13,7 +13,9 @@ export async function again<T>(clock: Clock, work: () => Promise<T>): Promise<T>
     try {
       return await work();
     } catch (error) {
-      if (tries === TRIES_MAX || !(isLost(error) || isContended(error))) throw error;
+      // What took too long would do so again.
+      const isPassing = (isLost(error) && !isTimedOut(error)) || isContended(error);
+      if (tries === TRIES_MAX || !isPassing) throw error;
       await clock.sleep(tries * PAUSE_MS);
     }
   }

@@ -57,7 +57,8 @@ export function engineOver({ clock, crypto }: Host, database: SqlDatabase, opene
         await database.session((session) => inTransaction(session, attempt, begun));
         return;
       } catch (error) {
-        if (begun.commit && isLost(error) && (await stands(attempt, error as CardumeError))) return;
+        // Whatever a commit failed of: only its entries tell whether it stands.
+        if (begun.commit && isCardumeError(error, 'storage-failed') && (await stands(attempt, error))) return;
         if (tries === TRIES_MAX || !(isLost(error) || isContended(error))) throw error;
         await clock.sleep(tries * PAUSE_MS);
       }
@@ -168,7 +169,9 @@ async function moveHeads(session: SqlSession, { batch, moves }: Attempt): Promis
           row['epoch'] === to.epoch &&
           row['position'] === to.position,
       ),
-  ) as Move;
+  );
+  if (fenced === undefined)
+    throw new CardumeError('unknown-outcome', 'the heads stand where this batch would put them already');
   throw refusedEpoch(fenced.append, fenced.from);
 }
 

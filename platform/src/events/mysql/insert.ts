@@ -7,19 +7,20 @@ const SIZES = [128, 32, 8, 1] as const;
 /** A server takes 16 MiB a packet (MariaDB's `max_allowed_packet`) when nobody has set it otherwise. */
 const STATEMENT_BYTES_MAX = 4 * 2 ** 20;
 
-/** @param columns in the order of the rows' cells */
+/** @param columns in the order of the rows' cells @param otherwise what is done with a row that is there already */
 export async function insertRows(
   session: SqlSession,
   table: string,
   columns: readonly string[],
   rows: readonly (readonly SqlValue[])[],
+  otherwise = '',
 ): Promise<void> {
   const row = `(${columns.map(() => '?').join(', ')})`;
   let at = 0;
   while (at < rows.length) {
     const size = sizeOf(rows, at);
     const marks = new Array(size).fill(row).join(', ');
-    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${marks}`;
+    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${marks} ${otherwise}`;
     await session.run(sql, rows.slice(at, at + size).flat());
     at += size;
   }

@@ -13,6 +13,9 @@ const READER_CONNECTIONS_MAX = 4;
 /** Of one statement: longer than a lock is waited for. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
+/** A verification walks whole tables. */
+const INSPECTION = { connectionsMax: 1, statementTimeoutMs: 600_000 };
+
 const addressOf = (place: LogPlace): SqlAddress => (place as { readonly sql: SqlAddress }).sql;
 
 function connect({ sql }: Host, place: LogPlace, connectionsMax: number): SqlDatabase {
@@ -37,7 +40,7 @@ export const mysql: Driver = {
     return { ...openReader(host.clock, database), close: database.close };
   },
   async inspect(host, place, look) {
-    const database = connect(host, place, 1);
+    const database = host.sql.database(addressOf(place), INSPECTION);
     try {
       return await inspect(database, addressOf(place).database, look);
     } finally {

@@ -67,13 +67,22 @@ export async function checkSchema(database: SqlDatabase, name: string): Promise<
   }
 }
 
-/** A server may acknowledge commits that a loss of power takes. */
+/**
+ * A server may acknowledge commits that a loss of power takes: when its log is not synced with each, or when its binary
+ * log is not, from which a server that has one decides at its next start what was committed.
+ */
 async function checkDurability(database: SqlDatabase, name: string): Promise<void> {
-  const [row] = await database.rows("SHOW VARIABLES LIKE 'innodb_flush_log_at_trx_commit'");
-  const value = row?.['Value'];
-  if (value === undefined || String(value) === '1') return;
-  throw new CardumeError(
-    'storage-failed',
-    `${name}: the server acknowledges commits before they are on its disk (innodb_flush_log_at_trx_commit is ${value}): set it to 1`,
-  );
+  const variable = async (of: string): Promise<string | undefined> => {
+    const [row] = await database.rows(`SHOW VARIABLES LIKE '${of}'`);
+    return row === undefined ? undefined : String(row['Value']);
+  };
+  const hasBinaryLog = (await variable('log_bin')) === 'ON';
+  for (const setting of ['innodb_flush_log_at_trx_commit', ...(hasBinaryLog ? ['sync_binlog'] : [])]) {
+    const value = await variable(setting);
+    if (value === undefined || value === '1') continue;
+    throw new CardumeError(
+      'storage-failed',
+      `${name}: the server acknowledges commits before they are on its disk (${setting} is ${value}): set it to 1`,
+    );
+  }
 }
