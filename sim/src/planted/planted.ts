@@ -161,8 +161,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/sharding/scatter.ts',
-        find: 'for (const row of parts.flat()) {',
-        put: 'for (const row of parts.slice(0, Math.max(1, parts.length - 1)).flat()) {',
+        find: 'for (const part of parts) {',
+        put: 'for (const part of parts.slice(0, Math.max(1, parts.length - 1))) {',
       },
     ],
   },
