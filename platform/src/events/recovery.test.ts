@@ -10,7 +10,7 @@ import { realHost } from '../host/real.ts';
 import type { Thread } from '../host/threads.ts';
 import { all, event, fails, P, Q } from '../testing/log-conformance-case.ts';
 import { type SimulatedHost, simulatedHost } from '../testing/simulated/host.ts';
-import { openLog, openWriterPool } from './events.ts';
+import { openLog, openWriterPool, type WriterPool } from './events.ts';
 import type { Entry, Log } from './log.ts';
 import { verifyLog } from './verify.ts';
 
@@ -180,17 +180,17 @@ describe('a writer thread that ends in the middle of batches', () => {
   });
 });
 
+/** A log that a tail follows. */
+async function tailed(machine: SimulatedHost, init: object): Promise<{ log: Log; pool: WriterPool }> {
+  const pool = openWriterPool(machine, { threadsMax: 1 });
+  const tail = { module: new URL('./tail-fixture.ts', import.meta.url), init: { greeting: '', ...init } };
+  const about = { path: '/data/shard.db', partitions: [P], pool, bounds: BOUNDS, tail };
+  return { log: await openLog(machine, about), pool };
+}
+
 test('a writer thread that ended while nothing was under way is asked and closed like any other', async () => {
   await simulated(1, async (machine) => {
-    const pool = openWriterPool(machine, { threadsMax: 1 });
-    const tail = { module: new URL('./tail-fixture.ts', import.meta.url), init: { greeting: '' } };
-    const log = await openLog(machine, {
-      path: '/data/shard.db',
-      partitions: [P],
-      pool,
-      bounds: BOUNDS,
-      tail,
-    });
+    const { log, pool } = await tailed(machine, {});
     await log.append(P, [event('s', 1)]);
     machine.failThread();
     await machine.clock.sleep(10);
@@ -204,16 +204,7 @@ test('a writer thread that ended while nothing was under way is asked and closed
 
 test('a way back that is cut off half way leads on: the host is not fenced by itself', async () => {
   await simulated(1, async (machine) => {
-    const pool = openWriterPool(machine, { threadsMax: 1 });
-    const init = { greeting: '', failWhile: '/data/obstacle' };
-    const tail = { module: new URL('./tail-fixture.ts', import.meta.url), init };
-    const log = await openLog(machine, {
-      path: '/data/shard.db',
-      partitions: [P],
-      pool,
-      bounds: BOUNDS,
-      tail,
-    });
+    const { log, pool } = await tailed(machine, { failWhile: '/data/obstacle' });
     await log.append(P, [event('s', 1)]);
     await machine.disk.write('/data/obstacle', '');
     machine.failThread();
