@@ -133,6 +133,17 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     followers.committed(entries);
   });
 
+  /**
+   * Behind a read: another host may have taken over, and only it knows whether its read models follow its log.
+   * @throws CardumeError `fenced`
+   */
+  async function checkOurs(partitions: readonly number[]): Promise<void> {
+    for (const partition of partitions) {
+      const checked = log.checkOpen(partition);
+      if (checked !== undefined) await checked;
+    }
+  }
+
   const tables = new Map(tablesOf(service.projections).map((table) => [table.name, table]));
 
   return {
@@ -144,11 +155,15 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       health.refuseHalted(name);
       const table = tables.get(name);
       if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
-      return reading.row(table, partition, key);
+      const row = await reading.row(table, partition, key);
+      await checkOurs([partition]);
+      return row;
     },
     async scan(plan) {
       health.refuseHalted(plan.table);
-      return reading.scan(plan);
+      const rows = await reading.scan(plan);
+      await checkOurs(options.partitions);
+      return rows;
     },
     reached: (token) => reached(host.clock, log, token),
     async *follow(aggregate, id, partition, afterVersion, signal) {

@@ -76,6 +76,10 @@ export function refusedEpoch(append: number, { partition, epoch }: Head): Refuse
 
 export interface Commits {
   heads(): Head[];
+  /** A partition whose home is here from now on. */
+  enter(head: Head): void;
+  /** Its home is not here any more. */
+  leave(partition: PartitionKey): void;
   commit(batch: Batch): Promise<Committed>;
 }
 
@@ -166,6 +170,8 @@ export function commits(
 
   return {
     heads: () => [...heads.values()],
+    enter: (head) => void heads.set(head.partition, head),
+    leave: (partition) => void heads.delete(partition),
     async commit(batch) {
       const all = chain(batch);
       const failures = new Map<number, Failure>();

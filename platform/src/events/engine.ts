@@ -7,6 +7,7 @@ import { assert } from '../base/assert.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress } from '../host/sql.ts';
 import type { Batch, Outcome } from './batch.ts';
+import type { Copies } from './copies.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
 
 /** Where a log stands, which also says which engine keeps it. Structured-cloneable. */
@@ -24,6 +25,8 @@ export interface Driver {
 
 export interface Engine {
   readonly reader: Reader;
+  readonly copies: Copies;
+  /** Of the partitions whose home is here. */
   heads(): Head[];
   /** One batch at a time. */
   commit(batch: Batch): Promise<Committed>;
@@ -78,6 +81,8 @@ export interface First {
   readonly partitions: readonly PartitionKey[];
   /** A number of the opener's own, from 1 on: by it a head tells who raised its epoch last. */
   readonly opener: number;
+  /** Partitions of which a copy is followed here. */
+  readonly copies: readonly PartitionKey[];
 }
 
 /**
@@ -91,6 +96,7 @@ export interface Recovery {
   readonly batch: number;
   readonly opener: number;
   readonly lost: readonly Lost[];
+  readonly copies: readonly PartitionKey[];
 }
 
 /** What an opener that lost its writer thread knows of a partition. */

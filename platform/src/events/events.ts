@@ -18,6 +18,8 @@ import { startWriterPool, type WriterPool } from './writer-pool.ts';
 export type LogOptions = LogPlace & {
   /** Partitions that this opener hosts: their epochs are raised, and whoever had them is fenced. */
   readonly partitions: readonly PartitionKey[];
+  /** Partitions of which it follows a copy: see `Moving`. */
+  readonly copies?: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
@@ -29,10 +31,11 @@ export type LogOptions = LogPlace & {
  * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  const { partitions, pool, bounds, tail } = options;
+  const { partitions, copies = [], pool, bounds, tail } = options;
   const place = 'path' in options ? { path: options.path } : { sql: options.sql };
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
-  return openShardLog(host, { place, partitions, pool, bounds, ...(tail === undefined ? {} : { tail }) });
+  const own = tail === undefined ? {} : { tail };
+  return openShardLog(host, { place, partitions, copies, pool, bounds, ...own });
 }
 
 /** Threads start when shards need them; close the logs before the pool. */

@@ -25,8 +25,18 @@ export interface GroupCommit {
   heads(): Head[];
   head(partition: PartitionKey): Head | undefined;
   isFenced(partition: PartitionKey): boolean;
+  /** It is open here, and not about to move away. */
+  isHere(partition: PartitionKey): boolean;
+  /** Some append to it was not told yet. */
+  isWaiting(partition: PartitionKey): boolean;
   /** Another host has the partition when the epoch is above ours. @returns whether we learn it now */
   fenceAfter(partition: PartitionKey, epoch: number): boolean;
+  /** Appends to the partition are refused from now on: it is about to move away. */
+  part(partition: PartitionKey): void;
+  /** It has moved away, and nothing of it waits. */
+  leave(partition: PartitionKey): void;
+  /** Its home is here from now on. */
+  enter(head: Head): void;
   /** The next batch, which is under way from now on; null when one is, or nothing waits. */
   take(): Batch | null;
   /** The batch under way has ended: heads move, nobody is told yet. */
@@ -84,7 +94,13 @@ interface Line {
   last: Pending | null;
   refused: Pending[];
   refusal: CardumeError | null;
+  /** It is about to move away. */
+  parting: boolean;
 }
+
+const lineFrom = (head: Head): Line => {
+  return { head, fenced: false, open: 0, last: null, refused: [], refusal: null, parting: false };
+};
 
 /**
  * Refused appends of a partition that wait to be told in their turn. When the disk hangs and callers go on, those
@@ -94,9 +110,7 @@ const REFUSED_MAX = 10_000;
 
 export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCommit {
   const lines = new Map<PartitionKey, Line>();
-  for (const head of opened) {
-    lines.set(head.partition, { head, fenced: false, open: 0, last: null, refused: [], refusal: null });
-  }
+  for (const head of opened) lines.set(head.partition, lineFrom(head));
   const refusing = new Set<PartitionKey>();
   let waiting: Pending[] = [];
   let waitingEntries = 0;
@@ -109,6 +123,7 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
 
   function refusalAtTheDoor(line: Line, entries: number): CardumeError | null {
     if (line.refusal !== null) return line.refusal;
+    if (line.parting) return notOpenError(line.head.partition);
     if (closed !== null) return closed;
     if (line.fenced) return fencedError(line.head.partition);
     if (waitingEntries + entries <= bounds.queueEntriesMax) return null;
@@ -143,9 +158,7 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     append(partition, entries) {
       const line = lines.get(partition);
       if (line === undefined) {
-        return Promise.reject(
-          new CardumeError('partition-unavailable', `partition ${partition} is not open here`),
-        );
+        return Promise.reject(notOpenError(partition));
       }
       return new Promise((resolve, reject) => {
         const pending: Pending = { partition, entries, resolve, reject, waiters: null };
@@ -177,12 +190,25 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     heads: () => [...lines.values()].filter((line) => !line.fenced).map((line) => line.head),
     head: (partition) => lines.get(partition)?.head,
     isFenced: (partition) => lines.get(partition)?.fenced === true,
+    isWaiting: (partition) => (lines.get(partition)?.last ?? null) !== null,
+    isHere(partition) {
+      const line = lines.get(partition);
+      return line !== undefined && !line.parting;
+    },
     fenceAfter(partition, epoch) {
       const line = lines.get(partition);
-      if (line === undefined || line.fenced || epoch <= line.head.epoch) return false;
+      // The epoch of one that parts grows by our own hand.
+      if (line === undefined || line.fenced || line.parting || epoch <= line.head.epoch) return false;
       line.fenced = true;
       return true;
     },
+    part(partition) {
+      const line = lines.get(partition);
+      if (line === undefined || line.fenced) throw notOpenError(partition);
+      line.parting = true;
+    },
+    leave: (partition) => void lines.delete(partition),
+    enter: (head) => void lines.set(head.partition, lineFrom(head)),
     take() {
       if (current !== null || waiting.length === 0) return null;
       let count = 0;
@@ -320,6 +346,11 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     },
     idle: () => current === null && waiting.length === 0 && refusing.size === 0,
   };
+}
+
+/** It is another shard's, or nobody's: whoever routes looks again. */
+export function notOpenError(partition: PartitionKey): CardumeError {
+  return new CardumeError('partition-unavailable', `partition ${partition} is not open here`);
 }
 
 export function fencedError(partition: PartitionKey): CardumeError {

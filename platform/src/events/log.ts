@@ -116,8 +116,30 @@ export interface Log {
    * @returns how many it looked at: fewer than `entriesMax` means that no older answer is left
    */
   forgetAnswers(beforeMs: number, entriesMax: number): Promise<number>;
+  readonly moving: Moving;
   /** Lets what was appended become durable, then ends subscriptions and releases the storage. */
   close(): Promise<void>;
+}
+
+/** How partitions come and go while the log is open: see copies.ts. */
+export interface Moving {
+  /** Begins a copy of a partition whose home is elsewhere, or takes one up. @returns its head */
+  follow(partition: PartitionKey): Promise<Head>;
+  /**
+   * The home's next entries, into the copy and its read models.
+   * @throws CardumeError `conflict` when they do not follow what stands
+   */
+  copy(entries: readonly Entry[]): Promise<void>;
+  /**
+   * The home goes away. Appends, reads from memory and subscriptions of the partition are refused from now on with
+   * `partition-unavailable`; what was appended before becomes durable and is told. The home stays behind as a copy.
+   * @returns its last head
+   */
+  release(partition: PartitionKey): Promise<Head>;
+  /** The copy is the partition's home from now on. @param aboveEpoch epoch of its last home */
+  adopt(partition: PartitionKey, aboveEpoch: number): Promise<Head>;
+  /** Deletes a part of a copy's entries. @returns how many: fewer than `entriesMax` means that none is left */
+  drop(partition: PartitionKey, entriesMax: number): Promise<number>;
 }
 
 export type { Place };

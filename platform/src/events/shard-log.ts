@@ -19,17 +19,27 @@ import {
   type Start,
 } from './engine.ts';
 import { driverOf } from './engines.ts';
-import { type Finished, fencedError, groupCommit, type LogBounds, type Told } from './group-commit.ts';
+import {
+  type Finished,
+  fencedError,
+  groupCommit,
+  type LogBounds,
+  notOpenError,
+  type Told,
+} from './group-commit.ts';
 import type { Entry, Log, NewEntry, PartitionKey } from './log.ts';
+import { openMoving } from './moving.ts';
 import { outcomeOfLost, unknownOutcome } from './recovery.ts';
 import { openSubscriptions } from './subscriptions.ts';
 import type { TailModule } from './tail.ts';
-import type { Opened } from './wire.ts';
+import type { Opened, Request } from './wire.ts';
 import type { Seat, WriterPool } from './writer-pool.ts';
 
 export interface ShardLogOptions {
   readonly place: LogPlace;
   readonly partitions: readonly PartitionKey[];
+  /** Partitions of which a copy is followed here. */
+  readonly copies?: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
@@ -51,7 +61,8 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     seat.request({ kind: 'open', place, start, tail }) as Promise<Opened>;
   try {
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
-    const opened = await open({ partitions: [...new Set(options.partitions)], opener });
+    const { copies = [] } = options;
+    const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies });
     const reader = await driverOf(place).openReader(host, place);
     const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
       open({ recovery: { ...recovery, opener } });
@@ -120,13 +131,17 @@ function run(
     if (commits.idle()) onIdle?.();
   }
 
+  function dropWhatRestsOn(partition: PartitionKey): void {
+    for (const listener of onFailed) listener(partition);
+  }
+
   function tell(told: Told): void {
-    for (const partition of told.failed) for (const listener of onFailed) listener(partition);
+    for (const partition of told.failed) dropWhatRestsOn(partition);
     told.tell();
   }
 
   function ended(finished: Finished, report?: unknown): void {
-    for (const partition of finished.failed) for (const listener of onFailed) listener(partition);
+    for (const partition of finished.failed) dropWhatRestsOn(partition);
     sendNext(); // the writer has work before the callers are told
     if (report !== undefined) for (const listener of onTail) listener(report);
     if (onCommit.size > 0 || subscriptions.any()) {
@@ -181,13 +196,14 @@ function run(
   function learn(epochs: Epochs): void {
     for (const [one, epoch] of epochs) {
       if (!commits.fenceAfter(one, epoch)) continue;
-      for (const listener of onFailed) listener(one);
+      dropWhatRestsOn(one);
       subscriptions.end(one, fencedError(one));
     }
   }
 
   function refuseFenced(partition: PartitionKey): void {
     if (commits.isFenced(partition)) throw fencedError(partition);
+    if (!commits.isHere(partition)) throw notOpenError(partition);
   }
 
   /** The writer thread ended: finds out, on a new one, what of the batch under way stands. */
@@ -198,7 +214,7 @@ function run(
     let result: Opened;
     const stand: Entry[] = [];
     try {
-      result = await reopenWith({ batch: commits.lastBatch(), lost });
+      result = await reopenWith({ batch: commits.lastBatch(), lost, copies: [...moving.copies] });
       for (const { partition, epoch, position } of lost) {
         const count = result.recovered.find((one) => one.partition === partition)?.entries ?? 0;
         const read = await readAll(reader, partition, position, count);
@@ -257,7 +273,26 @@ function run(
     return read();
   }
 
+  async function request(body: Request): Promise<unknown> {
+    if (!connected) await connect();
+    return seat.request(body);
+  }
+
+  const moving = openMoving(new Set(options.copies), {
+    commits,
+    request,
+    tellRefusals,
+    onReport(report) {
+      for (const listener of onTail) listener(report);
+    },
+    left(partition) {
+      dropWhatRestsOn(partition);
+      subscriptions.end(partition, notOpenError(partition));
+    },
+  });
+
   const log: Log = {
+    moving: moving.moving,
     heads: commits.heads,
     append(partition, entries) {
       checkEntries(entries);
@@ -280,14 +315,9 @@ function run(
     onCommit: (listener) => listen(onCommit, listener),
     onFailed: (listener) => listen(onFailed, listener),
     onTail: (listener) => listen(onTail, listener),
-    async askTail(message) {
-      if (!connected) await connect();
-      return seat.request({ kind: 'ask', message });
-    },
-    async forgetAnswers(beforeMs, entriesMax) {
-      if (!connected) await connect();
-      return (await seat.request({ kind: 'forget', beforeMs, entriesMax })) as number;
-    },
+    askTail: (message) => request({ kind: 'ask', message }),
+    forgetAnswers: (beforeMs, entriesMax) =>
+      request({ kind: 'forget', beforeMs, entriesMax }) as Promise<number>,
     close() {
       closing ??= close();
       return closing;

@@ -31,9 +31,13 @@ export function openSubscriptions(
   }
 
   function begin(partition: PartitionKey, after: string | null): Subscription {
+    let announced = 0;
     const subscription = openSubscription({
       start: () => startOf(partition, after),
-      announced: () => (headOf(partition) as Head).position,
+      announced() {
+        announced = headOf(partition)?.position ?? announced; // it may have gone since
+        return announced;
+      },
       read: (position, entriesMax) => reader.readPartition(partition, position, entriesMax),
       onEnd() {
         const own = open.get(partition);

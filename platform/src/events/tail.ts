@@ -25,7 +25,7 @@ export interface Tail {
 /** The log's committed entries, read on the writer thread. */
 export interface TailSource {
   read(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<Entry[]>;
-  /** Of the partitions that this log has open. */
+  /** Of the partitions that this log has open, and of its copies. */
   heads(): Head[];
 }
 

@@ -5,7 +5,7 @@
 import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { LogPlace, Recovered, Start } from './engine.ts';
-import type { Head } from './log.ts';
+import type { Entry, Head, PartitionKey } from './log.ts';
 
 export type Request =
   | {
@@ -16,7 +16,16 @@ export type Request =
     }
   | { readonly kind: 'ask'; readonly message: unknown }
   | { readonly kind: 'forget'; readonly beforeMs: number; readonly entriesMax: number }
+  | CopyRequest
   | { readonly kind: 'close' };
+
+/** See `Copies`. */
+export type CopyRequest =
+  | { readonly kind: 'follow'; readonly partition: PartitionKey }
+  | { readonly kind: 'copy'; readonly entries: readonly Entry[] }
+  | { readonly kind: 'adopt'; readonly partition: PartitionKey; readonly aboveEpoch: number }
+  | { readonly kind: 'release'; readonly partition: PartitionKey }
+  | { readonly kind: 'drop'; readonly partition: PartitionKey; readonly entriesMax: number };
 
 export interface TailAddress {
   readonly module: string;

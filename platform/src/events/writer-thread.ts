@@ -3,10 +3,12 @@ import { assert } from '../base/assert.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import type { Batch } from './batch.ts';
+import type { Copies } from './copies.ts';
 import type { Engine } from './engine.ts';
 import { driverOf } from './engines.ts';
 import type { OpenTail, Tail, TailSource } from './tail.ts';
 import {
+  type CopyRequest,
   type FromThread,
   type Opened,
   type Request,
@@ -70,6 +72,8 @@ export function serve(host: Host, port: Port): void {
       case 'close':
         await close(id);
         return null;
+      default:
+        return onCopy(engine.copies, tail, body);
     }
   }
 
@@ -117,9 +121,31 @@ export function serve(host: Host, port: Port): void {
   });
 }
 
+async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): Promise<unknown> {
+  switch (request.kind) {
+    case 'follow':
+      return copies.follow(request.partition);
+    case 'copy': {
+      const { entries } = request;
+      await copies.copy(entries);
+      // All, also what stood already: a tail passes over what it has, and may have missed some.
+      return tail === null || entries.length === 0 ? null : tail.commit(entries);
+    }
+    case 'adopt':
+      return copies.adopt(request.partition, request.aboveEpoch);
+    case 'release':
+      return copies.release(request.partition);
+    case 'drop':
+      return copies.drop(request.partition, request.entriesMax);
+  }
+}
+
 async function openTail(host: Host, address: TailAddress, engine: Engine): Promise<Tail> {
   const module = (await host.threads.load(address.module)) as { openTail?: OpenTail };
   assert(module.openTail !== undefined, `${address.module} exports openTail`);
-  const source: TailSource = { read: engine.reader.readPartition, heads: engine.heads };
+  const source: TailSource = {
+    read: engine.reader.readPartition,
+    heads: () => [...engine.heads(), ...engine.copies.heads()],
+  };
   return module.openTail(host, address.init as never, source);
 }

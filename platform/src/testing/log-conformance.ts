@@ -2,6 +2,7 @@
 import { describe, test } from 'node:test';
 import { append } from './log-conformance-append.ts';
 import type { LogCases, LogUnderTest } from './log-conformance-case.ts';
+import { moving } from './log-conformance-move.ts';
 import { opening } from './log-conformance-open.ts';
 import { reading } from './log-conformance-read.ts';
 
@@ -11,7 +12,7 @@ export interface LogHarness extends LogUnderTest {
   close(): Promise<void>;
 }
 
-export const logCases: LogCases = { ...append, ...opening, ...reading };
+export const logCases: LogCases = { ...append, ...opening, ...reading, ...moving };
 
 const CASE_TIMEOUT_MS = 20_000;
 

@@ -47,9 +47,20 @@ const CHAIN = 'checksums chain the entries of a partition';
 const WHOLE = 'a reader sees an append as a whole, and never one that failed';
 const TOKEN = 'a token names its entry, and no other history';
 
+const RELEASED =
+  'a partition that is released becomes a copy: appends to it are refused, before and after, and others go on';
+const FENCED_AWAY = 'whoever had a partition open that is released elsewhere is fenced';
+const COPIED =
+  'a copy takes the entries of its home as they are, behind each other, and goes on as a home in an epoch above all';
+const COPY_REFUSES = 'a copy refuses what does not follow, whole, and stands where it stood';
+const HOME = 'a home is no copy: it is neither followed, nor written behind its back, nor dropped';
+const ADOPTED_AGAIN =
+  'what was released is adopted again where it is: nothing is lost, and what was decided before is dropped';
+const FOLLOWED_ON = 'a subscription ends with its home, and goes on from its token in the next one';
+
 export const logMutants: Readonly<Record<string, LogMutant>> = {
   'a version may exist twice': {
-    breaks: ['a version exists once', 'what was appended is there when the log is opened again'],
+    breaks: ['a version exists once', 'what was appended is there when the log is opened again', COPIED],
     sql: [['CREATE UNIQUE INDEX entries_by_stream', 'CREATE INDEX entries_by_stream']],
   },
   'a version may leave a gap': {
@@ -57,11 +68,11 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [[/^SELECT 1 FROM entries WHERE stream = .*/, 'SELECT ? AND ? AND ? AND ?']],
   },
   'a second answer replaces the first': {
-    breaks: [KEY, 'answers outlive the process', 'old answers are forgotten, their entries are not'],
+    breaks: [KEY, 'answers outlive the process', 'old answers are forgotten, their entries are not', COPIED],
     sql: [['INSERT INTO answers', 'INSERT OR REPLACE INTO answers']],
   },
   'answers are forgotten at opening': {
-    breaks: ['answers outlive the process'],
+    breaks: ['answers outlive the process', ADOPTED_AGAIN],
     log: (log) => ({
       ...log,
       async findAnswer(partition, key) {
@@ -71,11 +82,11 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'an opening keeps the epoch': {
-    breaks: [EPOCH, FENCED_EARLY, FENCED_READS, LOST, TOKEN],
+    breaks: [EPOCH, FENCED_EARLY, FENCED_READS, LOST, TOKEN, RELEASED, FENCED_AWAY, COPIED, ADOPTED_AGAIN],
     sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
   },
   'an old epoch may append': {
-    breaks: [FENCED, FENCED_EARLY, LOST],
+    breaks: [FENCED, FENCED_EARLY, LOST, FENCED_AWAY],
     sql: [['AND epoch = ? AND position = ?', 'AND epoch >= ? AND position >= ?']],
   },
   'keys and streams ignore case': {
@@ -129,7 +140,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a failure is told too late to drop state': {
-    breaks: [HEARS, QUEUE],
+    breaks: [HEARS, QUEUE, ADOPTED_AGAIN],
     log: (log, clock) => ({
       ...log,
       onFailed: (listener) => log.onFailed((partition) => clock.soon(() => listener(partition))),
@@ -168,8 +179,64 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       onCommit: (listener) => log.onCommit((entries) => clock.soon(() => listener(entries))),
     }),
   },
+  'a release keeps the epoch': {
+    breaks: [RELEASED, ADOPTED_AGAIN],
+    sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
+  },
+  'a copy has no answers': {
+    breaks: [COPIED, ADOPTED_AGAIN],
+    sql: [[/^INSERT INTO answers [^$]*DO UPDATE.*/, 'SELECT ?, ?, ?']],
+  },
+  'a copy is silent about what it cannot take': {
+    breaks: [COPY_REFUSES, HOME],
+    log: (log) => ({
+      ...log,
+      moving: { ...log.moving, copy: (entries) => log.moving.copy(entries).catch(() => undefined) },
+    }),
+  },
+  'an adoption knows its own epoch alone': {
+    breaks: [COPIED],
+    sql: [['max(epoch, ?)', 'max(epoch, 0 * ?)']],
+  },
+  'a home is taken for a copy': {
+    breaks: [HOME],
+    sql: [
+      ['SELECT 1 FROM heads WHERE partition = ? AND batch = 0', 'SELECT 1 FROM heads WHERE partition = ?'],
+    ],
+  },
+  'what was dropped leaves its head': {
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN],
+    sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
+  },
+  'a release is silent to those who follow': {
+    breaks: [FOLLOWED_ON],
+    log: (log) => ({
+      ...log,
+      subscribe(partition, after) {
+        const from = log.subscribe(partition, after);
+        return {
+          [Symbol.asyncIterator]() {
+            const iterator = from[Symbol.asyncIterator]();
+            return {
+              ...iterator,
+              next: () =>
+                iterator.next().catch((error) => {
+                  if (!isCardumeError(error, 'partition-unavailable')) throw error;
+                  return { done: true, value: undefined };
+                }),
+            };
+          },
+        };
+      },
+    }),
+  },
   'closing forgets what waits': {
-    breaks: ['closing waits for what was appended, and refuses what comes after', SETTLED, SETTLED_LATE],
+    breaks: [
+      'closing waits for what was appended, and refuses what comes after',
+      SETTLED,
+      SETTLED_LATE,
+      RELEASED,
+    ],
     log: (log, clock) => ({
       ...log,
       append: (partition, entries) =>

@@ -26,6 +26,7 @@ import {
 import type { Engine } from '../engine.ts';
 import type { Entry, Head } from '../log.ts';
 import { again } from './again.ts';
+import { copiesOn } from './copies.ts';
 import { forgetAnswers } from './forget.ts';
 import { insertRows } from './insert.ts';
 import { bytesOf, openReader, textOf } from './reader.ts';
@@ -49,7 +50,14 @@ const PAUSE_MS = 100;
 /** Conditions of one look-up. */
 const LOOKED_UP_MAX = 200;
 
-export function engineOver({ clock, crypto }: Host, database: SqlDatabase, opened: readonly Head[]): Engine {
+/** @param opened its homes @param followed its copies */
+export function engineOver(
+  { clock, crypto }: Host,
+  database: SqlDatabase,
+  opener: number,
+  opened: readonly Head[],
+  followed: readonly Head[],
+): Engine {
   async function admit(attempt: Attempt): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       const begun = { commit: false };
@@ -91,11 +99,13 @@ export function engineOver({ clock, crypto }: Host, database: SqlDatabase, opene
     }
   }
 
-  const { heads, commit } = commits(crypto, opened, admit);
+  const homes = commits(crypto, opened, admit);
+  const { heads } = homes;
   return {
     reader: openReader(clock, database),
     heads,
-    commit,
+    commit: homes.commit,
+    copies: copiesOn({ clock, crypto }, database, { opener, insert: insertCopied, homes }, followed),
     forgetAnswers: (beforeMs, entriesMax) =>
       forgetAnswers(
         clock,
@@ -124,19 +134,26 @@ async function inTransaction(
   } catch (error) {
     throw isCardumeError(error, 'conflict') ? await versionThatStands(session, appends, moves, error) : error;
   }
-  const answers = entries.filter(({ key }) => key !== null);
   try {
-    await insertRows(
-      session,
-      'log_answers',
-      ANSWER_COLUMNS,
-      answers.map(({ partition, key, position }) => [partition, bytesOf(key as string), position]),
-    );
+    await insertRows(session, 'log_answers', ANSWER_COLUMNS, answersOf(entries));
   } catch (error) {
     throw isCardumeError(error, 'conflict') ? await keyThatStands(session, appends, moves, error) : error;
   }
   begun.commit = true;
   await session.exec('COMMIT');
+}
+
+/** A key may be used again after its days: the newest answer is the one that counts. */
+async function insertCopied(session: SqlSession, entries: readonly Entry[]): Promise<void> {
+  await insertRows(session, 'log_entries', ENTRY_COLUMNS, entries.map(cellsOf));
+  const newest = 'ON DUPLICATE KEY UPDATE position = VALUES(position)';
+  await insertRows(session, 'log_answers', ANSWER_COLUMNS, answersOf(entries), newest);
+}
+
+function answersOf(entries: readonly Entry[]): SqlValue[][] {
+  return entries
+    .filter(({ key }) => key !== null)
+    .map(({ partition, key, position }) => [partition, bytesOf(key as string), position]);
 }
 
 /** In one statement; a row that is not found tells that another host has the partition. */

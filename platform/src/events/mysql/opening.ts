@@ -6,16 +6,17 @@ import { EMPTY_CHECKSUM } from '../checksum.ts';
 import type { First, Opening, Recovered, Recovery } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { again } from './again.ts';
+import { beginCopy } from './copies.ts';
 import { engineOver } from './engine.ts';
 import { HEADS, headOf } from './heads.ts';
 
 export async function openFirst(
   host: Host,
   database: SqlDatabase,
-  { partitions, opener }: First,
+  { partitions, opener, copies }: First,
 ): Promise<Opening> {
   const ordered = [...partitions].sort((a, b) => a - b);
-  const heads = await again(host.clock, () =>
+  const { heads, followed } = await again(host.clock, () =>
     database.session(async (session) => {
       await session.exec('START TRANSACTION');
       for (const partition of ordered) {
@@ -25,17 +26,17 @@ export async function openFirst(
           [partition, EMPTY_CHECKSUM, -opener],
         );
       }
-      const raised = await headsOf(session, ordered);
+      const found = { heads: await headsOf(session, ordered), followed: await copiesOf(session, copies) };
       await session.exec('COMMIT');
-      return raised;
+      return found;
     }),
   );
-  return { engine: engineOver(host, database, heads), recovered: [] };
+  return { engine: engineOver(host, database, opener, heads, followed), recovered: [] };
 }
 
 export async function openAgain(host: Host, database: SqlDatabase, recovery: Recovery): Promise<Opening> {
   const lost = [...recovery.lost].sort((a, b) => a.partition - b.partition);
-  const { recovered, heads } = await again(host.clock, () =>
+  const { recovered, heads, followed } = await again(host.clock, () =>
     database.session(async (session) => {
       await session.exec('START TRANSACTION');
       const found = new Map<PartitionKey, Recovered>();
@@ -66,12 +67,18 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
       }
       const hosted = [...found.values()].filter(({ fenced }) => !fenced).map(({ partition }) => partition);
       const raised = await headsOf(session, hosted);
+      const copies = await copiesOf(session, recovery.copies);
       await session.exec('COMMIT');
       const inOrder = recovery.lost.map(({ partition }) => found.get(partition) as Recovered);
-      return { recovered: inOrder, heads: raised };
+      return { recovered: inOrder, heads: raised, followed: copies };
     }),
   );
-  return { engine: engineOver(host, database, heads), recovered };
+  return { engine: engineOver(host, database, recovery.opener, heads, followed), recovered };
+}
+
+async function copiesOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
+  for (const partition of partitions) await beginCopy(session, partition);
+  return headsOf(session, partitions);
 }
 
 async function headsOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {

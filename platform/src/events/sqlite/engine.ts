@@ -18,13 +18,14 @@ import {
 } from '../commit.ts';
 import type { Engine, First } from '../engine.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
+import { copiesIn } from './copies.ts';
 import { prepareForget } from './forget.ts';
 import { openReader, patiently } from './reader.ts';
 import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 import { rollBack, transaction } from './transaction.ts';
 
-export function openEngine(host: Host, path: string, { partitions, opener }: First): Engine {
+export function openEngine(host: Host, path: string, { partitions, opener, copies }: First): Engine {
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);
@@ -35,14 +36,18 @@ export function openEngine(host: Host, path: string, { partitions, opener }: Fir
     transaction(database, () => {
       for (const partition of partitions) raise.run(partition, -opener);
     });
-    return engineOver(host, database, partitions);
+    return engineOver(host, database, { partitions, opener, copies });
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-export function engineOver(host: Host, database: Database, partitions: readonly PartitionKey[]): Engine {
+export function engineOver(
+  host: Host,
+  database: Database,
+  { partitions, opener, copies: followed }: First,
+): Engine {
   const reader = openReader(database);
   const statements = {
     advance: database.prepare(
@@ -90,11 +95,16 @@ export function engineOver(host: Host, database: Database, partitions: readonly 
     for (const { number, entries } of appends) for (const entry of entries) insertOne(number, entry);
   }
 
-  function insertOne(append: number, entry: Entry): void {
+  function write(entry: Entry): void {
     const { partition, position, epoch, stream, version, type, data, meta, key, atMs, checksum } = entry;
+    const spot = spotOf(partition, position);
+    statements.insert.run(spot, epoch, stream, version, type, data, meta, key, atMs, checksum);
+  }
+
+  function insertOne(append: number, entry: Entry): void {
+    const { partition, position, key } = entry;
     try {
-      const spot = spotOf(partition, position);
-      statements.insert.run(spot, epoch, stream, version, type, data, meta, key, atMs, checksum);
+      write(entry);
     } catch (error) {
       throw isCardumeError(error, 'conflict') ? refusedVersion(append, entry) : error;
     }
@@ -144,12 +154,20 @@ export function engineOver(host: Host, database: Database, partitions: readonly 
     if (head.epoch !== epoch || head.batch !== batch) throw failure;
   }
 
-  const { heads, commit } = commits(host.crypto, partitions.map(headOf), async (attempt) => admit(attempt));
+  const homes = commits(host.crypto, partitions.map(headOf), async (attempt) => admit(attempt));
+  const copies = copiesIn(host, database, { opener, insert: write, headOf, homes });
+  copies.take(followed);
   return {
     reader: patiently(reader),
-    heads,
-    commit,
-    forgetAnswers: async (beforeMs, entriesMax) => forget(partitions, beforeMs, entriesMax),
+    heads: homes.heads,
+    commit: homes.commit,
+    copies,
+    forgetAnswers: async (beforeMs, entriesMax) =>
+      forget(
+        homes.heads().map(({ partition }) => partition),
+        beforeMs,
+        entriesMax,
+      ),
     close: async () => database.close(),
   };
 }

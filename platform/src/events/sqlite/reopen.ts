@@ -32,7 +32,8 @@ export function reopenEngine(host: Host, path: string, recovery: Recovery): Open
       }),
     );
     const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);
-    return { engine: engineOver(host, database, hosted), recovered };
+    const { opener, copies } = recovery;
+    return { engine: engineOver(host, database, { partitions: hosted, opener, copies }), recovered };
   } catch (error) {
     database.close();
     throw error;

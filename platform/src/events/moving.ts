@@ -1,0 +1,68 @@
+/** Partitions come and go while a log is open: see `Moving` and copies.ts. */
+import type { GroupCommit } from './group-commit.ts';
+import type { Head, Moving, PartitionKey } from './log.ts';
+import type { CopyRequest } from './wire.ts';
+
+export interface MovingGround {
+  readonly commits: GroupCommit;
+  readonly request: (body: CopyRequest) => Promise<unknown>;
+  /** Tells appends that were refused at the door and have nothing before them any more. */
+  readonly tellRefusals: () => void;
+  readonly onReport: (report: unknown) => void;
+  /** The partition has gone, or come: whatever was known of it rests on another time. */
+  readonly left: (partition: PartitionKey) => void;
+}
+
+export interface OpenMoving {
+  readonly moving: Moving;
+  /** Partitions that are followed. */
+  readonly copies: ReadonlySet<PartitionKey>;
+}
+
+export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): OpenMoving {
+  const { commits, request, tellRefusals, onReport, left } = ground;
+
+  async function untilTold(partition: PartitionKey): Promise<void> {
+    while (commits.isWaiting(partition)) {
+      tellRefusals();
+      await commits.settled(partition).catch(() => undefined);
+    }
+  }
+
+  return {
+    copies,
+    moving: {
+      async follow(partition) {
+        const head = (await request({ kind: 'follow', partition })) as Head;
+        copies.add(partition);
+        return head;
+      },
+      async copy(entries) {
+        const report = await request({ kind: 'copy', entries });
+        if (report !== null) onReport(report);
+      },
+      async release(partition) {
+        commits.part(partition);
+        await untilTold(partition);
+        const head = (await request({ kind: 'release', partition })) as Head;
+        copies.add(partition);
+        tellRefusals();
+        commits.leave(partition);
+        left(partition);
+        return head;
+      },
+      async adopt(partition, aboveEpoch) {
+        const head = (await request({ kind: 'adopt', partition, aboveEpoch })) as Head;
+        copies.delete(partition);
+        tellRefusals();
+        commits.enter(head);
+        left(partition);
+        return head;
+      },
+      async drop(partition, entriesMax) {
+        copies.delete(partition);
+        return (await request({ kind: 'drop', partition, entriesMax })) as number;
+      },
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/** Copies on a server: see ../copies.ts. */
+import type { SqlValue } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
+import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
+import { EMPTY_CHECKSUM } from '../checksum.ts';
+import type { Commits } from '../commit.ts';
+import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
+import { fencedError } from '../group-commit.ts';
+import type { Head, PartitionKey } from '../log.ts';
+import { again } from './again.ts';
+import { HEADS, headOf } from './heads.ts';
+
+export interface CopiesGround {
+  readonly opener: number;
+  /** Rows of the log: entries, and the answers that they are. */
+  readonly insert: (session: SqlSession, entries: Parameters<Copies['copy']>[0]) => Promise<void>;
+  /** The engine's homes. */
+  readonly homes: Pick<Commits, 'heads' | 'enter' | 'leave'>;
+}
+
+/** Below all epochs of a home; the column is unsigned, so it equals none. */
+const NO_EPOCH = -1;
+const DROPPED_A_STATEMENT_MAX = 200;
+
+export function copiesOn(
+  { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
+  database: SqlDatabase,
+  { opener, insert, homes }: CopiesGround,
+  followed: readonly Head[],
+): Copies {
+  const heads = new Map<PartitionKey, Head>(followed.map((head) => [head.partition, head]));
+  const inTransaction = <T>(work: (session: SqlSession) => Promise<T>): Promise<T> =>
+    again(clock, () =>
+      database.session(async (session) => {
+        await session.exec('START TRANSACTION');
+        const result = await work(session);
+        await session.exec('COMMIT');
+        return result;
+      }),
+    );
+
+  /** Behind its lock. */
+  async function locked(session: SqlSession, partition: PartitionKey): Promise<Head & { isCopy: boolean }> {
+    const [mark] = await session.rows('SELECT batch FROM log_heads WHERE partition_key = ? FOR UPDATE', [
+      partition,
+    ]);
+    if (mark === undefined) throw refusedCopy(partition);
+    const [row] = await session.rows(`${HEADS} WHERE h.partition_key = ?`, [partition]);
+    return { ...headOf(row as never), isCopy: mark['batch'] === COPY };
+  }
+
+  async function follow(partition: PartitionKey): Promise<Head> {
+    const { isCopy, ...head } = await inTransaction(async (session) => {
+      await beginCopy(session, partition);
+      return locked(session, partition);
+    });
+    if (!isCopy) throw refusedCopy(partition);
+    heads.set(partition, head);
+    return head;
+  }
+
+  const ownEpoch = (partition: PartitionKey): number =>
+    homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
+
+  return {
+    heads: () => [...heads.values()],
+    follow,
+    async copy(entries) {
+      const [first] = entries;
+      if (first === undefined) return [];
+      const { partition } = first;
+      try {
+        const { added, to } = await inTransaction(async (session) => {
+          const { isCopy, ...from } = await locked(session, partition);
+          if (!isCopy) throw refusedCopy(partition);
+          const added = missing(crypto, from, entries);
+          const to = headBehind(from, added);
+          await session.run(
+            'UPDATE log_heads SET epoch = ?, position = ?, checksum = ? WHERE partition_key = ?',
+            [to.epoch, to.position, to.checksum, partition],
+          );
+          await insert(session, added);
+          return { added, to };
+        });
+        // After a commit that was cut off and tried again nothing is missing: the tail catches up by itself.
+        heads.set(partition, to);
+        return added;
+      } catch (error) {
+        heads.delete(partition);
+        throw error;
+      }
+    },
+    async adopt(partition, aboveEpoch) {
+      const head = await inTransaction(async (session) => {
+        const { changes } = await session.run(
+          `UPDATE log_heads SET epoch = GREATEST(epoch, ?) + 1, batch = ?
+            WHERE partition_key = ? AND (batch = ? OR CAST(epoch AS SIGNED) = ? OR batch = ?)`,
+          // The last: a first try whose answer was lost.
+          [aboveEpoch, -opener, partition, COPY, ownEpoch(partition), -opener],
+        );
+        if (changes !== 1) throw refusedCopy(partition);
+        const { isCopy: _, ...adopted } = await locked(session, partition);
+        return adopted;
+      });
+      heads.delete(partition);
+      homes.enter(head);
+      return head;
+    },
+    async release(partition) {
+      const epoch = ownEpoch(partition);
+      const head = await inTransaction(async (session) => {
+        const { isCopy, ...found } = await locked(session, partition);
+        // One above as a copy: a first try whose answer was lost.
+        if (isCopy && found.epoch === epoch + 1) return found;
+        if (isCopy || found.epoch !== epoch) throw fencedError(partition);
+        await session.run('UPDATE log_heads SET epoch = epoch + 1, batch = ? WHERE partition_key = ?', [
+          COPY,
+          partition,
+        ]);
+        return { ...found, epoch: epoch + 1 };
+      });
+      homes.leave(partition);
+      heads.set(partition, head);
+      return head;
+    },
+    async drop(partition, entriesMax) {
+      heads.delete(partition);
+      return inTransaction(async (session) => {
+        const [mark] = await session.rows('SELECT batch FROM log_heads WHERE partition_key = ? FOR UPDATE', [
+          partition,
+        ]);
+        if (mark !== undefined && mark['batch'] !== COPY) throw refusedCopy(partition);
+        const rows = await session.rows(
+          'SELECT position, answer_key FROM log_entries WHERE partition_key = ? ORDER BY position DESC LIMIT ?',
+          [partition, BigInt(entriesMax)],
+        );
+        await deleteRows(
+          session,
+          'log_answers',
+          'answer_key',
+          partition,
+          rows.flatMap(({ answer_key: key }) => (key === null || key === undefined ? [] : [key])),
+        );
+        const positions = rows.map(({ position }) => position as number);
+        await deleteRows(session, 'log_entries', 'position', partition, positions);
+        if (rows.length < entriesMax)
+          await session.run('DELETE FROM log_heads WHERE partition_key = ?', [partition]);
+        return rows.length;
+      });
+    },
+  };
+}
+
+/** A head of a copy where there is no head yet. */
+export async function beginCopy(session: SqlSession, partition: PartitionKey): Promise<void> {
+  await session.run(
+    `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ?, 0)
+      ON DUPLICATE KEY UPDATE partition_key = VALUES(partition_key)`,
+    [partition, EMPTY_CHECKSUM, COPY],
+  );
+}
+
+async function deleteRows(
+  session: SqlSession,
+  table: string,
+  column: string,
+  partition: PartitionKey,
+  values: readonly SqlValue[],
+): Promise<void> {
+  for (let i = 0; i < values.length; i += DROPPED_A_STATEMENT_MAX) {
+    const some = values.slice(i, i + DROPPED_A_STATEMENT_MAX);
+    await session.run(
+      `DELETE FROM ${table} WHERE partition_key = ? AND ${column} IN (${some.map(() => '?').join(', ')})`,
+      [partition, ...some],
+    );
+  }
+}

@@ -1,0 +1,132 @@
+/** Copies in SQLite: see ../copies.ts. */
+import type { Database } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
+import { EMPTY_CHECKSUM } from '../checksum.ts';
+import type { Commits } from '../commit.ts';
+import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
+import { fencedError } from '../group-commit.ts';
+import type { Entry, Head, PartitionKey } from '../log.ts';
+import { endOf, spotOf } from './spot.ts';
+import { transaction } from './transaction.ts';
+
+/** Below all epochs of a home. */
+const NO_EPOCH = -1;
+
+export interface SqliteCopies extends Copies {
+  /** Those that an opening follows. */
+  take(partitions: readonly PartitionKey[]): void;
+}
+
+export interface CopiesGround {
+  readonly opener: number;
+  readonly insert: (entry: Entry) => void;
+  readonly headOf: (partition: PartitionKey) => Head;
+  /** The engine's homes. */
+  readonly homes: Pick<Commits, 'heads' | 'enter' | 'leave'>;
+}
+
+export function copiesIn(
+  { crypto }: Pick<Host, 'crypto'>,
+  database: Database,
+  { opener, insert, headOf, homes }: CopiesGround,
+): SqliteCopies {
+  const heads = new Map<PartitionKey, Head>();
+  const statements = {
+    begin: database.prepare(
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ${COPY}, 0)
+       ON CONFLICT DO NOTHING`,
+    ),
+    isCopy: database.prepare(`SELECT 1 FROM heads WHERE partition = ? AND batch = ${COPY}`),
+    move: database.prepare(
+      `UPDATE heads SET epoch = ?, position = ?, checksum = ? WHERE partition = ? AND position = ? AND batch = ${COPY}`,
+    ),
+    // A key may be used again after its days: the newest answer is the one that counts.
+    remember: database.prepare(
+      `INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)
+       ON CONFLICT (partition, key) DO UPDATE SET position = excluded.position`,
+    ),
+    adopt: database.prepare(
+      `UPDATE heads SET epoch = max(epoch, ?) + 1, batch = ? WHERE partition = ? AND (batch = ${COPY} OR epoch = ?)`,
+    ),
+    release: database.prepare(
+      `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
+    ),
+    last: database.prepare(
+      'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ?',
+    ),
+    forget: database.prepare('DELETE FROM answers WHERE partition = ? AND key = ?'),
+    remove: database.prepare('DELETE FROM entries WHERE spot = ?'),
+    end: database.prepare(`DELETE FROM heads WHERE partition = ? AND batch = ${COPY}`),
+  };
+
+  function follow(partition: PartitionKey): Head {
+    statements.begin.run(partition, EMPTY_CHECKSUM);
+    if (statements.isCopy.get(partition) === undefined) throw refusedCopy(partition);
+    const head = headOf(partition);
+    heads.set(partition, head);
+    return head;
+  }
+
+  return {
+    heads: () => [...heads.values()],
+    take(partitions) {
+      for (const partition of partitions) follow(partition);
+    },
+    follow: async (partition) => follow(partition),
+    async copy(entries) {
+      const [first] = entries;
+      if (first === undefined) return [];
+      const { partition } = first;
+      const from = heads.get(partition) ?? follow(partition);
+      const added = missing(crypto, from, entries);
+      const to = headBehind(from, added);
+      try {
+        transaction(database, () => {
+          const moved = statements.move.run(to.epoch, to.position, to.checksum, partition, from.position);
+          if (moved.changes !== 1) throw refusedCopy(partition);
+          for (const entry of added) {
+            insert(entry);
+            if (entry.key !== null) statements.remember.run(partition, entry.key, entry.position);
+          }
+        });
+      } catch (error) {
+        heads.delete(partition); // a failed commit may stand: the next look tells
+        throw error;
+      }
+      heads.set(partition, to);
+      return added;
+    },
+    async adopt(partition, aboveEpoch) {
+      // Our own again: a release was cut off, and nobody knows what became of it.
+      const own = homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
+      const { changes } = statements.adopt.run(aboveEpoch, -opener, partition, own);
+      if (changes !== 1) throw refusedCopy(partition);
+      heads.delete(partition);
+      const head = headOf(partition);
+      homes.enter(head);
+      return head;
+    },
+    async release(partition) {
+      const home = homes.heads().find((head) => head.partition === partition);
+      if (home === undefined || statements.release.run(partition, home.epoch).changes !== 1)
+        throw fencedError(partition);
+      homes.leave(partition);
+      const head = headOf(partition);
+      heads.set(partition, head);
+      return head;
+    },
+    async drop(partition, entriesMax) {
+      heads.delete(partition);
+      return transaction(database, () => {
+        const rows = statements.last.all(spotOf(partition, 0), endOf(partition), entriesMax);
+        if (rows.length > 0 && statements.isCopy.get(partition) === undefined) throw refusedCopy(partition);
+        for (const { spot, key } of rows) {
+          if (key !== null) statements.forget.run(partition, key as string);
+          statements.remove.run(spot as number);
+        }
+        if (rows.length < entriesMax) statements.end.run(partition);
+        return rows.length;
+      });
+    },
+  };
+}
