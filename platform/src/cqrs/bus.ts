@@ -21,7 +21,7 @@ export interface Bus {
   /** Rows of a read model with a bounded query; scans run in reader threads. */
   query(query: Query): Promise<QueryResult>;
   /** What `query` would do, without doing it. @throws CardumeError as it does for a query that it refuses */
-  explain(query: Query): Explanation;
+  explain(query: Query): Promise<Explanation>;
   /** One row by its key, on the host of the place. Reads this partition's writes. */
   row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
   /** The remembered answer of an idempotency key in a partition. */

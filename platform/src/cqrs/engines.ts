@@ -45,6 +45,7 @@ function untilClosed(reading: Reading): Reading {
     scan: async (...asked) => open().scan(...asked),
     findSnapshot: async (...asked) => open().findSnapshot(...asked),
     findCheckpoint: async (...asked) => open().findCheckpoint(...asked),
+    digest: async (of) => open().digest(of),
     close() {
       isClosed = true;
       return reading.close();

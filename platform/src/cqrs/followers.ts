@@ -1,9 +1,13 @@
 /** Live streams: whoever follows an aggregate reads its events from the log and is woken by each commit. */
+import { notOpenError } from '../events/group-commit.ts';
 import type { Entry, Log } from '../events/log.ts';
 
 export interface Followers {
   committed(entries: readonly Entry[]): void;
-  /** Events behind `afterVersion`, then live ones, until the signal. */
+  /**
+   * Events behind `afterVersion`, then live ones, until the signal.
+   * @throws CardumeError `partition-unavailable` when the partition has moved away
+   */
   follow(partition: number, stream: string, afterVersion: number, signal: AbortSignal): AsyncIterable<Entry>;
 }
 
@@ -17,6 +21,11 @@ interface Follower {
 
 export function openFollowers(log: Log): Followers {
   const byStream = new Map<string, Set<Follower>>();
+  const isHere = (partition: number): boolean => log.heads().some((head) => head.partition === partition);
+  // Whoever waits for events of a partition that has moved away looks up, and is told.
+  log.onFailed(() => {
+    for (const followers of byStream.values()) for (const { wake } of followers) wake();
+  });
   return {
     committed(entries) {
       if (byStream.size === 0) return;
@@ -36,6 +45,7 @@ export function openFollowers(log: Log): Followers {
       try {
         let after = afterVersion;
         while (!signal.aborted) {
+          if (!isHere(partition)) throw notOpenError(partition);
           if (!follower.dirty) {
             await new Promise<void>((resolve) => {
               follower.wake = resolve;

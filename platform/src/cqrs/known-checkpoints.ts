@@ -10,6 +10,8 @@ export interface KnownCheckpoints {
   /** One projection keeps the places of another. */
   copy(from: string, to: string): void;
   forget(projection: string): void;
+  /** Of all projections. */
+  forgetPartition(partition: number): void;
   clear(): void;
   /** @throws CardumeError `fenced` when a projection's checkpoints are stored elsewhere than we have put them */
   checkAgrees(projection: string, stored: readonly StoredCheckpoint[]): void;
@@ -29,6 +31,9 @@ export function knownCheckpoints(): KnownCheckpoints {
     },
     copy: (from, to) => void known.set(to, new Map(known.get(from))),
     forget: (projection) => void known.delete(projection),
+    forgetPartition(partition) {
+      for (const own of known.values()) own.delete(partition);
+    },
     clear: () => known.clear(),
     checkAgrees(projection, stored) {
       for (const one of stored) {

@@ -27,6 +27,13 @@ export interface ProcessRunner {
   admit(aggregate: string): void;
   /** Open instances of all processes. */
   open(): number;
+  /**
+   * The partition has moved away: its effects end.
+   * @returns where its processes stand, for whoever takes them up; none when one has halted
+   */
+  release(partition: number): readonly ProcessCheckpoint[];
+  /** The partition has come, with entries up to the position: its processes are taken up. */
+  adopt(partition: number, position: number): Promise<void>;
   /** Stops effects and timers and saves checkpoints. */
   close(): Promise<void>;
 }
@@ -71,7 +78,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   const checkpoints = new Map<number, Checkpoint>();
   const halted = new Set<Process>();
   const effects = openEffects(options);
-  let recovering = true;
+  /** Partitions whose open instances are being folded, whose effects begin later. */
+  const recovering = new Set<number>(log.heads().map(({ partition }) => partition));
 
   function nameOf(process: Process, id: string): string {
     return `${process.name}/${id}`;
@@ -87,7 +95,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         id: entry.stream,
         partition: entry.partition,
         process,
-        recovered: recovering,
+        recovered: recovering.has(entry.partition),
         state: process.initial(entry.stream),
         effects: new Map(),
       };
@@ -97,7 +105,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     if (process.ended(instance.state)) {
       instances.delete(name);
       for (const effect of instance.effects.values()) effect.cancel();
-    } else if (!recovering) {
+    } else if (!recovering.has(entry.partition)) {
       start(instance);
     }
   }
@@ -161,21 +169,37 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     return serialize(states);
   }
 
-  function save(partition: number): Promise<void>[] {
-    const checkpoint = checkpoints.get(partition) as Checkpoint;
-    checkpoint.behind = 0;
+  /** Where the partition's processes stand. */
+  function statesOf(partition: number): ProcessCheckpoint[] {
+    const { epoch, position } = checkpoints.get(partition) as Checkpoint;
     // A halted process needs the events from its checkpoint on, and all processes of a partition share one.
     if (halted.size > 0) return [];
-    return processes.map((process) =>
-      options.saveCheckpoint({
-        process: process.name,
-        partition,
-        revision: revisionOf(process),
-        epoch: checkpoint.epoch,
-        position: checkpoint.position,
-        open: savedStates(partition, process),
-      }),
-    );
+    return processes.map((process) => {
+      const open = savedStates(partition, process);
+      return { process: process.name, partition, revision: revisionOf(process), epoch, position, open };
+    });
+  }
+
+  function save(partition: number): Promise<void>[] {
+    (checkpoints.get(partition) as Checkpoint).behind = 0;
+    return statesOf(partition).map(options.saveCheckpoint);
+  }
+
+  function beginEffects(partition: number): void {
+    recovering.delete(partition);
+    for (const instance of [...instances.values()]) {
+      if (instance.partition === partition && !halted.has(instance.process))
+        guarded(instance.process, () => start(instance));
+    }
+  }
+
+  function forget(partition: number): void {
+    checkpoints.delete(partition);
+    for (const [name, instance] of instances) {
+      if (instance.partition !== partition) continue;
+      instances.delete(name);
+      for (const effect of instance.effects.values()) effect.cancel();
+    }
   }
 
   async function recoverPartition(partition: number, position: number): Promise<void> {
@@ -216,10 +240,19 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       }
     },
     begin() {
-      recovering = false;
-      for (const instance of [...instances.values()]) {
-        if (!halted.has(instance.process)) guarded(instance.process, () => start(instance));
-      }
+      for (const partition of recovering) beginEffects(partition);
+    },
+    release(partition) {
+      const states = checkpoints.has(partition) ? statesOf(partition) : [];
+      forget(partition);
+      return states;
+    },
+    async adopt(partition, position) {
+      forget(partition); // what is left of a release that was cut off
+      if (processes.length === 0) return;
+      recovering.add(partition);
+      await recoverPartition(partition, position);
+      beginEffects(partition);
     },
     committed(entries) {
       if (processes.length === 0) return;

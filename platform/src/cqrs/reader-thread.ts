@@ -1,26 +1,30 @@
-/** A reader thread: runs plans on read-only connections to the shards' read models. */
+/** A reader thread: runs plans and digests on read-only connections to the shards' read models. */
 import { CardumeError } from '../base/errors.ts';
+import type { Database } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import { type ShardReader, shardReader } from '../sharding/reader.ts';
 import type { ScanReply, ScanRequest } from './readers.ts';
+import { digestIn } from './sqlite/digest.ts';
 
 export function serve(host: Host, port: Port): void {
-  const shards = new Map<string, ShardReader>();
+  const shards = new Map<string, { readonly database: Database; readonly reader: ShardReader }>();
 
-  function readerOf(path: string): ShardReader {
-    let reader = shards.get(path);
-    if (reader === undefined) {
-      reader = shardReader(host.disk.database(path, { readOnly: true }));
-      shards.set(path, reader);
+  function shardAt(path: string) {
+    let shard = shards.get(path);
+    if (shard === undefined) {
+      const database = host.disk.database(path, { readOnly: true });
+      shard = { database, reader: shardReader(database) };
+      shards.set(path, shard);
     }
-    return reader;
+    return shard;
   }
 
-  port.onMessage(({ id, path, plan }: ScanRequest) => {
+  port.onMessage(({ id, path, work }: ScanRequest) => {
     let reply: ScanReply;
     try {
-      reply = { id, rows: readerOf(path).read(plan) };
+      const { database, reader } = shardAt(path);
+      reply = { id, result: 'table' in work ? reader.read(work) : digestIn(host, database, work) };
     } catch (error) {
       const code = error instanceof CardumeError ? error.code : 'internal';
       reply = { id, error: { code, detail: (error as Error).message } };

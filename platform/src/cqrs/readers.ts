@@ -7,6 +7,7 @@ import type { Host, Timer } from '../host/host.ts';
 import type { Thread } from '../host/threads.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Value } from '../sharding/table.ts';
+import type { Digest, Digested } from './digest.ts';
 
 export interface Readers {
   /**
@@ -15,6 +16,8 @@ export interface Readers {
    * @throws CardumeError `overloaded`, `deadline-exceeded`
    */
   scan(path: string, plan: Plan): Promise<Value[][]>;
+  /** On a thread of its own, which ends with it. */
+  digest(path: string, of: Digested): Promise<Digest>;
   /** What a scan may take. */
   readonly deadlineMs: number;
   close(): Promise<void>;
@@ -28,18 +31,19 @@ export interface ReadersOptions {
 export interface ScanRequest {
   readonly id: number;
   readonly path: string;
-  readonly plan: Plan;
+  readonly work: Plan | Digested;
 }
 
 export type ScanReply =
-  | { readonly id: number; readonly rows: Value[][] }
+  | { readonly id: number; readonly result: Value[][] | Digest }
   | { readonly id: number; readonly error: { readonly code: string; readonly detail: string } };
 
 const QUEUE_SCANS_MAX = 1_000;
+const DIGEST_MS_MAX = 600_000;
 
 interface Scan {
   readonly request: ScanRequest;
-  readonly resolve: (rows: Value[][]) => void;
+  readonly resolve: (result: Value[][] | Digest) => void;
   readonly reject: (error: Error) => void;
   deadline: Timer | null;
   worker: Worker | null;
@@ -53,6 +57,23 @@ interface Worker {
 }
 
 export function openReaders(host: Host, options: ReadersOptions): Readers {
+  const shared = openThreads(host, options);
+  return {
+    deadlineMs: options.deadlineMs,
+    scan: (path, plan) => shared.read(path, plan) as Promise<Value[][]>,
+    async digest(path, of) {
+      const own = openThreads(host, { threadsMax: 1, deadlineMs: DIGEST_MS_MAX });
+      try {
+        return (await own.read(path, of)) as Digest;
+      } finally {
+        await own.close();
+      }
+    },
+    close: shared.close,
+  };
+}
+
+function openThreads(host: Host, options: ReadersOptions) {
   const workers = new Set<Worker>();
   const queue: Scan[] = [];
   let ids = 0;
@@ -95,7 +116,7 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
   }
 
   function finish(scan: Scan, reply: ScanReply): void {
-    if ('rows' in reply) end(scan).resolve(reply.rows);
+    if ('result' in reply) end(scan).resolve(reply.result);
     else end(scan).reject(new CardumeError(reply.error.code as 'internal', reply.error.detail));
   }
 
@@ -123,27 +144,28 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
     next();
   }
 
+  function read(path: string, work: Plan | Digested): Promise<Value[][] | Digest> {
+    if (queue.length >= QUEUE_SCANS_MAX) {
+      return Promise.reject(new CardumeError('overloaded', `${QUEUE_SCANS_MAX} scans wait for a reader`));
+    }
+    return new Promise((resolve, reject) => {
+      ids += 1;
+      const scan: Scan = {
+        request: { id: ids, path, work },
+        resolve,
+        reject,
+        deadline: null,
+        worker: null,
+        hasFailed: false,
+      };
+      scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
+      queue.push(scan);
+      next();
+    });
+  }
+
   return {
-    deadlineMs: options.deadlineMs,
-    scan(path, plan) {
-      if (queue.length >= QUEUE_SCANS_MAX) {
-        return Promise.reject(new CardumeError('overloaded', `${QUEUE_SCANS_MAX} scans wait for a reader`));
-      }
-      return new Promise((resolve, reject) => {
-        ids += 1;
-        const scan: Scan = {
-          request: { id: ids, path, plan },
-          resolve,
-          reject,
-          deadline: null,
-          worker: null,
-          hasFailed: false,
-        };
-        scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
-        queue.push(scan);
-        next();
-      });
-    },
+    read,
     async close() {
       closed = true;
       for (const scan of [...queue.splice(0), ...[...workers].flatMap((worker) => worker.scan ?? [])]) {

@@ -6,6 +6,7 @@
 import { isCardumeError } from '../base/errors.ts';
 import type { Tail, TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
+import type { WrappedKey } from '../privacy/key-store.ts';
 import { openStores } from './engines.ts';
 import { openProjector, type Projector } from './projector.ts';
 import type { FoldReport } from './read-model-health.ts';
@@ -30,6 +31,15 @@ export type ShardRequest =
       readonly wrapped: Uint8Array;
     }
   | { readonly kind: 'find-key'; readonly partition: number; readonly subject: string }
+  | {
+      readonly kind: 'list-keys';
+      readonly partition: number;
+      readonly afterSubject: string;
+      readonly keysMax: number;
+    }
+  | { readonly kind: 'put-keys'; readonly keys: readonly WrappedKey[] }
+  /** A part of all that is kept of a copy beside its log. Answered by how many rows: fewer than the most, none is left. */
+  | { readonly kind: 'drop'; readonly partition: number; readonly rowsMax: number }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'checkpoint'; readonly checkpoint: ProcessCheckpoint };
 
@@ -50,7 +60,7 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
 async function follow(
   host: Host,
   projector: Projector,
-  { memory, keys }: Stores,
+  { readModels, memory, keys }: Stores,
 ): Promise<Omit<Tail, 'close'>> {
   /** Why the last fold failed. What it missed stands in the log; partitions without new entries missed it too. */
   let behind: string | null = null;
@@ -78,6 +88,13 @@ async function follow(
     return report();
   }
 
+  async function drop(partition: number, rowsMax: number): Promise<number> {
+    const rows = await readModels.drop(partition, rowsMax);
+    if (rows === rowsMax) return rows;
+    await memory.drop(partition);
+    return rows + (await keys.drop(partition, rowsMax - rows));
+  }
+
   await catchUp();
   return {
     report,
@@ -102,6 +119,12 @@ async function follow(
           return keys.ensure(request, host.clock.nowMs());
         case 'find-key':
           return keys.find(request.partition, request.subject);
+        case 'list-keys':
+          return keys.list(request.partition, request.afterSubject, request.keysMax);
+        case 'put-keys':
+          return keys.put(request.keys, host.clock.nowMs());
+        case 'drop':
+          return drop(request.partition, request.rowsMax);
         case 'snapshot':
           return memory.saveSnapshot(request.snapshot);
         case 'checkpoint':

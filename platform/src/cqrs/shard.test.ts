@@ -400,7 +400,7 @@ for (const { name, skip, newHome } of engines.all) {
         },
         balances,
       );
-      const rows = await bank.shard.scan(plan);
+      const rows = await bank.shard.scan(plan, places.map(partitionKey));
       assert.deepEqual(
         rows.map((row) => row[0]),
         [40, 30, 20, 10, 0],

@@ -24,6 +24,7 @@ import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
 import type { Readers } from './readers.ts';
 import type { Service } from './service.ts';
+import { type ShardMoving, shardMoving } from './shard-moving.ts';
 import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
 import type { ShardPlace } from './storage.ts';
@@ -33,8 +34,12 @@ export interface ShardOptions {
   readonly host: Host;
   readonly service: Service;
   readonly place: ShardPlace;
-  /** Partition keys that it holds. */
+  /** Partition keys whose home it is. */
   readonly partitions: readonly number[];
+  /** Partition keys of which it follows a copy. */
+  readonly copies?: readonly number[];
+  /** The map of shards was made a moment ago: what has given partitions away is not opened. */
+  readonly isMapNew?: boolean;
   readonly pool: WriterPool;
   /** Of files: scans hold no main thread. */
   readonly readers: Readers;
@@ -47,14 +52,18 @@ export interface ShardOptions {
 
 export interface Shard extends Decisions {
   readonly log: Log;
+  readonly moving: ShardMoving;
   /** Folds open processes; before commands are accepted. */
   recover(): Promise<void>;
   /** Starts their effects; when all shards have recovered, since processes send to each other. */
   begin(): void;
   /** @throws CardumeError `read-model-halted` */
   row(table: string, partition: number, key: Row): Promise<Row | null>;
-  /** @throws CardumeError `read-model-halted`, `overloaded`, `deadline-exceeded` */
-  scan(plan: Plan): Promise<Value[][]>;
+  /**
+   * @param partitions that it is asked for: all must still be at home here when it has read
+   * @throws CardumeError `read-model-halted`, `overloaded`, `deadline-exceeded`, `partition-unavailable`, `fenced`
+   */
+  scan(plan: Plan, partitions: readonly number[]): Promise<Value[][]>;
   /** See `Bus.reached`. */
   reached(token: string): Promise<void>;
   follow(
@@ -76,6 +85,8 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   const log = await openLog(host, {
     ...logPlaceOf(place),
     partitions: options.partitions,
+    copies: options.copies ?? [],
+    isMapNew: options.isMapNew ?? false,
     pool: options.pool,
     bounds,
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },
@@ -94,7 +105,11 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     host,
     options.masterKey,
     {
-      ensure: (key) => ask<Uint8Array>({ kind: 'ensure-key', ...key }),
+      async ensure(key) {
+        const wrapped = await ask<Uint8Array>({ kind: 'ensure-key', ...key });
+        moving.keyMade({ ...key, wrapped });
+        return wrapped;
+      },
       find: (partition, subject) => ask<Uint8Array | null>({ kind: 'find-key', partition, subject }),
     },
     bounds.aggregatesCachedMax, // a subject's key is wanted when its aggregate is
@@ -127,6 +142,8 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     admit: runner.admit,
   });
   const followers = openFollowers(log);
+  const own = new Set(options.partitions);
+  const moving = shardMoving({ log, ask, own, keys, runner, reading, projections: service.projections });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
   log.onCommit((entries: readonly Entry[]) => {
     runner.committed(entries);
@@ -149,6 +166,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   return {
     ...decisions,
     log,
+    moving: moving.moving,
     recover: runner.recover,
     begin: runner.begin,
     async row(name, partition, key) {
@@ -159,10 +177,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       await checkOurs([partition]);
       return row;
     },
-    async scan(plan) {
+    async scan(plan, partitions) {
       health.refuseHalted(plan.table);
       const rows = await reading.scan(plan);
-      await checkOurs(options.partitions);
+      await checkOurs(partitions);
       return rows;
     },
     reached: (token) => reached(host.clock, log, token),
@@ -176,10 +194,11 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     processesOpen: runner.open,
     async fenced() {
       let fenced = 0;
-      for (const partition of options.partitions) {
+      for (const partition of own) {
         try {
           await log.checkOpen(partition);
         } catch (error) {
+          if (isCardumeError(error, 'partition-unavailable')) continue; // it is about to move away
           if (!isCardumeError(error, 'fenced')) throw error;
           fenced += 1;
         }

@@ -7,6 +7,7 @@ import type { SqlAddress } from '../host/sql.ts';
 import type { KeyStore } from '../privacy/key-store.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
+import type { Digest, Digested } from './digest.ts';
 import type { Rows } from './projection.ts';
 
 /** Structured-cloneable. */
@@ -48,6 +49,8 @@ export interface Memory {
   saveCheckpoint(checkpoint: ProcessCheckpoint): Promise<void>;
   /** Forgets everything: the log is another one. */
   clear(): Promise<void>;
+  /** Forgets a copy. */
+  drop(partition: number): Promise<void>;
 }
 
 /** Tables of a shard's projections, and up to where each projection was folded into them. */
@@ -57,6 +60,8 @@ export interface ReadModels {
   readonly checkpoints: Checkpoints;
   /** One at a time. */
   begin(): Promise<Fold>;
+  /** Deletes rows of a copy. @returns how many: fewer than `rowsMax` means that none is left, nor a checkpoint */
+  drop(partition: number, rowsMax: number): Promise<number>;
 }
 
 /**
@@ -109,5 +114,7 @@ export interface Reading {
   scan(plan: Plan): Promise<Value[][]>;
   findSnapshot(partition: number, stream: string): Promise<Snapshot | null>;
   findCheckpoint(process: string, partition: number): Promise<ProcessCheckpoint | null>;
+  /** In one snapshot, of which a large partition takes minutes; nobody else waits for it. */
+  digest(of: Digested): Promise<Digest>;
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** Waits until a shard has what a consistency token names: durable and in its read models. */
 import { CardumeError } from '../base/errors.ts';
+import { notOpenError } from '../events/group-commit.ts';
 import type { Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Clock } from '../host/host.ts';
@@ -8,13 +9,13 @@ const REACHED_MS_MAX = 2_000;
 
 /**
  * @throws CardumeError `deadline-exceeded` when it does not come in time, `invalid-cursor` when the entry is of another
- *   history, or of a partition that is not open here
+ *   history, `partition-unavailable` when its partition is not open here
  */
 export async function reached(clock: Clock, log: Log, text: string): Promise<void> {
   const token = decodeToken(text);
   const position = (): number =>
     log.heads().find((head) => head.partition === token.partition)?.position ?? -1;
-  if (position() < 0) throw new CardumeError('invalid-cursor', 'the token is of another place');
+  if (position() < 0) throw notOpenError(token.partition);
   if (position() < token.position) await arrival();
   const [entry] = await log.readPartition(token.partition, token.position - 1, 1);
   if (token.position > 0 && entry?.epoch !== token.epoch) {

@@ -20,6 +20,8 @@ export type LogOptions = LogPlace & {
   readonly partitions: readonly PartitionKey[];
   /** Partitions of which it follows a copy: see `Moving`. */
   readonly copies?: readonly PartitionKey[];
+  /** The map by which it has them was made a moment ago: see `First`. */
+  readonly isMapNew?: boolean;
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
@@ -31,11 +33,11 @@ export type LogOptions = LogPlace & {
  * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  const { partitions, copies = [], pool, bounds, tail } = options;
+  const { partitions, copies = [], isMapNew = false, pool, bounds, tail } = options;
   const place = 'path' in options ? { path: options.path } : { sql: options.sql };
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
   const own = tail === undefined ? {} : { tail };
-  return openShardLog(host, { place, partitions, copies, pool, bounds, ...own });
+  return openShardLog(host, { place, partitions, copies, isMapNew, pool, bounds, ...own });
 }
 
 /** Threads start when shards need them; close the logs before the pool. */

@@ -17,8 +17,8 @@ function harnessOver(
   const pool = openWriterPool(host, { threadsMax: 2 });
   return {
     host,
-    open: (partitions = [P, Q], bounds = {}) =>
-      openLog(host, { ...place, partitions, pool, bounds: { ...BOUNDS, ...bounds } }),
+    open: (partitions = [P, Q], bounds = {}, more = {}) =>
+      openLog(host, { ...place, partitions, pool, bounds: { ...BOUNDS, ...bounds }, ...more }),
     stop: () => pool.close(),
   };
 }

@@ -40,6 +40,8 @@ export interface ShardLogOptions {
   readonly partitions: readonly PartitionKey[];
   /** Partitions of which a copy is followed here. */
   readonly copies?: readonly PartitionKey[];
+  /** See `First`. */
+  readonly isMapNew?: boolean;
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
@@ -61,8 +63,8 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     seat.request({ kind: 'open', place, start, tail }) as Promise<Opened>;
   try {
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
-    const { copies = [] } = options;
-    const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies });
+    const { copies = [], isMapNew = false } = options;
+    const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies, isMapNew });
     const reader = await driverOf(place).openReader(host, place);
     const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
       open({ recovery: { ...recovery, opener } });

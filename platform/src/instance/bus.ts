@@ -4,21 +4,20 @@
  */
 
 import { type Place, parseId } from '../base/id.ts';
-import type { Json } from '../base/json.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import { decodeToken } from '../events/token.ts';
 import { explain } from '../sharding/explain.ts';
 import type { Peers } from '../sharding/peer.ts';
-import { isBeyondVersionBefore, type Plan } from '../sharding/plan.ts';
+import type { Plan } from '../sharding/plan.ts';
 import type { Query } from '../sharding/query.ts';
-import { scatter } from '../sharding/scatter.ts';
-import type { Row, Table, Value } from '../sharding/table.ts';
+import { type Answered, answered, gather } from '../sharding/scatter.ts';
+import type { Row, Table } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
 import { decodeRows } from '../sharding/wire.ts';
 import { type Placement, partitionKey, placeOfKey } from '../topology/partition.ts';
 import type { RegionName } from '../topology/topology.ts';
 import type { Hosted } from './hosted.ts';
-import { asJson, type Message, unpackState } from './message.ts';
+import { asJson, type Message, type ScanAnswer, unpackState } from './message.ts';
 
 export interface BusOptions {
   readonly here: RegionName;
@@ -46,24 +45,31 @@ export function openBus(options: BusOptions): Bus {
     return peers.request(region, asJson(message)) as Promise<T>;
   }
 
-  async function scan(
-    { region, shard: name }: Target,
-    service: string,
-    plan: Plan,
-  ): Promise<readonly (readonly Value[])[]> {
-    if (region !== here) {
-      const kind = isBeyondVersionBefore(plan) ? 'scan-2' : 'scan';
-      return decodeRows(await ask<Json>(region, { kind, service, shard: name, plan }));
-    }
-    return hosted.shardNamed(service, name).scan(plan);
+  async function scan(region: RegionName, service: string, plan: Plan): Promise<Answered> {
+    if (region === here) return answered(plan, await hosted.scan(service, plan));
+    const { shards, parts } = await ask<ScanAnswer>(region, { kind: 'scan-region', service, plan });
+    return { shards, parts: parts.map(decodeRows) };
+  }
+
+  async function asked(region: RegionName, query: Query): Promise<Target[]> {
+    const { service } = query;
+    const partitions = query.partitions ?? null;
+    const names =
+      region === here
+        ? hosted.asked(service, partitions)
+        : await ask<string[]>(region, { kind: 'asked', service, partitions });
+    return names.map((shard) => ({ region, shard }));
   }
 
   return {
     send(to, id, command, sendOptions = {}): Promise<Answer> {
       const place = parseId(id);
       const partition = partitionKey(place);
-      const shard = hosted.find(to.service, partition);
-      if (shard !== undefined) return shard.send(to.aggregate, id, command, sendOptions, partition);
+      if (hosted.isHere(to.service, partition)) {
+        return hosted.call(to.service, partition, (shard) =>
+          shard.send(to.aggregate, id, command, sendOptions, partition),
+        );
+      }
       return ask(homeOf(to.service, place), {
         kind: 'send',
         service: to.service,
@@ -76,9 +82,13 @@ export function openBus(options: BusOptions): Bus {
     load(of, id) {
       const place = parseId(id);
       const partition = partitionKey(place);
-      const shard = hosted.find(of.service, partition);
-      if (shard !== undefined) return shard.load(of.aggregate, id, partition) as Promise<never>;
       const { service, aggregate } = of;
+      if (hosted.isHere(service, partition))
+        return hosted.call(
+          service,
+          partition,
+          (shard) => shard.load(aggregate, id, partition) as Promise<never>,
+        );
       const asked = ask<{ state: string; version: number; token: string }>(homeOf(service, place), {
         kind: 'load',
         service,
@@ -91,25 +101,28 @@ export function openBus(options: BusOptions): Bus {
     },
     async query(query) {
       const targets = targetsOf(query, placement, regions);
-      return scatter(query, tableOf(query), targets, (target, plan) => scan(target, query.service, plan));
+      return gather(query, tableOf(query), targets, (region, plan) => scan(region, query.service, plan));
     },
-    explain: (query) => explain(query, tableOf(query), targetsOf(query, placement, regions)),
+    async explain(query) {
+      const targets = targetsOf(query, placement, regions).map((region) => asked(region, query));
+      return explain(query, tableOf(query), (await Promise.all(targets)).flat());
+    },
     async row(service, table, place, key): Promise<Row | null> {
       const home = homeOf(service, place);
       const partition = partitionKey(place);
-      if (home === here) return hosted.shardOf(service, partition).row(table, partition, key);
+      if (home === here) return hosted.call(service, partition, (shard) => shard.row(table, partition, key));
       return ask(home, { kind: 'row', service, table, partition, key });
     },
     async answered(service, place, key): Promise<Answer | null> {
       const home = homeOf(service, place);
       const partition = partitionKey(place);
-      if (home === here) return hosted.shardOf(service, partition).answered(partition, key);
+      if (home === here) return hosted.call(service, partition, (shard) => shard.answered(partition, key));
       return ask(home, { kind: 'answered', service, partition, key });
     },
     async reached(service, token) {
       const { partition } = decodeToken(token);
       const home = homeOf(service, placeOfKey(partition));
-      if (home === here) return hosted.shardOf(service, partition).reached(token);
+      if (home === here) return hosted.call(service, partition, (shard) => shard.reached(token));
       await ask(home, { kind: 'reached', service, token });
     },
     follow(of, id, afterVersion, signal): AsyncIterable<StreamEvent> {
@@ -118,7 +131,7 @@ export function openBus(options: BusOptions): Bus {
       const { service, aggregate } = of;
       if (home === here) {
         const partition = partitionKey(place);
-        return hosted.shardOf(service, partition).follow(aggregate, id, partition, afterVersion, signal);
+        return hosted.follow(service, aggregate, id, partition, afterVersion, signal);
       }
       const message = asJson({ kind: 'follow', service, aggregate, id, afterVersion });
       return peers.stream(home, message, signal) as AsyncIterable<unknown> as AsyncIterable<StreamEvent>;

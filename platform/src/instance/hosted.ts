@@ -1,52 +1,233 @@
-/** The shards that this instance hosts, by service and partition. */
-import { CardumeError } from '../base/errors.ts';
+/**
+ * The shards that this instance hosts, and the way to the one that is home to a partition now. While a partition moves
+ * its callers wait at a gate, for a bounded time; whoever was on the way to its old home is sent on to the new one.
+ */
+import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
+import type { StreamEvent } from '../cqrs/bus.ts';
 import { tablesOf } from '../cqrs/projection.ts';
 import type { Service } from '../cqrs/service.ts';
 import type { Shard } from '../cqrs/shard.ts';
-import type { Table } from '../sharding/table.ts';
+import type { Clock } from '../host/host.ts';
+import type { Plan } from '../sharding/plan.ts';
+import type { Table, Value } from '../sharding/table.ts';
 import { partitionKey } from '../topology/partition.ts';
 
 export interface Hosted {
-  add(service: string, name: string, partitions: readonly number[], shard: Shard): void;
-  /** Undefined when it is not hosted here. */
-  find(service: string, partition: number): Shard | undefined;
-  /** @throws CardumeError `partition-unavailable` when it is not hosted here */
-  shardOf(service: string, partition: number): Shard;
-  shardNamed(service: string, name: string): Shard;
+  add(service: string, name: string, shard: Shard): void;
+  remove(service: string, name: string): void;
+  named(service: string, name: string): Shard | undefined;
+  /** The partition's home is the shard from now on. */
+  route(service: string, partition: number, name: string): void;
+  /** The shard has rows of partitions whose home it is not: scans leave them out. */
+  setCopy(name: string, partition: number, isThere: boolean): void;
+  /** Callers of the partition wait. @returns lets them go on */
+  hold(service: string, partition: number): () => void;
+  isHere(service: string, partition: number): boolean;
+  /**
+   * Work at the partition's home.
+   * @throws CardumeError `partition-unavailable` when it is not hosted here, or moves for longer than callers wait
+   */
+  call<T>(service: string, partition: number, work: (shard: Shard) => Promise<T>): Promise<T>;
+  /** Events of a stream, from home to home. */
+  follow(
+    service: string,
+    aggregate: string,
+    id: string,
+    partition: number,
+    afterVersion: number,
+    signal: AbortSignal,
+  ): AsyncIterable<StreamEvent>;
+  /** Each shard's part of the answer: together every partition that is at home here, once. */
+  scan(service: string, plan: Plan): Promise<Value[][][]>;
+  /** Names of the shards that `scan` would ask. */
+  asked(service: string, partitions: readonly number[] | null): string[];
   hosts(service: string, place: Place): boolean;
   all(): readonly Shard[];
 }
 
-export function hostedShards(): Hosted {
-  const byPartition = new Map<string, Map<number, Shard>>();
-  const byName = new Map<string, Shard>();
-  return {
-    add(service, name, partitions, shard) {
-      byName.set(`${service}/${name}`, shard);
-      const own = byPartition.get(service) ?? new Map<number, Shard>();
-      byPartition.set(service, own);
-      for (const partition of partitions) own.set(partition, shard);
-    },
-    find: (service, partition) => byPartition.get(service)?.get(partition),
-    shardOf(service, partition) {
-      const shard = byPartition.get(service)?.get(partition);
-      if (shard === undefined) {
-        throw new CardumeError(
-          'partition-unavailable',
-          `partition ${partition} of '${service}' is not hosted here`,
-        );
+/** How long callers of a moving partition wait. */
+const HELD_MS_MAX = 10_000;
+
+const AGAIN_MS = 5;
+
+interface Gate {
+  readonly opened: Promise<void>;
+  readonly open: () => void;
+}
+
+export function hostedShards(clock: Clock): Hosted {
+  /** Service → partition → name. */
+  const homes = new Map<string, Map<number, string>>();
+  const shards = new Map<string, Shard>();
+  const copies = new Map<string, Set<number>>();
+  /** Copies that came and went. */
+  let copyTurns = 0;
+  const gates = new Map<string, Gate>();
+  /** Moves that were begun. */
+  let turns = 0;
+
+  function find(service: string, partition: number): Shard | undefined {
+    const name = homes.get(service)?.get(partition);
+    return name === undefined ? undefined : shards.get(`${service}/${name}`);
+  }
+
+  function unavailable(service: string, partition: number): CardumeError {
+    return new CardumeError(
+      'partition-unavailable',
+      `partition ${partition} of '${service}' is not hosted here`,
+    );
+  }
+
+  /** Whether the failure may be that of a home that has moved away, or has tried to: then it is asked again. */
+  function isMoved(error: unknown, turnBefore: number): boolean {
+    return isCardumeError(error, 'partition-unavailable') && (gates.size > 0 || turns !== turnBefore);
+  }
+
+  async function pass(service: string, partition: number, untilMs: number): Promise<void> {
+    const gate = gates.get(`${service}/${partition}`);
+    if (gate === undefined) return;
+    const left = untilMs - clock.monotonicMs();
+    const late = Promise.withResolvers<void>();
+    const timer = clock.after(Math.max(0, left), () =>
+      late.reject(
+        new CardumeError('partition-unavailable', `partition ${partition} of '${service}' is moving`, {
+          retryAfterS: 1,
+        }),
+      ),
+    );
+    try {
+      await Promise.race([gate.opened, late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async function callThroughGate<T>(
+    service: string,
+    partition: number,
+    work: (shard: Shard) => Promise<T>,
+  ): Promise<T> {
+    const untilMs = clock.monotonicMs() + HELD_MS_MAX;
+    for (;;) {
+      await pass(service, partition, untilMs);
+      const shard = find(service, partition);
+      if (shard === undefined) throw unavailable(service, partition);
+      const turn = turns;
+      try {
+        return await work(shard);
+      } catch (error) {
+        if (!isMoved(error, turn) || clock.monotonicMs() >= untilMs) throw error;
+        if (!gates.has(`${service}/${partition}`)) await clock.sleep(AGAIN_MS);
       }
-      return shard;
+    }
+  }
+
+  function homesAt(service: string, name: string, among: readonly number[] | null): number[] {
+    const own = [...(homes.get(service) ?? [])].filter(([, home]) => home === name).map(([key]) => key);
+    return among === null ? own : own.filter((partition) => among.includes(partition));
+  }
+
+  /** Name of a shard → the partitions that it is asked for. */
+  function askedFor(service: string, partitions: readonly number[] | null): Map<string, number[]> {
+    const asked = new Map<string, number[]>();
+    for (const name of new Set(homes.get(service)?.values())) {
+      const own = homesAt(service, name, partitions);
+      if (own.length > 0) asked.set(name, own);
+    }
+    return asked;
+  }
+
+  async function scanOnce(service: string, plan: Plan): Promise<Value[][][]> {
+    const asked = askedFor(service, plan.partitions);
+    return Promise.all(
+      [...asked].map(([name, own]) => {
+        const shard = shards.get(`${service}/${name}`);
+        if (shard === undefined)
+          throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
+        const isMixed = (copies.get(name)?.size ?? 0) > 0;
+        return shard.scan(isMixed ? { ...plan, partitions: own } : plan, own);
+      }),
+    );
+  }
+
+  return {
+    add(service, name, shard) {
+      shards.set(`${service}/${name}`, shard);
     },
-    shardNamed(service, name) {
-      const shard = byName.get(`${service}/${name}`);
-      if (shard === undefined)
-        throw new CardumeError('partition-unavailable', `shard '${name}' is not hosted here`);
-      return shard;
+    remove: (service, name) => void shards.delete(`${service}/${name}`),
+    named: (service, name) => shards.get(`${service}/${name}`),
+    route(service, partition, name) {
+      const own = homes.get(service) ?? new Map<number, string>();
+      homes.set(service, own.set(partition, name));
     },
-    hosts: (service, place) => byPartition.get(service)?.has(partitionKey(place)) ?? false,
-    all: () => [...byName.values()],
+    setCopy(name, partition, isThere) {
+      const own = copies.get(name) ?? new Set();
+      copies.set(name, own);
+      copyTurns += 1;
+      if (isThere) own.add(partition);
+      else own.delete(partition);
+    },
+    hold(service, partition) {
+      const key = `${service}/${partition}`;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      turns += 1;
+      gates.set(key, { opened: promise, open: resolve });
+      return () => {
+        gates.delete(key);
+        resolve();
+      };
+    },
+    isHere: (service, partition) => find(service, partition) !== undefined,
+    call(service, partition, work) {
+      if (gates.size > 0) return callThroughGate(service, partition, work);
+      const shard = find(service, partition);
+      if (shard === undefined) return Promise.reject(unavailable(service, partition));
+      const turn = turns;
+      return work(shard).catch((error: unknown) => {
+        if (!isMoved(error, turn)) throw error;
+        return callThroughGate(service, partition, work);
+      });
+    },
+    async *follow(service, aggregate, id, partition, afterVersion, signal) {
+      let after = afterVersion;
+      while (!signal.aborted) {
+        await pass(service, partition, clock.monotonicMs() + HELD_MS_MAX);
+        const shard = find(service, partition);
+        if (shard === undefined) throw unavailable(service, partition);
+        const turn = turns;
+        try {
+          for await (const event of shard.follow(aggregate, id, partition, after, signal)) {
+            after = event.version;
+            yield event;
+          }
+          return;
+        } catch (error) {
+          if (!isMoved(error, turn)) throw error;
+          if (!gates.has(`${service}/${partition}`)) await clock.sleep(AGAIN_MS);
+        }
+      }
+    },
+    async scan(service, plan) {
+      const untilMs = clock.monotonicMs() + HELD_MS_MAX;
+      for (;;) {
+        const turn = turns;
+        const copyTurn = copyTurns;
+        try {
+          const parts = await scanOnce(service, plan);
+          // A copy that came meanwhile may have been read as well.
+          if (copyTurn === copyTurns) return parts;
+        } catch (error) {
+          // A partition has begun to move: the whole answer is made again when it stands.
+          if (!isMoved(error, turn) || clock.monotonicMs() >= untilMs) throw error;
+          for (const partition of homes.get(service)?.keys() ?? []) await pass(service, partition, untilMs);
+          await clock.sleep(AGAIN_MS);
+        }
+      }
+    },
+    asked: (service, partitions) => [...askedFor(service, partitions).keys()],
+    hosts: (service, place) => find(service, partitionKey(place)) !== undefined,
+    all: () => [...shards.values()],
   };
 }
 

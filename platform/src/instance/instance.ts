@@ -4,6 +4,7 @@
  */
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
+import type { Json } from '../base/json.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { openShard, type Shard } from '../cqrs/shard.ts';
 import { openWriterPool } from '../events/events.ts';
@@ -14,15 +15,18 @@ import type { Host } from '../host/host.ts';
 import { openIdentity } from '../identity/identity.ts';
 import { geography } from '../sharding/geography.ts';
 import { openPeers } from '../sharding/peer.ts';
+import { copiesIn, homesIn, initialMap, type ShardMap, type ShardOfMap } from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
-import { partitionKey } from '../topology/partition.ts';
 import { staticPlacement } from '../topology/placement.ts';
 import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
 import type { Application } from './application.ts';
 import { openBus } from './bus.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
+import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
+import { operatorOperations, RESHARDER, type Resharder } from './operator-api.ts';
 import { openReceiver } from './receiver.ts';
+import { openResharding } from './resharding.ts';
 import { placeOf } from './storage.ts';
 
 export interface InstanceOptions {
@@ -60,7 +64,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const telemetry = openTelemetry(host, region);
   const { log, metrics } = telemetry;
   const placement = staticPlacement(topology);
-  const hosted = hostedShards();
+  const hosted = hostedShards(host.clock);
   const pool = openWriterPool(host, { threadsMax: bounds.writerThreadsMax });
   const readers = openReaders(host, {
     threadsMax: bounds.readerThreadsMax,
@@ -73,7 +77,20 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     passwordQueueMax: bounds.passwordQueueMax,
   });
   const map = geography(topology, region, placement);
-  const ports = application.ports({ host, region, identity, geography: map });
+  const resharder: Resharder = {
+    regions: Object.keys(topology.regions),
+    ask: (name, request) =>
+      name === region
+        ? resharding.handle(request)
+        : (peers.request(
+            name,
+            asJson({ kind: 'resharding', request }),
+          ) as Promise<unknown> as Promise<never>),
+  };
+  const ports = {
+    ...application.ports({ host, region, identity, geography: map }),
+    [RESHARDER]: resharder,
+  };
   const peers = openPeers(host, {
     self: region,
     secret: secrets.clusterSecret,
@@ -103,7 +120,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     bounds,
     title: application.title,
     version: application.version,
-    services: application.services.map(({ service, operations }) => ({ name: service.name, operations })),
+    services: [
+      ...application.services.map(({ service, operations }) => ({ name: service.name, operations })),
+      { name: 'operators', operations: operatorOperations },
+    ],
     geography: map,
     bus,
     ports,
@@ -130,56 +150,88 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
     },
   });
-  const receive = openReceiver({ hosted, execute: gateway.execute });
+  const store = await openMapStore(host, `${options.dataFolder}/${region}`);
+  const services = application.services
+    .map(({ service }) => service)
+    .filter(({ name }) => topology.instances.services.includes(name));
+  const initial = initialMap(
+    placement,
+    region,
+    services.map(({ name }) => name),
+    topology.engines.log,
+  );
+  const shardMap = store.begin(initial);
 
-  for (const { service } of application.services) {
-    if (!topology.instances.services.includes(service.name)) continue;
-    for (const [name, partitions] of shardsOf(service.name)) {
-      const place = await placeOf(host, topology, options.dataFolder, region, name);
-      const shard = await openShard({
-        host,
-        service,
-        place,
-        partitions,
-        pool,
-        readers,
-        bounds,
-        masterKey: secrets.masterKey,
-        bus,
-        ports,
-        report,
-      });
-      hosted.add(service.name, name, partitions, shard);
-    }
+  async function open({ service: name, name: shardName, engine }: ShardOfMap, now: ShardMap): Promise<void> {
+    const service = services.find((one) => one.name === name);
+    if (service === undefined) return;
+    const partitions = homesIn(now, name, shardName);
+    const copies = copiesIn(now, shardName);
+    const shard = await openShard({
+      host,
+      service,
+      place: await placeOf(host, topology, options.dataFolder, region, shardName, engine),
+      partitions,
+      copies,
+      isMapNew: now.version === 0,
+      pool,
+      readers,
+      bounds,
+      masterKey: secrets.masterKey,
+      bus,
+      ports,
+      report,
+    });
+    hosted.add(name, shardName, shard);
+    for (const partition of partitions) hosted.route(name, partition, shardName);
+    for (const partition of copies) hosted.setCopy(shardName, partition, true);
   }
+
+  const resharding = openResharding({
+    host,
+    map: shardMap,
+    hosted,
+    save: store.save,
+    settle: store.settle,
+    async open(shard, now) {
+      await open(shard, now);
+      const opened = hosted.named(shard.service, shard.name);
+      await opened?.recover();
+      opened?.begin();
+    },
+    report,
+  });
+  const receive = openReceiver({
+    hosted,
+    staticHomes: (service, name) => resharding.staticHomes(service, name),
+    resharding: (request) => resharding.handle(request) as Promise<unknown> as Promise<Json>,
+    execute: gateway.execute,
+  });
+
+  for (const shard of shardMap.shards) await open(shard, shardMap);
   await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
   await peers.listen({ host: here.host, port: here.peerPort });
   const address = await gateway.listen({ host: here.host, port: here.port });
   for (const shard of hosted.all()) shard.begin();
+  resharding.begin();
   ready = true;
   metrics.gauge('processes_open', 'Process instances that have not ended', () =>
     hosted.all().reduce((sum, shard) => sum + shard.processesOpen(), 0),
   );
   log.info('ready', { address: `http://${address.host}:${address.port}` });
 
-  function shardsOf(service: string): Map<string, number[]> {
-    const shards = new Map<string, number[]>();
-    for (const partition of placement.partitionsOf(service, region)) {
-      const name = placement.shardOf(partition);
-      shards.set(name, [...(shards.get(name) ?? []), partitionKey(partition)]);
-    }
-    return shards;
-  }
-
   return {
     address,
     async drain() {
       ready = false;
+      const moved = resharding.close();
       await gateway.drain();
+      await moved;
       await peers.close();
       await readers.close();
       await Promise.all(hosted.all().map((shard) => shard.close()));
       await pool.close();
+      store.close();
       log.info('stopped');
     },
   };

@@ -1,11 +1,12 @@
 /** What instances say to each other over a link: one request of the bus, or one forwarded call of a gateway. */
 import { deserialize, serialize } from 'node:v8';
-import type { JsonObject } from '../base/json.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import type { Typed } from '../cqrs/aggregate.ts';
 import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
 import type { Call } from '../gateway/call.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Row } from '../sharding/table.ts';
+import type { ReshardingRequest } from './resharding.ts';
 
 export type Message =
   | { readonly kind: 'call'; readonly call: Call }
@@ -33,12 +34,17 @@ export type Message =
       readonly key: IdempotencyKey;
     }
   | {
-      /** `scan-2`: a shard of the version before would answer it wrongly, and refuses the kind. */
+      /** To one shard by its name, as versions before ask: answered while no shard has given a partition away. */
       readonly kind: 'scan' | 'scan-2';
       readonly service: string;
       readonly shard: string;
       readonly plan: Plan;
     }
+  /** To all shards of the region: answered with a `ScanAnswer`. */
+  | { readonly kind: 'scan-region'; readonly service: string; readonly plan: Plan }
+  /** Names of the shards that `scan-region` would ask. */
+  | { readonly kind: 'asked'; readonly service: string; readonly partitions: readonly number[] | null }
+  | { readonly kind: 'resharding'; readonly request: ReshardingRequest }
   | {
       readonly kind: 'follow';
       readonly service: string;
@@ -46,6 +52,12 @@ export type Message =
       readonly id: string;
       readonly afterVersion: number;
     };
+
+/** `Answered`, encoded. */
+export interface ScanAnswer {
+  readonly shards: number;
+  readonly parts: readonly Json[];
+}
 
 /** A state may hold Maps, Sets and bigints: it crosses the link as structured-clone bytes in base64. */
 export function packState(state: unknown): string {

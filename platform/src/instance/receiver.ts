@@ -1,61 +1,73 @@
 /** The other end of a link: answers the messages of other instances from what is hosted here. */
 import { unreachable } from '../base/assert.ts';
+import { CardumeError } from '../base/errors.ts';
 import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
+import type { Shard } from '../cqrs/shard.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
-import { receivedPlan } from '../sharding/plan.ts';
+import { type Plan, receivedPlan } from '../sharding/plan.ts';
+import { answered } from '../sharding/scatter.ts';
 import { encodeRows } from '../sharding/wire.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Hosted } from './hosted.ts';
 import { type Message, packState } from './message.ts';
+import type { ReshardingRequest } from './resharding.ts';
 
 export interface ReceiverOptions {
   readonly hosted: Hosted;
+  /** Partitions of a shard of the topology's; null when the region's map is another one by now. */
+  readonly staticHomes: (service: string, name: string) => readonly number[] | null;
+  readonly resharding: (request: ReshardingRequest) => Promise<Json>;
   readonly execute: (call: Call) => Promise<PlainReply>;
 }
 
 export type Receiver = (message: Message, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
 
-export function openReceiver({ hosted, execute }: ReceiverOptions): Receiver {
+export function openReceiver(options: ReceiverOptions): Receiver {
+  const { hosted, staticHomes, resharding, execute } = options;
   return (message, signal) => {
     switch (message.kind) {
       case 'call':
         return execute(message.call) as Promise<unknown> as Promise<Json>;
       case 'send': {
         const { service, aggregate, id, command, options } = message;
-        const shard = hosted.shardOf(service, partitionKey(parseId(id)));
-        return shard.send(aggregate, id, command, options) as Promise<unknown> as Promise<Json>;
+        return hosted.call(service, partitionKey(parseId(id)), (shard) =>
+          shard.send(aggregate, id, command, options),
+        ) as Promise<unknown> as Promise<Json>;
       }
       case 'reached': {
         const { partition } = decodeToken(message.token);
         return hosted
-          .shardOf(message.service, partition)
-          .reached(message.token)
+          .call(message.service, partition, (shard) => shard.reached(message.token))
           .then(() => null);
       }
       case 'load':
         return load(message.service, message.aggregate, message.id);
       case 'row': {
         const { service, table, partition, key } = message;
-        return hosted.shardOf(service, partition).row(table, partition, key) as Promise<Json>;
+        return hosted.call(service, partition, (shard) => shard.row(table, partition, key)) as Promise<Json>;
       }
       case 'answered': {
         const { service, partition, key } = message;
-        return hosted
-          .shardOf(service, partition)
-          .answered(partition, key) as Promise<unknown> as Promise<Json>;
+        return hosted.call(service, partition, (shard) =>
+          shard.answered(partition, key),
+        ) as Promise<unknown> as Promise<Json>;
       }
       case 'scan':
-      case 'scan-2': {
-        const { service, shard, plan } = message;
-        return hosted.shardNamed(service, shard).scan(receivedPlan(plan)).then(encodeRows);
-      }
+      case 'scan-2':
+        return scanByName(message.service, message.shard, receivedPlan(message.plan));
+      case 'scan-region':
+        return scanAll(message.service, receivedPlan(message.plan));
+      case 'asked':
+        return Promise.resolve(hosted.asked(message.service, message.partitions));
+      case 'resharding':
+        return resharding(message.request);
       case 'follow': {
         const { service, aggregate, id, afterVersion } = message;
         const partition = partitionKey(parseId(id));
-        const shard = hosted.shardOf(service, partition);
-        return shard.follow(
+        return hosted.follow(
+          service,
           aggregate,
           id,
           partition,
@@ -68,8 +80,27 @@ export function openReceiver({ hosted, execute }: ReceiverOptions): Receiver {
     }
   };
 
+  async function scanAll(service: string, plan: Plan): Promise<Json> {
+    const { shards, parts } = answered(plan, await hosted.scan(service, plan));
+    return { shards, parts: parts.map(encodeRows) };
+  }
+
+  /** For askers of the version before, who know the shards' names from the topology. */
+  async function scanByName(service: string, name: string, plan: Plan): Promise<Json> {
+    const own = staticHomes(service, name);
+    if (own === null) {
+      throw new CardumeError(
+        'partition-unavailable',
+        `the shards of '${service}' are others by now: queries from instances of the version before are refused`,
+      );
+    }
+    return encodeRows(await (hosted.named(service, name) as Shard).scan(plan, own));
+  }
+
   async function load(service: string, aggregate: string, id: string): Promise<Json> {
-    const loaded = await hosted.shardOf(service, partitionKey(parseId(id))).load(aggregate, id);
+    const loaded = await hosted.call(service, partitionKey(parseId(id)), (shard) =>
+      shard.load(aggregate, id),
+    );
     return { ...loaded, state: packState(loaded.state) };
   }
 }

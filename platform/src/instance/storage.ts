@@ -3,6 +3,7 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { ShardPlace } from '../cqrs/storage.ts';
 import type { Host } from '../host/host.ts';
 import { isNoDatabase, type SqlAddress } from '../host/sql.ts';
+import type { ShardEngine } from '../sharding/shard-map.ts';
 import type { MysqlServer, RegionName, Topology } from '../topology/topology.ts';
 
 const PREPARING = { connectionsMax: 1, statementTimeoutMs: 10_000 };
@@ -11,7 +12,7 @@ const NAME_CHARACTERS_MAX = 64;
 
 /**
  * A database that is missing is made.
- * @throws CardumeError `invalid-input` when the password's variable is not set; `storage-failed` when the server cannot
+ * @throws CardumeError `invalid-input` when the topology has no server, or the password's variable is not set; `storage-failed` when the server cannot
  *   be reached, or the database is missing and the user may not make it
  */
 export async function placeOf(
@@ -20,9 +21,17 @@ export async function placeOf(
   dataFolder: string,
   region: RegionName,
   shard: string,
+  engine: ShardEngine = engines.log,
 ): Promise<ShardPlace> {
-  if (engines.log === 'sqlite') return { base: `${dataFolder}/${region}/${shard}` };
-  const address = addressOf(host, engines.mysql as MysqlServer, region, shard);
+  if (engine === 'sqlite') return { base: `${dataFolder}/${region}/${shard}` };
+  const { mysql } = engines;
+  if (mysql === undefined) {
+    throw new CardumeError(
+      'invalid-input',
+      `'${shard}' stands on a server, and the topology names none: set engines.mysql`,
+    );
+  }
+  const address = addressOf(host, mysql, region, shard);
   await prepareDatabase(host, address);
   return { sql: address };
 }

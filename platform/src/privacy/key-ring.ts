@@ -8,6 +8,8 @@ export interface KeyRing {
   ensure(partition: number, subject: string): Promise<Uint8Array>;
   /** @returns null when there is none: never made, or destroyed */
   find(partition: number, subject: string): Promise<Uint8Array | null>;
+  /** Nothing is known by heart any more: other keys may have come from elsewhere. */
+  forget(): void;
 }
 
 /** How the ring reaches the store on its thread. */
@@ -44,5 +46,6 @@ export function openKeyRing(
       const wrapped = await store.find(partition, subject);
       return wrapped === null ? null : unwrap(subject, wrapped);
     },
+    forget: () => cached.clear(),
   };
 }

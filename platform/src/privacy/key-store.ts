@@ -4,6 +4,7 @@
  * file alone opens nothing. Runs on the shard's writer thread, since making a key waits for the disk.
  */
 import { makeDurable } from '../events/sqlite/durable.ts';
+import { transaction } from '../events/sqlite/transaction.ts';
 import type { Disk } from '../host/disk.ts';
 
 export interface WrappedKey {
@@ -18,6 +19,12 @@ export interface KeyStore {
   find(partition: number, subject: string): Promise<Uint8Array | null>;
   /** Erasure. */
   destroy(partition: number, subject: string): Promise<void>;
+  /** Keys of a partition in order of subject, behind one ('': from the first). */
+  list(partition: number, afterSubject: string, keysMax: number): Promise<WrappedKey[]>;
+  /** Durable when it returns; in place of those that are there. For a copy: its home's keys are the ones that count. */
+  put(keys: readonly WrappedKey[], atMs: number): Promise<void>;
+  /** Forgets keys of a copy. @returns how many: fewer than `keysMax` means that none is left */
+  drop(partition: number, keysMax: number): Promise<number>;
 }
 
 export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): void } {
@@ -35,6 +42,12 @@ export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): vo
   const insert = database.prepare('INSERT INTO subject_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
   const select = database.prepare('SELECT wrapped FROM subject_keys WHERE partition = ? AND subject = ?');
   const remove = database.prepare('DELETE FROM subject_keys WHERE partition = ? AND subject = ?');
+  const page = database.prepare(
+    'SELECT subject, wrapped FROM subject_keys WHERE partition = ? AND subject > ? ORDER BY subject LIMIT ?',
+  );
+  const replace = database.prepare('INSERT OR REPLACE INTO subject_keys VALUES (?, ?, ?, ?)');
+  const dropSome = database.prepare(`DELETE FROM subject_keys WHERE partition = ? AND subject IN
+    (SELECT subject FROM subject_keys WHERE partition = ? LIMIT ?)`);
   const find = (partition: number, subject: string): Uint8Array | null =>
     (select.get(partition, subject)?.wrapped as Uint8Array | undefined) ?? null;
   return {
@@ -46,6 +59,18 @@ export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): vo
     async destroy(partition, subject) {
       remove.run(partition, subject);
     },
+    async list(partition, afterSubject, keysMax) {
+      const rows = page.all(partition, afterSubject, keysMax);
+      return rows.map(({ subject, wrapped }) => {
+        return { partition, subject: subject as string, wrapped: wrapped as Uint8Array };
+      });
+    },
+    async put(keys, atMs) {
+      transaction(database, () => {
+        for (const key of keys) replace.run(key.partition, key.subject, key.wrapped, atMs);
+      });
+    },
+    drop: async (partition, keysMax) => dropSome.run(partition, partition, keysMax).changes,
     close: () => database.close(),
   };
 }

@@ -1,5 +1,6 @@
 /** The keys of subjects in a database of MySQL's family: see key-store.ts. */
 import { again } from '../events/mysql/again.ts';
+import { insertRows } from '../events/mysql/insert.ts';
 import type { Clock } from '../host/host.ts';
 import type { SqlDatabase } from '../host/sql.ts';
 import type { KeyStore } from './key-store.ts';
@@ -37,6 +38,43 @@ export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Prom
         partition,
         Buffer.from(subject),
       ]);
+    },
+    async list(partition, afterSubject, keysMax) {
+      const rows = await again(clock, () =>
+        database.rows(
+          'SELECT subject, wrapped FROM subject_keys WHERE partition_key = ? AND subject > ? ORDER BY subject LIMIT ?',
+          [partition, Buffer.from(afterSubject), BigInt(keysMax)],
+        ),
+      );
+      return rows.map(({ subject, wrapped }) => {
+        return { partition, subject: String(subject), wrapped: wrapped as Uint8Array };
+      });
+    },
+    async put(keys, atMs) {
+      const rows = keys.map(({ partition, subject, wrapped }) => [
+        partition,
+        Buffer.from(subject),
+        wrapped,
+        atMs,
+      ]);
+      const columns = ['partition_key', 'subject', 'wrapped', 'created_ms'];
+      const newest = 'ON DUPLICATE KEY UPDATE wrapped = VALUES(wrapped), created_ms = VALUES(created_ms)';
+      await again(clock, () =>
+        database.session(async (session) => {
+          await session.exec('START TRANSACTION');
+          await insertRows(session, 'subject_keys', columns, rows, newest);
+          await session.exec('COMMIT');
+        }),
+      );
+    },
+    async drop(partition, keysMax) {
+      const { changes } = await again(clock, () =>
+        database.run('DELETE FROM subject_keys WHERE partition_key = ? LIMIT ?', [
+          partition,
+          BigInt(keysMax),
+        ]),
+      );
+      return changes;
     },
   };
 }

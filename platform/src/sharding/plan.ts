@@ -121,16 +121,6 @@ export function receivedPlan(plan: Plan): Plan {
   return { ...plan, offset: plan.offset ?? 0, groups: plan.groups ?? null };
 }
 
-/**
- * Whether a shard of the version before would answer it wrongly: it knows sums and counts of rows, and returns the first
- * groups it meets, in no order, up to `GROUPS_MAX` and one.
- */
-export function isBeyondVersionBefore({ aggregate, groups }: Plan): boolean {
-  if (aggregate === null) return false;
-  const isKnown = (output: Output): boolean => 'sum' in output || ('count' in output && output.count === '*');
-  return !Object.values(aggregate.columns).every(isKnown) || (groups ?? 0) > GROUPS_MAX;
-}
-
 /** Compares two rows of `plan.columns` in the plan's order. */
 export function rowOrder(plan: Plan): (a: readonly Value[], b: readonly Value[]) => number {
   return (a, b) => {

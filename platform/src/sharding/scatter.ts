@@ -15,22 +15,51 @@ import { decodeRow } from './wire.ts';
 /** Rows in memory while they merge: shards × (limit + 1). */
 export const ROWS_MERGED_MAX = 100_000;
 
-type Rows = readonly (readonly Value[])[];
+export type Rows = readonly (readonly Value[])[];
+
+/** What a target knows of a plan. */
+export interface Answered {
+  /** Shards that were asked. */
+  readonly shards: number;
+  /** Each in the plan's order; together every row, once. */
+  readonly parts: readonly Rows[];
+}
+
+/** The answer of a target with several shards, as few rows as will do. @param parts of its shards */
+export function answered(plan: Plan, parts: readonly Rows[]): Answered {
+  checkSize(plan, parts.length);
+  return { shards: parts.length, parts: plan.aggregate === null ? [mergeRows(plan, parts)] : parts };
+}
 
 /**
  * @param shards whatever `ask` understands; together they hold every row once
- * @param ask runs the plan on one shard (`ShardReader.read`), here or on a peer
+ * @param ask runs the plan on one shard (`ShardReader.read`)
  * @throws CardumeError `query-refused`, `invalid-cursor`, and whatever a shard's `ask` throws
  */
-export async function scatter<Shard>(
+export function scatter<Shard>(
   query: Query,
   table: Table,
   shards: readonly Shard[],
   ask: (shard: Shard, plan: Plan) => Promise<Rows>,
 ): Promise<QueryResult> {
+  return gather(query, table, shards, async (shard, plan) => ({
+    shards: 1,
+    parts: [await ask(shard, plan)],
+  }));
+}
+
+/** The same over targets that have several shards each: regions. @param ask runs the plan on all shards of a target */
+export async function gather<Target>(
+  query: Query,
+  table: Table,
+  targets: readonly Target[],
+  ask: (target: Target, plan: Plan) => Promise<Answered>,
+): Promise<QueryResult> {
   const plan = planQuery(query, table);
-  checkSize(plan, shards.length);
-  const parts = await Promise.all(shards.map((shard) => ask(shard, plan)));
+  checkSize(plan, targets.length);
+  const answers = await Promise.all(targets.map((target) => ask(target, plan)));
+  const parts = answers.flatMap((answer) => answer.parts);
+  checkSize(plan, parts.length);
   const rows = plan.aggregate === null ? mergeRows(plan, parts) : mergeGroups(plan, parts);
   const end = plan.offset + plan.limit;
   const page = rows.slice(plan.offset, end);
@@ -38,7 +67,7 @@ export async function scatter<Shard>(
   return {
     rows: page.map((row) => shown(plan, row)),
     next: rows.length > end && last !== undefined ? cursorOf(plan, last) : null,
-    shards: shards.length,
+    shards: answers.reduce((sum, answer) => sum + answer.shards, 0),
   };
 }
 

@@ -1,9 +1,10 @@
-/** Which shards a query asks: those that hold a partition it may find rows in. */
+/** Which regions a query asks: those that are home to a partition it may find rows in. */
 import { CardumeError } from '../base/errors.ts';
 import { type Placement, placeOfKey } from '../topology/partition.ts';
 import type { RegionName } from '../topology/topology.ts';
 import type { Query } from './query.ts';
 
+/** A shard, for those who look. */
 export interface Target {
   readonly region: RegionName;
   /** Unique within the region. */
@@ -11,11 +12,11 @@ export interface Target {
 }
 
 /**
- * Each target once, in the order of the regions.
+ * Each region once, in their order.
  * @param regions all of the topology
  * @throws CardumeError `query-refused` for an unknown region, `not-found` for a partition that does not exist
  */
-export function targetsOf(query: Query, placement: Placement, regions: readonly RegionName[]): Target[] {
+export function targetsOf(query: Query, placement: Placement, regions: readonly RegionName[]): RegionName[] {
   const { service, region, partitions } = query;
   if (region !== undefined && !regions.includes(region)) {
     throw new CardumeError(
@@ -23,18 +24,9 @@ export function targetsOf(query: Query, placement: Placement, regions: readonly 
       `there is no region '${region.slice(0, 40)}'; there are ${regions.join(', ')}`,
     );
   }
-  const shards = new Map<RegionName, Set<string>>(regions.map((name) => [name, new Set()]));
-  if (partitions === undefined) {
-    for (const name of region === undefined ? regions : [region]) {
-      for (const partition of placement.partitionsOf(service, name))
-        shards.get(name)?.add(placement.shardOf(partition));
-    }
-  } else {
-    for (const key of partitions) {
-      const partition = { service, ...placeOfKey(key) };
-      const home = placement.homeOf(partition);
-      if (region === undefined || region === home) shards.get(home)?.add(placement.shardOf(partition));
-    }
-  }
-  return [...shards].flatMap(([name, names]) => [...names].map((shard) => ({ region: name, shard })));
+  const homes =
+    partitions === undefined
+      ? regions.filter((name) => placement.partitionsOf(service, name).length > 0)
+      : partitions.map((key) => placement.homeOf({ service, ...placeOfKey(key) }));
+  return regions.filter((name) => (region === undefined || name === region) && homes.includes(name));
 }

@@ -9,7 +9,11 @@ export interface LogUnderTest {
   /** For checksums and time. */
   readonly host: Host;
   /** A further opener of the same storage, which is empty at first. */
-  open(partitions?: readonly PartitionKey[], bounds?: Partial<LogBounds>): Promise<Log>;
+  open(
+    partitions?: readonly PartitionKey[],
+    bounds?: Partial<LogBounds>,
+    more?: { readonly isMapNew?: boolean; readonly copies?: readonly PartitionKey[] },
+  ): Promise<Log>;
 }
 
 /** Cases by title. */

@@ -140,6 +140,23 @@ export const moving: LogCases = {
       await log.close();
     },
 
+  'what has given partitions away is opened by those who know where they are': async (under) => {
+    const log = await under.open([P, Q], {}, { isMapNew: true });
+    await log.append(P, events('s', 2));
+    const entries = await taken(log);
+    await log.close();
+    await fails(under.open([P, Q], {}, { isMapNew: true }), 'storage-failed');
+    const knowing = await under.open([Q], {}, { copies: [P] });
+    await fails(knowing.append(P, [event('s', 3)]), 'partition-unavailable');
+    await knowing.moving.copy(entries);
+    await knowing.close();
+    const again = await under.open([Q], {}, { copies: [P] });
+    assert.deepEqual(await all(again, P), entries);
+    await again.moving.adopt(P, 1);
+    await again.append(P, [event('s', 3)]);
+    await again.close();
+  },
+
   'a subscription ends with its home, and goes on from its token in the next one': async (under) => {
     const log = await under.open();
     await log.append(P, events('s', 2));

@@ -56,6 +56,7 @@ const COPY_REFUSES = 'a copy refuses what does not follow, whole, and stands whe
 const HOME = 'a home is no copy: it is neither followed, nor written behind its back, nor dropped';
 const ADOPTED_AGAIN =
   'what was released is adopted again where it is: nothing is lost, and what was decided before is dropped';
+const LOST_MAP = 'what has given partitions away is opened by those who know where they are';
 const FOLLOWED_ON = 'a subscription ends with its home, and goes on from its token in the next one';
 
 export const logMutants: Readonly<Record<string, LogMutant>> = {
@@ -205,7 +206,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN],
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {
@@ -229,6 +230,10 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
         };
       },
     }),
+  },
+  'a lost map is not missed': {
+    breaks: [LOST_MAP],
+    sql: [[/^UPDATE meta SET value = 2.*/, 'SELECT 1']],
   },
   'closing forgets what waits': {
     breaks: [
@@ -284,9 +289,9 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
   const opened: Log[] = [];
   return {
     host,
-    async open(partitions = [P, Q], bounds = {}) {
+    async open(partitions = [P, Q], bounds = {}, more = {}) {
       const own = { batchEntriesMax: 128, queueEntriesMax: 10_000, ...bounds, ...mutant.bounds };
-      const log = await openLog(mutated, { path, partitions, pool, bounds: own });
+      const log = await openLog(mutated, { path, partitions, pool, bounds: own, ...more });
       opened.push(log);
       return mutant.log?.(log, host.clock) ?? log;
     },

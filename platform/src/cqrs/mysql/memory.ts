@@ -46,6 +46,10 @@ export async function openMemory(clock: Clock, database: SqlDatabase): Promise<M
         position,
         open,
       ]),
+    async drop(partition) {
+      for (const table of ['_snapshots', '_process_states'])
+        await run(`DELETE FROM ${table} WHERE partition_key = ?`, [partition]);
+    },
     async clear() {
       await database.exec('DELETE FROM _snapshots');
       await database.exec('DELETE FROM _process_states');

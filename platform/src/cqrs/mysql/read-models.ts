@@ -8,6 +8,7 @@ import type { TailSource } from '../../events/tail.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { createTable, quoted } from '../../sharding/mysql.ts';
+import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import type { Table } from '../../sharding/table.ts';
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
 import { type Projection, tablesOf } from '../projection.ts';
@@ -57,6 +58,20 @@ export async function openReadModels(
     async begin() {
       fold.begin();
       return fold;
+    },
+    async drop(partition, rowsMax) {
+      fold.forget();
+      known.forgetPartition(partition);
+      // First: what has rows without a checkpoint is folded anew.
+      await again(clock, () => database.run('DELETE FROM _checkpoints WHERE partition_key = ?', [partition]));
+      let rows = 0;
+      for (const table of tablesOf(projections)) {
+        const left = rowsMax - rows;
+        if (left === 0) break;
+        const some = `DELETE FROM ${quoted(table.name)} WHERE ${quoted(PARTITION_COLUMN)} = ? LIMIT ?`;
+        rows += (await again(clock, () => database.run(some, [partition, BigInt(left)]))).changes;
+      }
+      return rows;
     },
   };
 }

@@ -11,6 +11,7 @@ import { readPlan } from '../../sharding/sql-reader.ts';
 import type { Table } from '../../sharding/table.ts';
 import type { Projection } from '../projection.ts';
 import type { Reading, Stores } from '../storage.ts';
+import { digestOn } from './digest.ts';
 import { memoryReader, openMemory } from './memory.ts';
 import { openReadModels } from './read-models.ts';
 import { rowOf } from './row-of.ts';
@@ -21,6 +22,8 @@ const ROW_CONNECTIONS_MAX = 2;
 /** Of their own: a report does not hold up who wants a row. */
 const SCAN_CONNECTIONS_MAX = 2;
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** It walks whole partitions. */
+const DIGEST = { connectionsMax: 1, statementTimeoutMs: 600_000 };
 
 export async function openMysqlStores(
   { sql, clock }: Host,
@@ -44,7 +47,8 @@ export async function openMysqlStores(
 }
 
 /** When the writer thread has made the tables. @param deadlineMs of a scan: behind it the server ends it, too */
-export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, deadlineMs: number): Reading {
+export function openMysqlReading(host: Host, address: SqlAddress, deadlineMs: number): Reading {
+  const { sql, clock } = host;
   const database = sql.database(address, {
     connectionsMax: ROW_CONNECTIONS_MAX,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -68,6 +72,14 @@ export function openMysqlReading({ sql, clock }: Host, address: SqlAddress, dead
         throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
           cause: error,
         });
+      }
+    },
+    async digest(of) {
+      const own = sql.database(address, DIGEST);
+      try {
+        return await digestOn(host, own, of);
+      } finally {
+        await own.close();
       }
     },
     async close() {

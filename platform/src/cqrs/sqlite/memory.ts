@@ -44,6 +44,10 @@ export function openMemory(disk: Disk, path: string): Memory & { close(): void }
     async saveCheckpoint(one) {
       saveCheckpoint.run(one.process, one.partition, one.revision, one.epoch, one.position, one.open);
     },
+    async drop(partition) {
+      for (const table of ['snapshots', 'process_states'])
+        database.prepare(`DELETE FROM ${table} WHERE partition = ?`).run(partition);
+    },
     clear: async () => database.exec('DELETE FROM snapshots; DELETE FROM process_states'),
     close: () => database.close(),
   };

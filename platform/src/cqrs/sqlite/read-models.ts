@@ -10,6 +10,7 @@ import { CardumeError } from '../../base/errors.ts';
 import { rollBack, transaction } from '../../events/sqlite/transaction.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Database, Disk } from '../../host/disk.ts';
+import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { createTable, quoted } from '../../sharding/sqlite.ts';
 import type { Table } from '../../sharding/table.ts';
 import { type KnownCheckpoints, knownCheckpoints, refusedMove } from '../known-checkpoints.ts';
@@ -101,6 +102,17 @@ function over(database: Database, projections: readonly Projection[]): Omit<Sqli
       database.exec('BEGIN IMMEDIATE');
       return fold;
     },
+    async drop(partition, rowsMax) {
+      const dropped = transaction(database, () => {
+        // First: what has rows without a checkpoint is folded anew.
+        database.prepare('DELETE FROM _checkpoints WHERE partition = ?').run(partition);
+        let rows = 0;
+        for (const table of tables.keys()) rows += dropRows(database, table, partition, rowsMax - rows);
+        return rows;
+      });
+      known.forgetPartition(partition);
+      return dropped;
+    },
     close: () => database.close(),
   };
 }
@@ -161,6 +173,12 @@ function register(database: Database, projections: readonly Projection[]): void 
     }
     for (const statement of tables.flatMap(createTable)) database.exec(statement);
   }
+}
+
+function dropRows(database: Database, table: Table, partition: number, rowsMax: number): number {
+  const [name, column] = [quoted(table.name), quoted(PARTITION_COLUMN)];
+  const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ?`;
+  return database.prepare(`DELETE FROM ${name} WHERE rowid IN (${some})`).run(partition, rowsMax).changes;
 }
 
 function drop(database: Database, table: Table): void {

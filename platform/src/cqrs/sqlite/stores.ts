@@ -52,6 +52,7 @@ export function openSqliteReading({ disk }: Host, base: string, readers: Readers
       return (row as Row | undefined) ?? null;
     },
     scan: (plan) => readers.scan(viewsPath(base), plan),
+    digest: (of) => readers.digest(viewsPath(base), of),
     findSnapshot: memory.findSnapshot,
     findCheckpoint: memory.findCheckpoint,
     async close() {

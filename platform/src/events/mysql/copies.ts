@@ -9,6 +9,7 @@ import { fencedError } from '../group-commit.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { again } from './again.ts';
 import { HEADS, headOf } from './heads.ts';
+import { SCHEMA_VERSION } from './schema.ts';
 
 export interface CopiesGround {
   readonly opener: number;
@@ -117,6 +118,7 @@ export function copiesOn(
           COPY,
           partition,
         ]);
+        await session.run("UPDATE log_meta SET value = ? WHERE name = 'schema'", [SCHEMA_VERSION]);
         return { ...found, epoch: epoch + 1 };
       });
       homes.leave(partition);

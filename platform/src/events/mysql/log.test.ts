@@ -19,8 +19,8 @@ logConformance(
     const pool = openWriterPool(host, { threadsMax: 2 });
     return {
       host,
-      open: (partitions = [P, Q], bounds = {}) =>
-        openLog(host, { sql: address, partitions, pool, bounds: { ...BOUNDS, ...bounds } }),
+      open: (partitions = [P, Q], bounds = {}, more = {}) =>
+        openLog(host, { sql: address, partitions, pool, bounds: { ...BOUNDS, ...bounds }, ...more }),
       done: (work) => work,
       async close() {
         await pool.close();

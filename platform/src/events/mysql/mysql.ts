@@ -1,7 +1,7 @@
 /** The log in a database of MySQL's family: MariaDB, MySQL, Aurora, and what speaks like them. */
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../../host/sql.ts';
-import type { Driver, LogPlace } from '../engine.ts';
+import { checkMap, type Driver, type LogPlace } from '../engine.ts';
 import { inspect } from './inspect.ts';
 import { openAgain, openFirst } from './opening.ts';
 import { openReader } from './reader.ts';
@@ -26,7 +26,9 @@ export const mysql: Driver = {
   async open(host, place, start) {
     const database = connect(host, place, WRITER_CONNECTIONS_MAX);
     try {
-      await prepareSchema(database, addressOf(place).database);
+      const { database: name } = addressOf(place);
+      const version = await prepareSchema(database, name);
+      if (!('recovery' in start)) checkMap(name, version, start);
       return 'recovery' in start
         ? await openAgain(host, database, start.recovery)
         : await openFirst(host, database, start);

@@ -12,7 +12,9 @@
 import { CardumeError } from '../../base/errors.ts';
 import type { SqlDatabase } from '../../host/sql.ts';
 
-export const SCHEMA_VERSION = 1;
+/** 1: as it is made. 2: a partition has been given away: see sqlite/schema.ts. */
+export const SCHEMA_VERSION = 2;
+const MADE = 1;
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS log_entries (
@@ -47,16 +49,17 @@ const TABLES = [
   'CREATE TABLE IF NOT EXISTS log_meta (name VARCHAR(60) NOT NULL PRIMARY KEY, value BIGINT NOT NULL)',
 ];
 
-/** Makes the tables where they are missing, or checks their version. @param name of the database, for errors */
-export async function prepareSchema(database: SqlDatabase, name: string): Promise<void> {
+/** Makes the tables where they are missing, or checks their version. @param name of the database, for errors @returns the version */
+export async function prepareSchema(database: SqlDatabase, name: string): Promise<number> {
   for (const table of TABLES) await database.exec(table);
-  await database.run("INSERT IGNORE INTO log_meta (name, value) VALUES ('schema', ?)", [SCHEMA_VERSION]);
-  await checkSchema(database, name);
+  await database.run("INSERT IGNORE INTO log_meta (name, value) VALUES ('schema', ?)", [MADE]);
+  const version = await checkSchema(database, name);
   await checkDurability(database, name);
+  return version;
 }
 
 /** @throws CardumeError `storage-failed` when a newer program made the tables */
-export async function checkSchema(database: SqlDatabase, name: string): Promise<void> {
+export async function checkSchema(database: SqlDatabase, name: string): Promise<number> {
   const [row] = await database.rows("SELECT value FROM log_meta WHERE name = 'schema'");
   const version = row?.['value'] as number;
   if (version > SCHEMA_VERSION) {
@@ -65,6 +68,7 @@ export async function checkSchema(database: SqlDatabase, name: string): Promise<
       `${name} has log schema ${version}, and this program knows up to ${SCHEMA_VERSION}: run the newer version of it`,
     );
   }
+  return version;
 }
 
 /**

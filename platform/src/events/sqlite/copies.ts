@@ -6,6 +6,7 @@ import type { Commits } from '../commit.ts';
 import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
+import { SCHEMA_VERSION } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 import { transaction } from './transaction.ts';
 
@@ -51,6 +52,7 @@ export function copiesIn(
     release: database.prepare(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
     ),
+    mark: database.prepare(`UPDATE meta SET value = ${SCHEMA_VERSION} WHERE name = 'schema'`),
     last: database.prepare(
       'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ?',
     ),
@@ -108,8 +110,11 @@ export function copiesIn(
     },
     async release(partition) {
       const home = homes.heads().find((head) => head.partition === partition);
-      if (home === undefined || statements.release.run(partition, home.epoch).changes !== 1)
-        throw fencedError(partition);
+      transaction(database, () => {
+        if (home === undefined || statements.release.run(partition, home.epoch).changes !== 1)
+          throw fencedError(partition);
+        statements.mark.run();
+      });
       homes.leave(partition);
       const head = headOf(partition);
       heads.set(partition, head);

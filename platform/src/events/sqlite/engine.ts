@@ -16,7 +16,7 @@ import {
   refusedKey,
   refusedVersion,
 } from '../commit.ts';
-import type { Engine, First } from '../engine.ts';
+import { checkMap, type Engine, type First } from '../engine.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
 import { copiesIn } from './copies.ts';
 import { prepareForget } from './forget.ts';
@@ -25,10 +25,11 @@ import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 import { rollBack, transaction } from './transaction.ts';
 
-export function openEngine(host: Host, path: string, { partitions, opener, copies }: First): Engine {
+export function openEngine(host: Host, path: string, start: First): Engine {
+  const { partitions, opener } = start;
   const database = host.disk.database(path);
   try {
-    prepareSchema(path, database);
+    checkMap(path, prepareSchema(path, database), start);
     const raise = database.prepare(
       `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), ?, 0)
        ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = excluded.batch`,
@@ -36,7 +37,7 @@ export function openEngine(host: Host, path: string, { partitions, opener, copie
     transaction(database, () => {
       for (const partition of partitions) raise.run(partition, -opener);
     });
-    return engineOver(host, database, { partitions, opener, copies });
+    return engineOver(host, database, start);
   } catch (error) {
     database.close();
     throw error;
@@ -46,7 +47,7 @@ export function openEngine(host: Host, path: string, { partitions, opener, copie
 export function engineOver(
   host: Host,
   database: Database,
-  { partitions, opener, copies: followed }: First,
+  { partitions, opener, copies: followed }: Omit<First, 'isMapNew'>,
 ): Engine {
   const reader = openReader(database);
   const statements = {

@@ -13,7 +13,12 @@ import type { Database } from '../../host/disk.ts';
 import { makeDurable } from './durable.ts';
 import { transaction } from './transaction.ts';
 
-export const SCHEMA_VERSION = 1;
+/**
+ * 1: as it is made. 2: a partition has been given away (copies.ts), so that it takes a map of shards to know what is at
+ * home here; a program or a map that knows nothing of it must not open the file.
+ */
+export const SCHEMA_VERSION = 2;
+const MADE = 1;
 
 export const TABLES = `
   CREATE TABLE entries (
@@ -46,23 +51,21 @@ export const TABLES = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
-/** Makes the tables in a new file, or checks an old one's version. */
-export function prepareSchema(path: string, database: Database): void {
+/** Makes the tables in a new file, or checks an old one's version. @returns the version */
+export function prepareSchema(path: string, database: Database): number {
   makeDurable(database);
   database.exec('PRAGMA wal_autocheckpoint=4000');
-  transaction(database, () => {
+  return transaction(database, () => {
     const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
-    if (known) {
-      checkSchema(path, database);
-    } else {
-      database.exec(TABLES);
-      database.prepare("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(SCHEMA_VERSION);
-    }
+    if (known) return checkSchema(path, database);
+    database.exec(TABLES);
+    database.prepare("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(MADE);
+    return MADE;
   });
 }
 
 /** @throws CardumeError `storage-failed` when a newer program wrote the file */
-export function checkSchema(path: string, database: Database): void {
+export function checkSchema(path: string, database: Database): number {
   const row = database.prepare("SELECT value FROM meta WHERE name = 'schema'").get();
   assert(row !== undefined, `${path} is a log without a schema version`);
   const version = row['value'] as number;
@@ -72,4 +75,5 @@ export function checkSchema(path: string, database: Database): void {
       `${path} has log schema ${version}, and this program knows up to ${SCHEMA_VERSION}: run the newer version of it`,
     );
   }
+  return version;
 }

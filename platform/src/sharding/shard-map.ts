@@ -1,0 +1,225 @@
+/**
+ * Which shard is home to which partition, within one region; and the reshard that is changing it. A region's map is its
+ * own affair: other regions ask the region, never a shard of it.
+ */
+import { CardumeError } from '../base/errors.ts';
+import { type Placement, partitionKey } from '../topology/partition.ts';
+import type { Engines, RegionName, ServiceName } from '../topology/topology.ts';
+
+export type ShardEngine = Engines['log'];
+
+/** JSON. */
+export interface ShardMap {
+  /** Grows with every change; 0: as the topology said at the region's first start. */
+  readonly version: number;
+  readonly shards: readonly ShardOfMap[];
+  /** Service → partition key → name of its home. */
+  readonly homes: Readonly<Record<ServiceName, Readonly<Record<string, string>>>>;
+  readonly reshard: Reshard | null;
+}
+
+export interface ShardOfMap {
+  readonly service: ServiceName;
+  /** Unique within the region, never given twice: `orders-4`. */
+  readonly name: string;
+  readonly engine: ShardEngine;
+}
+
+export interface Reshard {
+  readonly service: ServiceName;
+  readonly begunMs: number;
+  /**
+   * `moving`: partitions go one after another. `following`: all have gone, and what they left behind follows them, so
+   * that they can go back. `returning`: they go back. `dropping`: what is left behind is deleted.
+   */
+  readonly phase: 'moving' | 'following' | 'returning' | 'dropping';
+  readonly moves: readonly PartitionMove[];
+}
+
+export interface PartitionMove {
+  readonly partition: number;
+  readonly from: string;
+  readonly to: string;
+  /** `waiting`: nothing of it stands in `to`. `copying`: a copy grows there. `moved`: its home is there. */
+  readonly state: 'waiting' | 'copying' | 'moved';
+}
+
+export interface ReshardWish {
+  readonly service: ServiceName;
+  /** Number of shards. */
+  readonly to?: number | undefined;
+  /** Of the shards that come to be; what the service's shards have now when left out. */
+  readonly engine?: ShardEngine | undefined;
+  /** In place of `to`: single partitions, by key, to shards that there are. */
+  readonly moves?: readonly { readonly partition: number; readonly to: string }[] | undefined;
+}
+
+export const SHARDS_MAX = 64;
+
+export function initialMap(
+  placement: Placement,
+  region: RegionName,
+  services: readonly ServiceName[],
+  engine: ShardEngine,
+): ShardMap {
+  const homes: Record<ServiceName, Record<string, string>> = {};
+  const shards: ShardOfMap[] = [];
+  for (const service of services) {
+    const own: Record<string, string> = {};
+    for (const partition of placement.partitionsOf(service, region))
+      own[partitionKey(partition)] = placement.shardOf(partition);
+    homes[service] = own;
+    for (const name of new Set(Object.values(own))) shards.push({ service, name, engine });
+  }
+  return { version: 0, shards, homes, reshard: null };
+}
+
+export function homesIn(map: ShardMap, service: ServiceName, name: string): number[] {
+  const homes = Object.entries(map.homes[service] ?? {});
+  return homes.filter(([, home]) => home === name).map(([partition]) => Number(partition));
+}
+
+/** Partitions of which the shard follows a copy, or keeps what is left of one. */
+export function copiesIn({ reshard }: ShardMap, name: string): number[] {
+  if (reshard === null) return [];
+  return reshard.moves
+    .filter(
+      ({ from, to, state }) => (state === 'copying' && to === name) || (state === 'moved' && from === name),
+    )
+    .map(({ partition }) => partition);
+}
+
+/** @throws CardumeError `conflict` while another reshard is under way, `invalid-input` for what cannot be */
+export function planReshard(map: ShardMap, wish: ReshardWish, nowMs: number): ShardMap {
+  const { service } = wish;
+  if (map.reshard !== null) {
+    const { service: other, phase } = map.reshard;
+    throw new CardumeError(
+      'conflict',
+      `a reshard of '${other}' is ${phase}: finish it, or roll it back, first`,
+    );
+  }
+  if (map.homes[service] === undefined) {
+    const names = Object.keys(map.homes).join(', ');
+    throw invalid('/service', `there is no service '${service}' here; there are ${names}`);
+  }
+  const shards =
+    wish.moves === undefined ? targetsOf(map, wish) : map.shards.filter((one) => one.service === service);
+  const moves = (
+    wish.moves === undefined ? spread(map, service, shards) : chosen(map, service, shards, wish.moves)
+  ).map(({ partition, to }): PartitionMove => {
+    const from = (map.homes[service] as Record<string, string>)[partition] as string;
+    return { partition, from, to, state: 'waiting' };
+  });
+  if (moves.length === 0) throw new CardumeError('conflict', 'every partition stands there already');
+  const known = new Set(map.shards.map(({ name }) => name));
+  return {
+    ...map,
+    version: map.version + 1,
+    shards: [...map.shards, ...shards.filter(({ name }) => !known.has(name))],
+    reshard: { service, begunMs: nowMs, phase: 'moving', moves },
+  };
+}
+
+function targetsOf(map: ShardMap, { service, to, engine }: ReshardWish): ShardOfMap[] {
+  const own = map.shards.filter((one) => one.service === service);
+  const most = Object.keys(map.homes[service] ?? {}).length;
+  if (to === undefined || !Number.isInteger(to) || to < 1 || to > Math.min(SHARDS_MAX, most))
+    throw invalid('/to', `expected 1 to ${Math.min(SHARDS_MAX, most)} shards`);
+  const wanted = engine ?? (own[0] as ShardOfMap).engine;
+  const kept = own.filter((one) => one.engine === wanted).slice(0, to);
+  // A number is not given again: what is left of its first shard may still lie about.
+  let next = 1 + Math.max(...own.map(({ name }) => Number(name.slice(name.lastIndexOf('-') + 1))));
+  while (kept.length < to) {
+    kept.push({ service, name: `${service}-${next}`, engine: wanted });
+    next += 1;
+  }
+  return kept;
+}
+
+interface Step {
+  readonly partition: number;
+  readonly to: string;
+}
+
+/** As few moves as make the shares equal, of the region's own partitions and of the global ones by themselves. */
+function spread(map: ShardMap, service: ServiceName, shards: readonly ShardOfMap[]): Step[] {
+  const homes = Object.entries(map.homes[service] as Record<string, string>).map(
+    ([key, home]) => [Number(key), home] as const,
+  );
+  const scopes = Map.groupBy(homes, ([key]) => Math.floor(key / 1024));
+  return [...scopes.values()].flatMap((partitions) => spreadOne(partitions, shards));
+}
+
+function spreadOne(
+  partitions: readonly (readonly [number, string])[],
+  shards: readonly ShardOfMap[],
+): Step[] {
+  const share = Math.floor(partitions.length / shards.length);
+  let larger = partitions.length % shards.length;
+  const held = new Map(shards.map(({ name }) => [name, 0]));
+  const leaving: number[] = [];
+  for (const [partition, home] of partitions) {
+    const count = held.get(home);
+    const isRoom = count !== undefined && (count < share || (count === share && larger > 0));
+    if (!isRoom) {
+      leaving.push(partition);
+      continue;
+    }
+    if (count === share) larger -= 1;
+    held.set(home, count + 1);
+  }
+  return leaving.map((partition) => {
+    const [to, count] = [...held].reduce((least, one) => (one[1] < least[1] ? one : least));
+    held.set(to, count + 1);
+    return { partition, to };
+  });
+}
+
+function chosen(
+  map: ShardMap,
+  service: ServiceName,
+  shards: readonly ShardOfMap[],
+  moves: readonly Step[],
+): Step[] {
+  const seen = new Set<number>();
+  return moves.filter(({ partition, to }, i) => {
+    const home = map.homes[service]?.[partition];
+    if (home === undefined || seen.has(partition))
+      throw invalid(`/moves/${i}/partition`, 'expected a partition of the service in this region, each once');
+    if (!shards.some(({ name }) => name === to))
+      throw invalid(`/moves/${i}/to`, `expected one of ${shards.map(({ name }) => name).join(', ')}`);
+    seen.add(partition);
+    return home !== to;
+  });
+}
+
+function invalid(path: string, message: string): CardumeError {
+  return new CardumeError('invalid-input', `${path}: ${message}`, { faults: [{ path, message }] });
+}
+
+export function withMove(map: ShardMap, partition: number, state: PartitionMove['state']): ShardMap {
+  const reshard = map.reshard as Reshard;
+  const { service } = reshard;
+  const move = reshard.moves.find((one) => one.partition === partition) as PartitionMove;
+  const own = { ...map.homes[service], [partition]: state === 'moved' ? move.to : move.from };
+  const moves = reshard.moves.map((one) => (one === move ? { ...one, state } : one));
+  return {
+    ...map,
+    version: map.version + 1,
+    homes: { ...map.homes, [service]: own },
+    reshard: { ...reshard, moves },
+  };
+}
+
+export function withPhase(map: ShardMap, phase: Reshard['phase']): ShardMap {
+  return { ...map, version: map.version + 1, reshard: { ...(map.reshard as Reshard), phase } };
+}
+
+/** The reshard has ended: shards without a partition leave the map. */
+export function withoutReshard(map: ShardMap): ShardMap {
+  const { service } = map.reshard as Reshard;
+  const used = new Set(Object.values(map.homes[service] ?? {}));
+  const shards = map.shards.filter((one) => one.service !== service || used.has(one.name));
+  return { ...map, version: map.version + 1, shards, reshard: null };
+}
