@@ -310,18 +310,20 @@ interface Storage {
   clear(): Promise<void>;
 }
 
-/** SQLite; or, with `CARDUME_ENGINE=mysql`, the server that `npm run engines` has started. */
+/** SQLite; or, with `CARDUME_ENGINE=mysql`, the server that `npm run engines` has started, which is there in both cases. */
 async function storageOf(host: Host): Promise<Storage> {
-  if (host.env.get('CARDUME_ENGINE') !== 'mysql')
-    return { engines: { log: 'sqlite' }, variables: {}, clear: async () => undefined };
+  const log = host.env.get('CARDUME_ENGINE') === 'mysql' ? 'mysql' : 'sqlite';
   const found = await serverNamed(host, 'mariadb');
-  if (found.skip !== false) throw new Error('mariadb is not running: npm run engines -- start mariadb');
+  if (found.skip !== false) {
+    if (log === 'mysql') throw new Error('mariadb is not running: npm run engines -- start mariadb');
+    return { engines: { log }, variables: {}, clear: async () => undefined };
+  }
   const { server } = found;
   const { user, password, host: at, port } = server.address;
   const prefix = `cardume_test_${Buffer.from(host.random.bytes(4)).toString('hex')}`;
   return {
     engines: {
-      log: 'mysql',
+      log,
       mysql: {
         address: `mysql://${user}@${at}:${port}/${prefix}_{region}_{shard}`,
         passwordVariable: 'CARDUME_TEST_PASSWORD',

@@ -41,6 +41,19 @@ describe('resharding', () => {
         .map(({ name, partitions }: Body) => [name, partitions]),
     );
 
+  /** However long it takes, as long as it goes on. */
+  async function allHaveMoved(): Promise<void> {
+    for (let moved = 0; (await phase()) !== 'following'; ) {
+      await until('one more has moved', async () => {
+        const { reshard } = await status();
+        const count = reshard.moves.filter(({ state }: Body) => state === 'moved').length;
+        const isFurther = count > moved || reshard.phase === 'following';
+        moved = count;
+        return isFurther;
+      });
+    }
+  }
+
   /** Orders, lists, reads with tokens and a live stream, until it is stopped. @returns what was acknowledged */
   function traffic(prefix: string) {
     const placed: string[] = [];
@@ -111,7 +124,7 @@ describe('resharding', () => {
     const load = traffic('there');
     await until('orders come in', () => load.placed.length > 50);
     await begin({ service: 'orders', to: 4 });
-    await until('all have moved', async () => (await phase()) === 'following');
+    await allHaveMoved();
     const { reshard } = await status();
     ok(reshard.moves.length === 8, `${reshard.moves.length} moves`);
     for (const { held_ms: heldMs, verified, state } of reshard.moves) {
@@ -126,7 +139,7 @@ describe('resharding', () => {
     await until('it has ended', async () => (await phase()) === null);
 
     await begin({ service: 'orders', to: 2 });
-    await until('all have moved back', async () => (await phase()) === 'following');
+    await allHaveMoved();
     await cluster.done('us-east', 'POST', operators('reshard/finish'), { token: cluster.staff });
     await until('it has ended', async () => (await phase()) === null);
     deepStrictEqual(await shardsOf('orders'), { 'orders-0': 8, 'orders-1': 8 });
@@ -135,5 +148,161 @@ describe('resharding', () => {
     await everyOrderEnds(placed);
     strictEqual((await sold()) - soldBefore, placed.length);
     deepStrictEqual(cluster.complaints, []);
+  });
+
+  const finish = async (how: 'finish' | 'rollback'): Promise<void> => {
+    await cluster.done('us-east', 'POST', operators(`reshard/${how}`), { token: cluster.staff });
+    await until('it has ended', async () => (await phase()) === null);
+  };
+
+  test('rolled back under load: what has moved goes back, with what came in meanwhile', async () => {
+    const load = traffic('back');
+    await until('orders come in', () => load.placed.length > 50);
+    await begin({ service: 'orders', to: 4 });
+    await until('some have moved', async () => {
+      const { reshard } = await status();
+      return reshard.moves.filter(({ state }: Body) => state === 'moved').length >= 3;
+    });
+    await finish('rollback');
+    deepStrictEqual(await shardsOf('orders'), { 'orders-0': 8, 'orders-1': 8 });
+    await everyOrderEnds(await load.stop());
+    deepStrictEqual(cluster.complaints, []);
+  });
+
+  test('a live stream goes on, wherever its order moves', async () => {
+    const placed = await cluster.done(region, 'POST', '/orders', {
+      token,
+      body: { lines: [{ product, quantity: 1 }], payment: { method: 'card', token: 'tok_late' } },
+    });
+    const stream = await cluster.follow('us-west', `/orders/${placed.id}/events`, { token });
+    const seen: string[] = [];
+    const following = (async () => {
+      for await (const { data } of stream.events) seen.push(data.status);
+    })().catch(() => undefined);
+    await until('it is paying', () => seen.includes('paying'));
+    await begin({ service: 'orders', to: 1 });
+    await allHaveMoved();
+    await finish('rollback');
+    await cluster.advance(10_000);
+    await until('it is confirmed', () => seen.length === 3);
+    stream.close();
+    await following;
+    deepStrictEqual(seen, ['placed', 'paying', 'confirmed']);
+    await cluster.settled();
+  });
+
+  test('accounts move with the keys that open their names, there and back', async () => {
+    const people = async (count: number, prefix: string): Promise<Map<string, string>> => {
+      const made = new Map<string, string>();
+      for (let i = 0; i < count; i += 1) {
+        const person = { name: `${prefix} ${i}`, country: 'GB' };
+        const { id } = await cluster.done(region, 'POST', '/users', { token: cluster.staff, body: person });
+        made.set(id, person.name);
+      }
+      return made;
+    };
+    const areKnown = async (known: ReadonlyMap<string, string>): Promise<void> => {
+      for (const [id, name] of known) {
+        const account = await cluster.done('us-east', 'GET', `/users/${id}`, { token: cluster.staff });
+        strictEqual(account.name, name);
+      }
+    };
+    const before = await people(40, 'Before');
+    await begin({ service: 'users', to: 2 });
+    const during = await people(40, 'During');
+    await allHaveMoved();
+    const behind = await people(40, 'Behind');
+    for (const known of [before, during, behind]) await areKnown(known);
+    await finish('rollback');
+    for (const known of [before, during, behind]) await areKnown(known);
+    const rename = { token: cluster.staff, body: { name: 'Renamed' } };
+    for (const id of behind.keys()) await cluster.done('us-west', 'PATCH', `/users/${id}`, rename);
+    await areKnown(new Map([...behind.keys()].map((id) => [id, 'Renamed'])));
+    deepStrictEqual(cluster.complaints, []);
+  });
+
+  test('a region that is killed while partitions move goes on with them', async () => {
+    const placed: string[] = [];
+    for (let i = 0; i < 60; i += 1) {
+      const order = { lines: [{ product, quantity: 1 }], payment: { method: 'card', token: 'tok_approve' } };
+      placed.push((await cluster.done(region, 'POST', '/orders', { token, body: order })).id);
+    }
+    await begin({ service: 'orders', to: 4 });
+    for (let kills = 1; kills <= 3; kills += 1) {
+      await until('one more has moved', async () => {
+        const { reshard } = await status();
+        return reshard.moves.filter(({ state }: Body) => state === 'moved').length >= kills * 2;
+      });
+      await cluster.stop(region, 'kill');
+      await cluster.start(region);
+    }
+    await allHaveMoved();
+    await finish('finish');
+    deepStrictEqual(await shardsOf('orders'), { 'orders-0': 4, 'orders-1': 4, 'orders-2': 4, 'orders-3': 4 });
+    await everyOrderEnds(placed);
+    await cluster.stop(region, 'drain');
+    await cluster.start(region);
+    await everyOrderEnds(placed);
+    const { items } = await cluster.done('us-west', 'GET', '/orders?limit=100', { token });
+    deepStrictEqual(
+      placed.filter((id) => !items.some((one: Body) => one.id === id)),
+      [],
+    );
+  });
+
+  test('what cannot be is refused, and names what is wrong', async () => {
+    const refused = async (
+      body: unknown,
+      path = operators('reshard'),
+      as = cluster.staff,
+    ): Promise<unknown[]> => {
+      const { status: code, body: problem } = await cluster.ask('us-west', 'POST', path, { token: as, body });
+      return [
+        code,
+        problem.code,
+        ...(problem.errors ?? []).map((fault: Body) => fault.pointer ?? fault.path),
+      ];
+    };
+    deepStrictEqual((await refused({ service: 'orders', to: 65 }))[0], 400);
+    deepStrictEqual((await refused({ service: 'orders', to: 64 })).slice(0, 2), [400, 'invalid-input']);
+    deepStrictEqual((await refused({ service: 'ships', to: 2 })).slice(0, 2), [400, 'invalid-input']);
+    deepStrictEqual((await refused({ service: 'orders' })).slice(0, 2), [400, 'invalid-input']);
+    deepStrictEqual((await refused({ service: 'orders', to: 4 })).slice(0, 2), [409, 'conflict']);
+    deepStrictEqual(
+      (await refused({ service: 'orders', moves: [{ partition: 0, to: 'orders-0' }] })).slice(0, 2),
+      [400, 'invalid-input'],
+    );
+    deepStrictEqual((await refused(undefined, operators('reshard/finish'))).slice(0, 2), [409, 'conflict']);
+    deepStrictEqual((await refused({ service: 'orders', to: 2 }, '/operators/regions/mars/reshard'))[0], 404);
+    deepStrictEqual((await refused({ service: 'orders', to: 2 }, operators('reshard'), token))[0], 403);
+  });
+
+  test('from files to a server and back, under load', async (t) => {
+    const { log, mysql } = cluster.topology.engines;
+    if (mysql === undefined) return t.skip('skipped: mariadb is not running');
+    const other = log === 'sqlite' ? 'mysql' : 'sqlite';
+    const told = cluster.complaints.length;
+    const load = traffic('server');
+    await until('orders come in', () => load.placed.length > 50);
+    await begin({ service: 'orders', to: 2, engine: other });
+    await allHaveMoved();
+    const { reshard, shards } = await status();
+    for (const { held_ms: heldMs, verified } of reshard.moves)
+      ok(heldMs <= 2_000 && verified !== null, `${heldMs} ms`);
+    deepStrictEqual(
+      shards
+        .filter(({ service, partitions }: Body) => service === 'orders' && partitions > 0)
+        .map(({ name, engine, partitions }: Body) => [name, engine, partitions]),
+      [
+        ['orders-4', other, 8],
+        ['orders-5', other, 8],
+      ],
+    );
+    await finish('finish');
+    const middle = load.placed.length;
+    await until('more orders come in', () => load.placed.length > middle + 50);
+    await everyOrderEnds(await load.stop());
+    deepStrictEqual(cluster.complaints.slice(told), []);
+    return undefined;
   });
 });

@@ -16,7 +16,7 @@ export interface Readers {
    * @throws CardumeError `overloaded`, `deadline-exceeded`
    */
   scan(path: string, plan: Plan): Promise<Value[][]>;
-  /** On a thread of its own, which ends with it. */
+  /** On a thread of its own: scans do not wait for it. */
   digest(path: string, of: Digested): Promise<Digest>;
   /** What a scan may take. */
   readonly deadlineMs: number;
@@ -58,18 +58,15 @@ interface Worker {
 
 export function openReaders(host: Host, options: ReadersOptions): Readers {
   const shared = openThreads(host, options);
+  const digests = openThreads(host, { threadsMax: 1, deadlineMs: DIGEST_MS_MAX });
   return {
     deadlineMs: options.deadlineMs,
     scan: (path, plan) => shared.read(path, plan) as Promise<Value[][]>,
-    async digest(path, of) {
-      const own = openThreads(host, { threadsMax: 1, deadlineMs: DIGEST_MS_MAX });
-      try {
-        return (await own.read(path, of)) as Digest;
-      } finally {
-        await own.close();
-      }
+    digest: (path, of) => digests.read(path, of) as Promise<Digest>,
+    async close() {
+      await shared.close();
+      await digests.close();
     },
-    close: shared.close,
   };
 }
 

@@ -16,6 +16,7 @@ import { differences } from '../cqrs/digest.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import type { KeyWatch } from '../cqrs/shard-moving.ts';
 import { sameChecksum } from '../events/checksum.ts';
+import type { Head } from '../events/log.ts';
 import type { Host } from '../host/host.ts';
 import {
   homesIn,
@@ -154,27 +155,38 @@ export function openResharding(ground: ReshardingGround): Resharding {
     return known;
   }
 
-  async function rest(sinceMs: number): Promise<void> {
-    await clock.sleep(Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * REST));
+  async function rest(sinceMs: number, share = REST): Promise<void> {
+    await clock.sleep(Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * share));
   }
+
+  const headOf = (shard: Shard, partition: number): Head | undefined =>
+    shard.log.heads().find((head) => head.partition === partition);
 
   // ---- one partition
 
-  /** Brings the copy up to the position, or to what the home has. @returns where the copy stands then */
+  /**
+   * Brings the copy up to the position, or close behind a home that goes on. As long as the distance does not shrink it
+   * rests less and less.
+   * @returns where the copy stands then
+   */
   async function copyUpTo(
     { partition, from, to }: Transfer,
     position: number,
     upTo: number,
   ): Promise<number> {
     let at = position;
+    let share = REST;
+    let distance = Number.POSITIVE_INFINITY;
     while (at < upTo && !closed) {
       const sinceMs = clock.monotonicMs();
       const page = await from.log.readPartition(partition, at, Math.min(PAGE_ENTRIES, upTo - at));
-      const last = page.at(-1);
-      if (last === undefined) break;
       await to.moving.copy(page);
-      at = last.position;
-      await rest(sinceMs);
+      at = page.at(-1)?.position ?? at;
+      if (page.length < PAGE_ENTRIES) break;
+      const left = (headOf(from, partition)?.position ?? at) - at;
+      if (left >= distance) share /= 2;
+      distance = left;
+      await rest(sinceMs, share);
     }
     return at;
   }
@@ -230,6 +242,8 @@ export function openResharding(ground: ReshardingGround): Resharding {
       await copyKeys(transfer);
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
       position = await verify(transfer, position);
+      // What came in meanwhile: while callers are held, a page is left at most.
+      position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
       if (closed) return false;
       await switchOver(transfer, position, keys);
       return true;
@@ -419,7 +433,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
     for (const { partition, from, to, state } of moves) {
       if (state !== 'moved' || closed) continue;
       const transfer = between(service, partition, to, from);
-      const home = transfer.from.log.heads().find((head) => head.partition === partition);
+      const home = headOf(transfer.from, partition);
       const known = followed.get(partition) ?? (await transfer.to.moving.follow(partition)).position;
       if (home === undefined || home.position === known) continue;
       followed.set(partition, await copyUpTo({ ...transfer, ...UNSAVED }, known, home.position));
