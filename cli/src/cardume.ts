@@ -3,6 +3,7 @@
 import { realHost } from 'cardume/host/real';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
+import type { ReshardOptions } from './commands/reshard.ts';
 import { FAILED, Failure, WRONG_USE } from './failure.ts';
 import type { StopSignal } from './shell.ts';
 import { supervision } from './supervisor/child.ts';
@@ -138,6 +139,62 @@ program
   )
   .action(run(async () => (await import('./commands/check-config.ts')).checkConfig));
 
+const apiOption = (): Option =>
+  new Option('--api <url>', "address of the API (default: the topology's edge)");
+const tokenOption = (): Option =>
+  new Option('--token <token>', 'of a staff account (default: CARDUME_TOKEN, or made on this machine)');
+
+program
+  .command('shards')
+  .description('Show the shards of each region, their busy partitions, and what could be moved.')
+  .addOption(new Option('--region <name>', 'only this one'))
+  .addOption(new Option('--service <name>', 'only this one'))
+  .addOption(apiOption())
+  .addOption(tokenOption())
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('as JSON'))
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npx cardume shards\n  npx cardume shards --region eu-west --service orders --json',
+  )
+  .action(run(async () => (await import('./commands/shards.ts')).shards));
+
+program
+  .command('reshard')
+  .description("Move a service's partitions between the shards of a region while they are used.")
+  .argument('<service>', 'the service')
+  .requiredOption('--region <name>', 'the region')
+  .addOption(new Option('--to <count>', 'spread them over so many shards').argParser(parseCount))
+  .addOption(new Option('--engine <engine>', 'of new shards, with --to').choices(['sqlite', 'mysql']))
+  .addOption(new Option('--move <move...>', 'single partitions, such as 3/7=orders-1'))
+  .addOption(new Option('--status', 'how far it is'))
+  .addOption(new Option('--rollback', 'bring every partition back to where it was'))
+  .addOption(new Option('--cancel', 'the same, while partitions still move'))
+  .addOption(new Option('--finish', 'delete what moved partitions have left behind'))
+  .addOption(new Option('--no-wait', 'begin, and do not wait for the end'))
+  .addOption(apiOption())
+  .addOption(tokenOption())
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('what stands then, as JSON'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx cardume reshard orders --region eu-west --to 4
+  npx cardume reshard orders --region eu-west --rollback
+  npx cardume reshard orders --region eu-west --to 2 --engine mysql    from files to the topology's server
+  npx cardume reshard orders --region eu-west --move 3/7=orders-1
+  npx cardume reshard orders --region eu-west --finish`,
+  )
+  .action(async (service: string, options: Omit<ReshardOptions, 'service'>) => {
+    const { reshard } = await import('./commands/reshard.ts');
+    exitCode = await reshard(shell, { ...options, service });
+  });
+
 program
   .command('import')
   .description('Bring orders of elsewhere in.')
@@ -148,10 +205,8 @@ program
     '<file>',
     'InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country',
   )
-  .addOption(new Option('--api <url>', "address of the API (default: the topology's edge)"))
-  .addOption(
-    new Option('--token <token>', 'of a staff account (default: CARDUME_TOKEN, or made on this machine)'),
-  )
+  .addOption(apiOption())
+  .addOption(tokenOption())
   .addOption(
     new Option('--concurrency <count>', 'requests under way at once (default: 32)').argParser(parseCount),
   )

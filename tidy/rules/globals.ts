@@ -14,7 +14,7 @@ const rim: Readonly<Record<string, string>> = {
   'platform/src/testing/simulated/guards.ts':
     'takes the globals over, so that code in a simulation cannot reach them',
   'platform/src/testing/sqlite/instance.ts': 'loads the WebAssembly module of SQLite, once',
-  'cli/src/retail/api.ts': "the import's HTTP client: bounded sockets and timeouts, one call is one attempt",
+  'cli/src/api.ts': "the import's HTTP client: bounded sockets and timeouts, one call is one attempt",
   'cli/src/retail/files.ts':
     "streams the import's files and appends to its journal; host.disk has whole files only",
   'cli/src/supervisor/child.ts':

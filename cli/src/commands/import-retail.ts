@@ -3,11 +3,10 @@ import { resolve } from 'node:path';
 import { isCardumeError } from 'cardume/base';
 import { type Overrides, openConfiguration } from '../configuration.ts';
 import { FAILED, Failure, INTERRUPTED, WRONG_USE } from '../failure.ts';
+import { localToken } from '../operators.ts';
 import type { Output } from '../progress.ts';
 import { importRetail } from '../retail/retail.ts';
-import { readSecrets } from '../secrets.ts';
 import type { Shell } from '../shell.ts';
-import { issueToken } from '../token.ts';
 
 export interface ImportRetailOptions extends Overrides {
   readonly file: string;
@@ -41,7 +40,10 @@ export async function importRetailCommand(shell: ImportShell, options: ImportRet
     const { complete } = await importRetail({
       file: inFolder(options.file),
       api: options.api ?? `http://${topology.edge.host}:${topology.edge.port}`,
-      token: options.token ?? shell.host.env.get('CARDUME_TOKEN') ?? (await localToken()),
+      token:
+        options.token ??
+        shell.host.env.get('CARDUME_TOKEN') ??
+        (await localToken(shell, topology, dataFolder)),
       concurrency: options.concurrency,
       journal: typeof options.journal === 'string' ? inFolder(options.journal) : options.journal,
       data: dataFolder,
@@ -57,16 +59,5 @@ export async function importRetailCommand(shell: ImportShell, options: ImportRet
   } catch (error) {
     if (!isCardumeError(error, 'invalid-input') && !isCardumeError(error, 'not-found')) throw error;
     throw new Failure(`${error.message}.`, '', WRONG_USE);
-  }
-
-  async function localToken(): Promise<string> {
-    const secrets = await readSecrets(shell.host, dataFolder);
-    if (secrets !== null)
-      return issueToken(shell.host, topology, secrets, { id: 'operator', role: 'staff' }).token;
-    throw new Failure(
-      'An import needs the token of a staff account.',
-      'Give it with --token, or in CARDUME_TOKEN.',
-      WRONG_USE,
-    );
   }
 }

@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 import { realHost } from 'cardume/host/real';
-import { openApi } from './api.ts';
+import { openApi } from '../api.ts';
 import { openPatience, type PatienceBounds, retryAfterMs, usualPatience } from './patience.ts';
 
 const host = realHost();

@@ -7,7 +7,7 @@
  * is a lower bound; after a 429 all requests wait, not only the one that was told so.
  */
 import type { Clock, Random } from 'cardume/host';
-import type { Answered, Api, Call } from './api.ts';
+import type { Answered, Api, Call } from '../api.ts';
 
 export interface PatienceBounds {
   /** From a request's first attempt on; over it, it counts as unreachable. */

@@ -13,8 +13,8 @@
 import { resolve } from 'node:path';
 import type { Host } from 'cardume/host';
 import { realHost } from 'cardume/host/real';
+import { type Api, openApi } from '../api.ts';
 import { type Output, openProgress, silentProgress } from '../progress.ts';
-import { type Api, openApi } from './api.ts';
 import { type Comparison, revenueOf } from './comparison.ts';
 import { digesting, openSource, type SourceFile } from './files.ts';
 import { readInvoices } from './invoices.ts';

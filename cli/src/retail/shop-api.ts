@@ -1,6 +1,6 @@
 /** The part of the shop's API that an import needs: requests with their keys, replies checked once. */
 import { DECIMALS_MAX, parseAmount } from 'cardume/base/money';
-import type { Call } from './api.ts';
+import type { Call } from '../api.ts';
 import type { Outcome, Patience } from './patience.ts';
 
 export const CURRENCY = 'GBP';

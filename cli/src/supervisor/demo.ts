@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import type { Host } from 'cardume/host';
+import { openApi } from '../api.ts';
 import { Failure } from '../failure.ts';
-import { openApi } from '../retail/api.ts';
 import { openPatience } from '../retail/patience.ts';
 
 export const DEMO_CUSTOMER = {
