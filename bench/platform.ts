@@ -1,11 +1,12 @@
 /** The whole platform in processes of its own, as `npm start` runs it, on a folder and ports that a benchmark owns. */
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import written from '../cardume.config.ts';
 import { moved } from '../cli/src/configuration.ts';
+import type { Server } from '../platform/src/testing/servers.ts';
 import type { Topology } from '../platform/src/topology/topology.ts';
 
 export interface Platform {
@@ -22,6 +23,8 @@ export interface Platform {
 export interface PlatformOptions {
   /** With the demonstration's catalogue and customer. */
   readonly demo?: boolean;
+  /** A server that shards may move to. */
+  readonly server?: Server;
 }
 
 const house = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -30,18 +33,35 @@ const CLI = house('cli/src/cardume.ts');
 const PORT = 21_080;
 const START_MS_MAX = 30_000;
 
-export async function startPlatform({ demo = false }: PlatformOptions = {}): Promise<Platform> {
+/** Name of the variable with the server's password. */
+const PASSWORD = 'CARDUME_BENCH_PASSWORD';
+
+export async function startPlatform({ demo = false, server }: PlatformOptions = {}): Promise<Platform> {
   const folder = await mkdtemp(join(tmpdir(), 'cardume-bench-'));
-  const place = ['--config', house('cardume.config.ts'), '--data', folder];
+  const databases = `cardume_bench_${basename(folder).slice(-6).toLowerCase()}`;
+  let config = house('cardume.config.ts');
+  if (server !== undefined) {
+    const { host, port, user } = server.address;
+    const address = `mysql://${user}@${host}:${port}/${databases}_{region}_{shard}`;
+    config = join(folder, 'topology.mjs');
+    const engines = { ...written.engines, mysql: { address, passwordVariable: PASSWORD } };
+    await writeFile(config, `export default ${JSON.stringify({ ...written, engines })};`);
+  }
+  const place = ['--config', config, '--data', folder];
   const how = ['--port', String(PORT), '--json', ...(demo ? [] : ['--no-demo'])];
   const child = spawn(process.execPath, [CLI, 'start', ...how, ...place], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, CARDUME_LOG_LEVEL: 'info' },
+    env: {
+      ...process.env,
+      CARDUME_LOG_LEVEL: 'info',
+      ...(server === undefined ? {} : { [PASSWORD]: server.address.password }),
+    },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   async function stop(): Promise<void> {
     child.kill('SIGTERM');
     await ended;
+    await server?.dropAll(databases);
     await rm(folder, { recursive: true, force: true });
   }
   try {

@@ -179,11 +179,39 @@ test('the second start: data is still there, nothing is made twice, and a region
   await until(() => /us-west {2}is ready again/.test(started.text()), started.text);
   await until(async () => (await served('us-west')) === 'us-west', started.text);
 
+  await reshards();
   const other = start();
   assert.equal((await other.ended).code, 1);
   assert.match(other.text(), /^Another Cardume uses the folder /);
   await stop(started);
 });
+
+/** From two shards to four by the command line, and back. */
+async function reshards(): Promise<void> {
+  const cardume = (...args: readonly string[]): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const place = ['--port', String(port), '--data', data];
+      execFile(process.execPath, [entry, ...args, ...place], { cwd: house }, (error, out, err) =>
+        error === null ? resolve(out) : reject(new Error(`${out}${err}`, { cause: error })),
+      );
+    });
+  const reshard = (...args: readonly string[]): Promise<string> =>
+    cardume('reshard', 'orders', '--region', 'us-west', ...args);
+  assert.match(await cardume('shards', '--region', 'us-west'), /orders-1 +sqlite +8 /);
+  assert.match(await reshard('--to', '4'), /is following: 8 of 8 partitions have moved/);
+  const [{ shards }] = JSON.parse(
+    await cardume('shards', '--service', 'orders', '--region', 'us-west', '--json'),
+  );
+  assert.deepEqual(
+    shards.map(({ name, partitions }: { name: string; partitions: number }) => [name, partitions]),
+    [0, 1, 2, 3].map((i) => [`orders-${i}`, 4]),
+  );
+  assert.match(await reshard('--status'), /Now one of:/);
+  assert.match(await reshard('--rollback'), /^Done\./);
+  assert.match(await reshard('--status'), /^No reshard is under way/);
+  await assert.rejects(reshard('--to', '99'), /1 to 16 shards|at most|64/);
+  await assert.rejects(reshard(), /takes one of --to/);
+}
 
 test('a port in use: one sentence that names it, and nothing is started', async () => {
   const taken = createServer();

@@ -6,6 +6,7 @@ const entries: readonly string[] = [
   'cardume.config.ts',
   'bench/bench.ts',
   'bench/reference-http.ts',
+  'bench/reshard.ts',
   'cli/src/cardume.ts',
   'sim/src/sim.ts',
   'tools/check.ts',

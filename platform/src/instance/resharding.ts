@@ -112,12 +112,14 @@ export interface ReshardingGround {
 }
 
 /** Short, since a writer thread serves several shards. */
-const PAGE_ENTRIES = 100;
+const PAGE_ENTRIES = 64;
 const PAGE_KEYS = 500;
 const DROPPED_A_STEP = 2_000;
 /** Between pages, times what the page took: the platform's own work comes first. */
 const REST = 2;
 const REST_MS_MAX = 200;
+/** Between partitions. */
+const REST_BETWEEN_MS_MAX = 1_000;
 const VERIFY_TRIES_MAX = 20;
 const FOLLOW_MS = 200;
 const TRY_AGAIN_MS = 1_000;
@@ -155,8 +157,8 @@ export function openResharding(ground: ReshardingGround): Resharding {
     return known;
   }
 
-  async function rest(sinceMs: number, share = REST): Promise<void> {
-    await clock.sleep(Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * share));
+  async function rest(sinceMs: number, share = REST, msMax = REST_MS_MAX): Promise<void> {
+    await clock.sleep(Math.min(msMax, (clock.monotonicMs() - sinceMs) * share));
   }
 
   const headOf = (shard: Shard, partition: number): Head | undefined =>
@@ -333,8 +335,12 @@ export function openResharding(ground: ReshardingGround): Resharding {
   // ---- the whole
 
   async function openMissing(): Promise<void> {
-    for (const shard of map.shards)
-      if (hosted.named(shard.service, shard.name) === undefined) await ground.open(shard, map);
+    for (const shard of map.shards) {
+      if (hosted.named(shard.service, shard.name) !== undefined) continue;
+      const sinceMs = clock.monotonicMs();
+      await ground.open(shard, map);
+      await rest(sinceMs, REST, REST_BETWEEN_MS_MAX);
+    }
   }
 
   async function work(): Promise<void> {
@@ -359,8 +365,11 @@ export function openResharding(ground: ReshardingGround): Resharding {
       for (const { partition } of moves) {
         const move = currentMove(partition);
         if (map.reshard?.phase !== 'moving' || closed) return;
-        if (move.state !== 'moved' && !(await carryOver(there(service, move)))) return;
+        if (move.state === 'moved') continue;
+        const sinceMs = clock.monotonicMs();
+        if (!(await carryOver(there(service, move)))) return;
         await followOnce();
+        await rest(sinceMs, REST, REST_BETWEEN_MS_MAX);
       }
       if (map.reshard?.phase === 'moving') save(withPhase(map, 'following'));
     },

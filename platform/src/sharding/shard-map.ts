@@ -20,7 +20,7 @@ export interface ShardMap {
 
 export interface ShardOfMap {
   readonly service: ServiceName;
-  /** Unique within the region, never given twice: `orders-4`. */
+  /** Unique within the region: `orders-4`. */
   readonly name: string;
   readonly engine: ShardEngine;
 }
@@ -128,7 +128,7 @@ function targetsOf(map: ShardMap, { service, to, engine }: ReshardWish): ShardOf
     throw invalid('/to', `expected 1 to ${Math.min(SHARDS_MAX, most)} shards`);
   const wanted = engine ?? (own[0] as ShardOfMap).engine;
   const kept = own.filter((one) => one.engine === wanted).slice(0, to);
-  // A number is not given again: what is left of its first shard may still lie about.
+  // Behind the highest: shards of two engines stand beside each other while partitions move.
   let next = 1 + Math.max(...own.map(({ name }) => Number(name.slice(name.lastIndexOf('-') + 1))));
   while (kept.length < to) {
     kept.push({ service, name: `${service}-${next}`, engine: wanted });
