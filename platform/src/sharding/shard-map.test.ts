@@ -8,7 +8,9 @@ import {
   copiesIn,
   homesIn,
   initialMap,
+  type PartitionMove,
   planReshard,
+  type Reshard,
   type ShardMap,
   withMove,
   withoutReshard,
@@ -102,7 +104,7 @@ describe("a region's map of shards", () => {
 
   it('says which copies a shard follows, at every step', () => {
     let map = planReshard(first, { service: 'orders', to: 1 }, 1);
-    const { partition, from, to } = map.reshard?.moves[0] as NonNullable<ShardMap['reshard']>['moves'][0];
+    const [{ partition, from, to }] = (map.reshard as Reshard).moves as [PartitionMove];
     assert.deepEqual([copiesIn(map, from), copiesIn(map, to)], [[], []]);
     map = withMove(map, partition, 'copying');
     assert.deepEqual([copiesIn(map, from), copiesIn(map, to)], [[], [partition]]);
