@@ -32,6 +32,10 @@ export const interesting = [
   'an instance was draining',
   'a read model was behind its log',
   'an epoch above five',
+  'a partition moved to another shard',
+  'a reshard was carried over a restart',
+  'a reshard was finished',
+  'a reshard was rolled back',
 ] as const;
 export type Interesting = (typeof interesting)[number];
 

@@ -78,6 +78,8 @@ export interface Plan {
   readonly stock: number;
   /** What a sync of a disk that is well takes, on average. */
   readonly syncUs: number;
+  /** An operator moves partitions between shards all the while. */
+  readonly isResharded: boolean;
   /** Customers place orders and do nothing else: for measuring. */
   readonly isRush: boolean;
   /** Between two things that a customer does, on average. */
@@ -119,6 +121,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     staff: one(1, 2),
     products: one(2, 2, 4),
     stock: one(10, 60, 400),
+    isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),
     thinkMs: one(150, 400, 800),

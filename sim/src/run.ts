@@ -7,6 +7,7 @@ import { checkLines } from './checks/alarms.ts';
 import { checkDisks } from './checks/disks.ts';
 import { checkHistory } from './checks/history.ts';
 import { Customer } from './clients/customer.ts';
+import { Operator } from './clients/operator.ts';
 import { Staff } from './clients/staff.ts';
 import { Coverage, type Interesting } from './coverage.ts';
 import { allEnded } from './ending.ts';
@@ -152,6 +153,7 @@ async function live(
     const name = `customer-${i + 1}`;
     return new Customer(name, ground, world.transport(name), simulation.stream(name), products, emails);
   });
+  const operator = new Operator(ground, world.transport('operator-1'), simulation.stream('operator-1'));
   note(
     `${products.length} products stand; ${customers.length} customers and ${plan.faults.length} faults begin`,
   );
@@ -160,6 +162,7 @@ async function live(
   const living = Promise.all([
     ...customers.map((customer) => customer.live(plan.handsPerCustomer)),
     ...staff.map((one) => one.live(products)),
+    ...(plan.isResharded && !plan.isRush ? [operator.live()] : []),
   ]);
   await simulation.advance(plan.faultsMs);
 
@@ -177,6 +180,8 @@ async function live(
   const checker = world.transport('checker');
   await simulation.run(allEnded(regions, checker, ground.clock), left());
   note('all processes have ended');
+  await simulation.run(operator.conclude(), left());
+  note('all reshards have ended');
   await simulation.run(Promise.all(customers.map((customer) => customer.conclude())), left());
   const revenue = await simulation.run(first.revenue(), left());
   await simulation.run(Promise.all(regions.map((region) => world.instance(region)?.drain())), left());

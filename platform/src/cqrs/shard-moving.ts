@@ -9,20 +9,21 @@ import type { ShardRequest } from './shard-thread.ts';
 import type { ProcessCheckpoint, Reading } from './storage.ts';
 
 export interface ShardMoving {
-  /** Begins a copy, or takes one up. @returns its head */
-  follow(partition: number): Promise<Head>;
+  /** Begins a copy, or takes one up: see `Moving.follow`. @returns its head */
+  follow(partition: number, aboveEpoch?: number): Promise<Head>;
   /** The home's next entries, with what read models make of them. */
   copy(entries: readonly Entry[]): Promise<void>;
   /** Keys of a home's subjects, in order of subject. */
   listKeys(partition: number, afterSubject: string, keysMax: number): Promise<WrappedKey[]>;
-  putKeys(keys: readonly WrappedKey[]): Promise<void>;
+  /** @throws CardumeError `conflict` when the partition is at home here */
+  putKeys(partition: number, keys: readonly WrappedKey[]): Promise<void>;
   /** Keys that a home makes from now on. */
   watchKeys(partition: number): KeyWatch;
   digest(partition: number): Promise<Digest>;
   /** The home goes away: see `Moving.release`. */
   release(partition: number): Promise<Released>;
   /** Of processes: for whoever is about to adopt. */
-  putCheckpoints(checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
+  putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
   /** The copy is the home from now on. */
   adopt(partition: number, aboveEpoch: number): Promise<void>;
   /** Deletes a part of a copy. @returns how many rows: fewer than `rowsMax` means that nothing is left */
@@ -59,6 +60,9 @@ export function shardMoving(ground: ShardMovingGround): {
   const watched = new Map<number, WrappedKey[]>();
   const projections = ground.projections.map(({ name, tables }) => ({ name, tables }));
 
+  const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
+    log.moving.tend(partition, request);
+
   return {
     keyMade: (key) => void watched.get(key.partition)?.push(key),
     moving: {
@@ -66,8 +70,8 @@ export function shardMoving(ground: ShardMovingGround): {
       copy: log.moving.copy,
       listKeys: (partition, afterSubject, keysMax) =>
         ask({ kind: 'list-keys', partition, afterSubject, keysMax }),
-      async putKeys(given) {
-        if (given.length > 0) await ask({ kind: 'put-keys', keys: given });
+      async putKeys(partition, given) {
+        if (given.length > 0) await tend(partition, { kind: 'put-keys', keys: given });
       },
       watchKeys(partition) {
         watched.set(partition, []);
@@ -83,8 +87,8 @@ export function shardMoving(ground: ShardMovingGround): {
         keys.forget();
         return { head, checkpoints: runner.release(partition) };
       },
-      async putCheckpoints(checkpoints) {
-        for (const checkpoint of checkpoints) await ask({ kind: 'checkpoint', checkpoint });
+      async putCheckpoints(partition, checkpoints) {
+        for (const checkpoint of checkpoints) await tend(partition, { kind: 'checkpoint', checkpoint });
       },
       async adopt(partition, aboveEpoch) {
         const head = await log.moving.adopt(partition, aboveEpoch);
@@ -93,7 +97,8 @@ export function shardMoving(ground: ShardMovingGround): {
         own.add(partition);
       },
       async drop(partition, rowsMax) {
-        const rows = await ask<number>({ kind: 'drop', partition, rowsMax });
+        log.moving.abandon(partition);
+        const rows = (await tend(partition, { kind: 'drop', partition, rowsMax })) as number;
         if (rows === rowsMax) return rows;
         return rows + (await log.moving.drop(partition, rowsMax - rows));
       },

@@ -16,10 +16,16 @@ export interface Copies {
   heads(): Head[];
   /**
    * Begins a copy, or takes one up.
+   * @param aboveEpoch whoever opens it later, does so in an epoch above this one
    * @returns its head; position 0 when it is new
    * @throws CardumeError `conflict` when it is a home
    */
-  follow(partition: PartitionKey): Promise<Head>;
+  follow(partition: PartitionKey, aboveEpoch: number): Promise<Head>;
+  /**
+   * Something of a copy is about to be changed beside its entries: until the next ones come it is not in `heads`.
+   * @throws CardumeError `conflict` when it is a home
+   */
+  check(partition: PartitionKey): Promise<void>;
   /**
    * The home's next entries, of one partition and in order; those that stand already are passed over.
    * @returns the entries that were added

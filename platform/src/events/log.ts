@@ -123,8 +123,16 @@ export interface Log {
 
 /** How partitions come and go while the log is open: see copies.ts. */
 export interface Moving {
-  /** Begins a copy of a partition whose home is elsewhere, or takes one up. @returns its head */
-  follow(partition: PartitionKey): Promise<Head>;
+  /**
+   * Begins a copy of a partition whose home is elsewhere, or takes one up.
+   * @param aboveEpoch whoever opens it later, does so in an epoch above this one
+   * @returns its head
+   */
+  follow(partition: PartitionKey, aboveEpoch?: number): Promise<Head>;
+  /** Follows a copy no longer; it is about to be dropped. */
+  abandon(partition: PartitionKey): void;
+  /** Asks the tail, as `askTail` does, if the partition is a copy. @throws CardumeError `conflict` when it is a home */
+  tend(partition: PartitionKey, message: unknown): Promise<unknown>;
   /**
    * The home's next entries, into the copy and its read models.
    * @throws CardumeError `conflict` when they do not follow what stands

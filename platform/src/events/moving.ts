@@ -32,11 +32,13 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
   return {
     copies,
     moving: {
-      async follow(partition) {
-        const head = (await request({ kind: 'follow', partition })) as Head;
+      async follow(partition, aboveEpoch = 0) {
+        const head = (await request({ kind: 'follow', partition, aboveEpoch })) as Head;
         copies.add(partition);
         return head;
       },
+      abandon: (partition) => void copies.delete(partition),
+      tend: (partition, message) => request({ kind: 'tend', partition, message }),
       async copy(entries) {
         const report = await request({ kind: 'copy', entries });
         if (report !== null) onReport(report);

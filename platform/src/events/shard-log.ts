@@ -196,10 +196,12 @@ function run(
   }
 
   function learn(epochs: Epochs): void {
-    for (const [one, epoch] of epochs) {
-      if (!commits.fenceAfter(one, epoch)) continue;
-      dropWhatRestsOn(one);
-      subscriptions.end(one, fencedError(one));
+    const found = new Map(epochs);
+    for (const { partition } of commits.heads()) {
+      // One that stands no more was moved away by somebody else.
+      if (!commits.fenceAfter(partition, found.get(partition) ?? Number.POSITIVE_INFINITY)) continue;
+      dropWhatRestsOn(partition);
+      subscriptions.end(partition, fencedError(partition));
     }
   }
 

@@ -21,7 +21,9 @@ export type Request =
 
 /** See `Copies`. */
 export type CopyRequest =
-  | { readonly kind: 'follow'; readonly partition: PartitionKey }
+  | { readonly kind: 'follow'; readonly partition: PartitionKey; readonly aboveEpoch: number }
+  /** The tail is asked, if it is a copy. */
+  | { readonly kind: 'tend'; readonly partition: PartitionKey; readonly message: unknown }
   | { readonly kind: 'copy'; readonly entries: readonly Entry[] }
   | { readonly kind: 'adopt'; readonly partition: PartitionKey; readonly aboveEpoch: number }
   | { readonly kind: 'release'; readonly partition: PartitionKey }

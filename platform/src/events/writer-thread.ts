@@ -124,12 +124,20 @@ export function serve(host: Host, port: Port): void {
 async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): Promise<unknown> {
   switch (request.kind) {
     case 'follow':
-      return copies.follow(request.partition);
+      return copies.follow(request.partition, request.aboveEpoch);
+    case 'tend':
+      await copies.check(request.partition);
+      assert(tail?.ask !== undefined, 'the log has a tail that answers');
+      return tail.ask(request.message as never);
     case 'copy': {
       const { entries } = request;
       await copies.copy(entries);
-      // All, also what stood already: a tail passes over what it has, and may have missed some.
-      return tail === null || entries.length === 0 ? null : tail.commit(entries);
+      try {
+        // All, also what stood already: a tail passes over what it has, and may have missed some.
+        return tail === null || entries.length === 0 ? null : await tail.commit(entries);
+      } catch (error) {
+        return { error: toWire(error).message }; // the copy stands all the same
+      }
     }
     case 'adopt':
       return copies.adopt(request.partition, request.aboveEpoch);

@@ -61,8 +61,8 @@ export function hostedShards(clock: Clock): Hosted {
   const homes = new Map<string, Map<number, string>>();
   const shards = new Map<string, Shard>();
   const copies = new Map<string, Set<number>>();
-  /** Copies that came and went. */
-  let copyTurns = 0;
+  /** Shard → copies that came to it. */
+  const arrivals = new Map<string, number>();
   const gates = new Map<string, Gate>();
   /** Moves that were begun. */
   let turns = 0;
@@ -81,6 +81,7 @@ export function hostedShards(clock: Clock): Hosted {
 
   /** Whether the failure may be that of a home that has moved away, or has tried to: then it is asked again. */
   function isMoved(error: unknown, turnBefore: number): boolean {
+    if (isCardumeError(error, 'fenced')) return gates.size > 0; // its epoch grows while it moves
     return isCardumeError(error, 'partition-unavailable') && (gates.size > 0 || turns !== turnBefore);
   }
 
@@ -138,17 +139,22 @@ export function hostedShards(clock: Clock): Hosted {
     return asked;
   }
 
-  async function scanOnce(service: string, plan: Plan): Promise<Value[][][]> {
+  /** @param isFiltered rows of the shards' own partitions alone, whatever else they hold */
+  async function scanOnce(service: string, plan: Plan, isFiltered: boolean): Promise<Value[][][] | null> {
     const asked = askedFor(service, plan.partitions);
-    return Promise.all(
-      [...asked].map(([name, own]) => {
+    const parts = await Promise.all(
+      [...asked].map(async ([name, own]) => {
         const shard = shards.get(`${service}/${name}`);
         if (shard === undefined)
           throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
-        const isMixed = (copies.get(name)?.size ?? 0) > 0;
-        return shard.scan(isMixed ? { ...plan, partitions: own } : plan, own);
+        if (isFiltered || (copies.get(name)?.size ?? 0) > 0)
+          return shard.scan({ ...plan, partitions: own }, own);
+        const before = arrivals.get(name);
+        const rows = await shard.scan(plan, own);
+        return before === arrivals.get(name) ? rows : null; // a copy that came meanwhile may have been read as well
       }),
     );
+    return parts.includes(null) ? null : (parts as Value[][][]);
   }
 
   return {
@@ -164,7 +170,7 @@ export function hostedShards(clock: Clock): Hosted {
     setCopy(name, partition, isThere) {
       const own = copies.get(name) ?? new Set();
       copies.set(name, own);
-      copyTurns += 1;
+      if (isThere && !own.has(partition)) arrivals.set(name, (arrivals.get(name) ?? 0) + 1);
       if (isThere) own.add(partition);
       else own.delete(partition);
     },
@@ -212,11 +218,9 @@ export function hostedShards(clock: Clock): Hosted {
       const untilMs = clock.monotonicMs() + HELD_MS_MAX;
       for (;;) {
         const turn = turns;
-        const copyTurn = copyTurns;
         try {
-          const parts = await scanOnce(service, plan);
-          // A copy that came meanwhile may have been read as well.
-          if (copyTurn === copyTurns) return parts;
+          const parts = (await scanOnce(service, plan, false)) ?? (await scanOnce(service, plan, true));
+          if (parts !== null) return parts;
         } catch (error) {
           // A partition has begun to move: the whole answer is made again when it stands.
           if (!isMoved(error, turn) || clock.monotonicMs() >= untilMs) throw error;

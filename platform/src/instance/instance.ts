@@ -15,7 +15,15 @@ import type { Host } from '../host/host.ts';
 import { openIdentity } from '../identity/identity.ts';
 import { geography } from '../sharding/geography.ts';
 import { openPeers } from '../sharding/peer.ts';
-import { copiesIn, homesIn, initialMap, type ShardMap, type ShardOfMap } from '../sharding/shard-map.ts';
+import {
+  copiesIn,
+  homesIn,
+  initialMap,
+  remainsIn,
+  type ShardMap,
+  type ShardOfMap,
+  withServices,
+} from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
 import { staticPlacement } from '../topology/placement.ts';
 import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
@@ -160,7 +168,9 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     services.map(({ name }) => name),
     topology.engines.log,
   );
-  const shardMap = store.begin(initial);
+  const stored = store.begin(initial);
+  const shardMap = withServices(stored, initial);
+  if (shardMap !== stored) store.save(shardMap);
 
   async function open({ service: name, name: shardName, engine }: ShardOfMap, now: ShardMap): Promise<void> {
     const service = services.find((one) => one.name === name);
@@ -184,13 +194,14 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     });
     hosted.add(name, shardName, shard);
     for (const partition of partitions) hosted.route(name, partition, shardName);
-    for (const partition of copies) hosted.setCopy(shardName, partition, true);
+    for (const partition of remainsIn(now, shardName)) hosted.setCopy(shardName, partition, true);
   }
 
   const resharding = openResharding({
     host,
     map: shardMap,
     hosted,
+    check: store.check,
     save: store.save,
     settle: store.settle,
     async open(shard, now) {
@@ -208,7 +219,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     execute: gateway.execute,
   });
 
-  for (const shard of shardMap.shards) await open(shard, shardMap);
+  for (const shard of shardMap.shards) {
+    // What is home to nothing can wait: a reshard opens it when it goes on.
+    if (homesIn(shardMap, shard.service, shard.name).length > 0) await open(shard, shardMap);
+  }
   await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
   await peers.listen({ host: here.host, port: here.peerPort });
   const address = await gateway.listen({ host: here.host, port: here.port });
@@ -226,7 +240,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       ready = false;
       const moved = resharding.close();
       await gateway.drain();
-      await moved;
+      await Promise.race([moved, host.clock.sleep(bounds.drainTimeoutMs)]);
       await peers.close();
       await readers.close();
       await Promise.all(hosted.all().map((shard) => shard.close()));

@@ -1,16 +1,20 @@
 /**
- * Where a region's map of shards lives: a small file beside its data, written durably, each version once. It is the
- * embedded half of the coordinator; with several machines etcd will hold it behind the same two calls.
+ * Where a region's map of shards lives: a small file beside its data, written durably, each version once. Whoever opens
+ * it begins a reign: a process that was replaced can save nothing any more. It is the embedded half of the coordinator;
+ * with several machines etcd will hold it behind the same calls.
  */
 import { CardumeError } from '../base/errors.ts';
 import { makeDurable } from '../events/sqlite/durable.ts';
+import { transaction } from '../events/sqlite/transaction.ts';
 import type { Host } from '../host/host.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
 
 export interface MapStore {
-  /** @returns the map that stands; the given one is stored when there is none yet */
+  /** Before any log is opened. @returns the map that stands; the given one is stored when there is none yet */
   begin(first: ShardMap): ShardMap;
-  /** @throws CardumeError `fenced` when another process has changed the map since */
+  /** @throws CardumeError `fenced` when another process has begun to reign since */
+  check(): void;
+  /** @throws CardumeError `fenced` when another process has begun to reign since */
   save(map: ShardMap): void;
   /** The map that stands, after a save whose outcome is not known. */
   settle(): ShardMap;
@@ -26,25 +30,38 @@ export async function openMapStore(host: Host, folder: string): Promise<MapStore
       one INTEGER PRIMARY KEY CHECK (one = 1),
       version INTEGER NOT NULL,
       map TEXT NOT NULL,
-      settled INTEGER NOT NULL
+      settled INTEGER NOT NULL,
+      reign INTEGER NOT NULL
     )`,
   );
   const select = database.prepare('SELECT map FROM map');
-  const insert = database.prepare('INSERT INTO map VALUES (1, ?, ?, 0) ON CONFLICT DO NOTHING');
-  const update = database.prepare('UPDATE map SET version = ?, map = ? WHERE version = ?');
+  const insert = database.prepare('INSERT INTO map VALUES (1, ?, ?, 0, 0) ON CONFLICT DO NOTHING');
+  const update = database.prepare('UPDATE map SET version = ?, map = ? WHERE version = ? AND reign = ?');
+  const reigns = database.prepare('SELECT reign FROM map');
+  const read = (): ShardMap => JSON.parse(select.get()?.['map'] as string) as ShardMap;
+  const reignNow = (): number => reigns.get()?.['reign'] as number;
+  const fenced = (): CardumeError =>
+    new CardumeError('fenced', 'another process has taken over the map of shards');
+  let reign = 0;
   return {
     begin(first) {
-      insert.run(first.version, JSON.stringify(first));
-      return JSON.parse(select.get()?.['map'] as string) as ShardMap;
+      return transaction(database, () => {
+        insert.run(first.version, JSON.stringify(first));
+        database.exec('UPDATE map SET reign = reign + 1');
+        reign = reignNow();
+        return read();
+      });
+    },
+    check() {
+      if (reignNow() !== reign) throw fenced();
     },
     save(map) {
-      if (update.run(map.version, JSON.stringify(map), map.version - 1).changes !== 1)
-        throw new CardumeError('fenced', 'another process has changed the map of shards');
+      if (update.run(map.version, JSON.stringify(map), map.version - 1, reign).changes !== 1) throw fenced();
     },
     settle() {
       // A failed commit may have left its frames in the WAL, where a crash would revive them: this one overwrites them.
       database.exec('UPDATE map SET settled = settled + 1');
-      return JSON.parse(select.get()?.['map'] as string) as ShardMap;
+      return read();
     },
     close: () => database.close(),
   };

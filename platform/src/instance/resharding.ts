@@ -95,6 +95,9 @@ interface Transfer {
   done(now: ShardMap): ShardMap;
 }
 
+/** What the map says is not known. */
+class Unsettled extends Error {}
+
 /** Of a copy that no switch is meant for. */
 const UNSAVED = { begun: () => undefined, done: (now: ShardMap) => now };
 
@@ -102,6 +105,8 @@ export interface ReshardingGround {
   readonly host: Host;
   readonly map: ShardMap;
   readonly hosted: Hosted;
+  /** @throws CardumeError `fenced` when another process has the region by now */
+  readonly check: () => void;
   /** @throws CardumeError `fenced` */
   readonly save: (map: ShardMap) => void;
   /** The map that stands, after a write that failed. */
@@ -134,6 +139,8 @@ export function openResharding(ground: ReshardingGround): Resharding {
   let closed = false;
   let working: Promise<void> | null = null;
   let trouble: string | null = null;
+  /** A write of the map has failed, and may stand. */
+  let isUnsettled = false;
   const told = new Map<number, { heldMs: number | null; verified: Verified | null }>();
   /** Where copies stand that were left behind. */
   const followed = new Map<number, number>();
@@ -141,6 +148,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
   const samples: Map<string, number>[] = [];
 
   function save(next: ShardMap): void {
+    if (isUnsettled) throw new CardumeError('storage-failed', 'what the map of shards says is not known now');
     ground.save(next);
     map = next;
   }
@@ -197,7 +205,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
     for (let after = ''; !closed; ) {
       const sinceMs = clock.monotonicMs();
       const keys = await from.moving.listKeys(partition, after, PAGE_KEYS);
-      await to.moving.putKeys(keys);
+      await to.moving.putKeys(partition, keys);
       const last = keys.at(-1);
       if (last === undefined || keys.length < PAGE_KEYS) return;
       after = last.subject;
@@ -243,7 +251,9 @@ export function openResharding(ground: ReshardingGround): Resharding {
       transfer.begun();
       await copyKeys(transfer);
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
+      await to.moving.putKeys(partition, keys.take());
       position = await verify(transfer, position);
+      await to.moving.putKeys(partition, keys.take());
       // What came in meanwhile: while callers are held, a page is left at most.
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
       if (closed) return false;
@@ -276,15 +286,18 @@ export function openResharding(ground: ReshardingGround): Resharding {
     try {
       const { head, checkpoints } = await from.moving.release(partition);
       await copyRest(transfer, position, head.position);
-      await to.moving.putKeys(keys.take());
-      await to.moving.putCheckpoints(checkpoints);
-      const copy = await to.moving.follow(partition);
+      await to.moving.putKeys(partition, keys.take());
+      await to.moving.putCheckpoints(partition, checkpoints);
+      // Whoever opens it from now on, does so above the epoch that was released.
+      const copy = await to.moving.follow(partition, head.epoch);
       if (copy.position !== head.position || !sameChecksum(copy.checksum, head.checksum))
         throw new CardumeError('storage-failed', `the copy of partition ${partition} is not its home's log`);
       await saveForCertain(transfer.done(map));
       return head.epoch;
     } catch (error) {
-      await insist(`partition ${partition} is not home again`, () => from.moving.adopt(partition, 0));
+      // Who does not know what the map says, gives the partition to nobody: the next start will know.
+      if (!(error instanceof Unsettled))
+        await insist(`partition ${partition} is not home again`, () => from.moving.adopt(partition, 0));
       throw error;
     }
   }
@@ -306,12 +319,16 @@ export function openResharding(ground: ReshardingGround): Resharding {
       save(next);
     } catch (error) {
       if (!isCardumeError(error, 'storage-failed')) throw error;
-      let stands = map;
-      await insist('the map of shards cannot be read', async () => {
-        stands = ground.settle();
-      });
-      map = stands;
-      if (stands.version !== next.version) throw error;
+      isUnsettled = true;
+      try {
+        await insist('the map of shards cannot be read', async () => {
+          map = ground.settle();
+        });
+      } catch (unsettled) {
+        throw new Unsettled('what the map of shards says is not known', { cause: unsettled });
+      }
+      isUnsettled = false;
+      if (JSON.stringify(map) !== JSON.stringify(next)) throw error;
     }
   }
 
@@ -343,10 +360,29 @@ export function openResharding(ground: ReshardingGround): Resharding {
     }
   }
 
+  /** A switch that was cut off behind the map: the home that the map names is opened. */
+  async function bringHome(service: string, { partition, from, to, state }: PartitionMove): Promise<void> {
+    const name = state === 'moved' ? to : from;
+    const home = shardOf(service, name);
+    if (headOf(home, partition) !== undefined || closed) return;
+    const letGo = hosted.hold(service, partition);
+    try {
+      ground.check();
+      await home.moving.adopt(partition, 0);
+      hosted.route(service, partition, name);
+      hosted.setCopy(name, partition, false);
+      hosted.setCopy(name === to ? from : to, partition, state !== 'waiting');
+    } finally {
+      letGo();
+    }
+  }
+
   async function work(): Promise<void> {
     while (map.reshard !== null && !closed) {
       try {
+        ground.check();
         await openMissing();
+        for (const move of map.reshard.moves) await bringHome(map.reshard.service, move);
         await phases[map.reshard.phase](map.reshard);
         trouble = null;
       } catch (error) {
@@ -453,6 +489,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
     const shard = shardOf(service, name);
     for (;;) {
       const sinceMs = clock.monotonicMs();
+      ground.check();
       if ((await shard.moving.drop(partition, DROPPED_A_STEP)) < DROPPED_A_STEP) break;
       await rest(sinceMs);
     }

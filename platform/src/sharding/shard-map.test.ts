@@ -15,6 +15,7 @@ import {
   withMove,
   withoutReshard,
   withPhase,
+  withServices,
 } from './shard-map.ts';
 
 const placement = staticPlacement(config);
@@ -100,6 +101,16 @@ describe("a region's map of shards", () => {
     const server = carriedOut(planReshard(first, { service: 'orders', to: 2, engine: 'mysql' }, 1));
     const names = server.shards.filter(({ service }) => service === 'orders').map(({ name }) => name);
     assert.deepEqual(names, ['orders-2', 'orders-3']);
+  });
+
+  it('takes in services that the topology has got since, and leaves the others where they are', () => {
+    const old = initialMap(placement, 'eu-west', ['orders'], 'sqlite');
+    const moved = carriedOut(planReshard(old, { service: 'orders', to: 4 }, 1));
+    const grown = withServices(moved, first);
+    assert.deepEqual(grown.homes['orders'], moved.homes['orders']);
+    assert.deepEqual(sizes(grown, 'users'), [21]);
+    assert.equal(grown.version, moved.version + 1);
+    assert.equal(withServices(grown, first), grown);
   });
 
   it('says which copies a shard follows, at every step', () => {

@@ -79,14 +79,36 @@ export function homesIn(map: ShardMap, service: ServiceName, name: string): numb
   return homes.filter(([, home]) => home === name).map(([partition]) => Number(partition));
 }
 
-/** Partitions of which the shard follows a copy, or keeps what is left of one. */
+/** Partitions of which the shard follows a copy. */
 export function copiesIn({ reshard }: ShardMap, name: string): number[] {
-  if (reshard === null) return [];
-  return reshard.moves
-    .filter(
-      ({ from, to, state }) => (state === 'copying' && to === name) || (state === 'moved' && from === name),
-    )
-    .map(({ partition }) => partition);
+  if (reshard === null || reshard.phase === 'dropping') return [];
+  const isThere = ({ from, to, state }: PartitionMove): boolean =>
+    (state === 'copying' && to === name && reshard.phase === 'moving') ||
+    (state === 'moved' && from === name);
+  return reshard.moves.filter(isThere).map(({ partition }) => partition);
+}
+
+/** Partitions of which something stands in the shard that is not its home: copies, and what is left of them. */
+export function remainsIn({ reshard }: ShardMap, name: string): number[] {
+  const isThere = ({ from, to, state }: PartitionMove): boolean =>
+    (state === 'copying' && to === name) || (state === 'moved' && from === name);
+  return (reshard?.moves ?? []).filter(isThere).map(({ partition }) => partition);
+}
+
+/** Services that the topology has got since. */
+export function withServices(map: ShardMap, initial: ShardMap): ShardMap {
+  const fresh = Object.keys(initial.homes).filter((service) => map.homes[service] === undefined);
+  if (fresh.length === 0) return map;
+  const homes = Object.fromEntries(
+    fresh.map((service) => [service, initial.homes[service] as Record<string, string>]),
+  );
+  const shards = initial.shards.filter(({ service }) => fresh.includes(service));
+  return {
+    ...map,
+    version: map.version + 1,
+    shards: [...map.shards, ...shards],
+    homes: { ...map.homes, ...homes },
+  };
 }
 
 /** @throws CardumeError `conflict` while another reshard is under way, `invalid-input` for what cannot be */

@@ -91,6 +91,36 @@ export const moving: LogCases = {
       await again.close();
     },
 
+  'a copy remembers the epoch that was released, and an adoption may be asked for again': async (under) => {
+    const log = await under.open();
+    await log.append(P, events('s', 2));
+    const entries = await taken(log);
+    assert.equal((await log.moving.follow(P, 6)).epoch, 6);
+    await log.moving.copy(entries);
+    await log.close();
+    // A process that ended between the map and the adoption: the next one opens it by the map.
+    const next = await under.open();
+    assert.equal(next.heads().find(({ partition }) => partition === P)?.epoch, 7);
+    await next.append(P, [event('s', 3)]);
+    await next.moving.release(P);
+    assert.equal((await next.moving.adopt(P, 0)).epoch, 9);
+    assert.equal((await next.moving.adopt(P, 0)).epoch, 10); // its answer was lost
+    await next.append(P, [event('s', 4)]);
+    assert.deepEqual(names(await all(next, P)), ['s@1', 's@2', 's@3', 's@4']);
+    await next.close();
+  },
+
+  'a host whose partition was moved away behind its back learns it without writing': async (under) => {
+    const stale = await under.open([P]);
+    await stale.append(P, [event('s', 1)]);
+    const log = await under.open([P]);
+    await taken(log);
+    await under.host.clock.sleep(200);
+    await fails((async () => stale.checkOpen(P))(), 'fenced');
+    await stale.close();
+    await log.close();
+  },
+
   'a copy refuses what does not follow, whole, and stands where it stood': async (under) => {
     const log = await under.open();
     await log.append(P, events('s', 4));

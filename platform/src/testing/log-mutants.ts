@@ -56,6 +56,8 @@ const COPY_REFUSES = 'a copy refuses what does not follow, whole, and stands whe
 const HOME = 'a home is no copy: it is neither followed, nor written behind its back, nor dropped';
 const ADOPTED_AGAIN =
   'what was released is adopted again where it is: nothing is lost, and what was decided before is dropped';
+const REMEMBERS = 'a copy remembers the epoch that was released, and an adoption may be asked for again';
+const MOVED_AWAY = 'a host whose partition was moved away behind its back learns it without writing';
 const LOST_MAP = 'what has given partitions away is opened by those who know where they are';
 const FOLLOWED_ON = 'a subscription ends with its home, and goes on from its token in the next one';
 
@@ -181,7 +183,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a release keeps the epoch': {
-    breaks: [RELEASED, ADOPTED_AGAIN],
+    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS],
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
@@ -196,7 +198,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'an adoption knows its own epoch alone': {
-    breaks: [COPIED],
+    breaks: [COPIED, REMEMBERS],
     sql: [['max(epoch, ?)', 'max(epoch, 0 * ?)']],
   },
   'a home is taken for a copy': {
@@ -206,7 +208,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP],
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {
@@ -230,6 +232,14 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
         };
       },
     }),
+  },
+  'a copy forgets the epoch that was released': {
+    breaks: [REMEMBERS],
+    sql: [[/^UPDATE heads SET epoch = max\(epoch, \?\) WHERE.*/, 'SELECT ?, ?']],
+  },
+  'what stands no more is not missed': {
+    breaks: [MOVED_AWAY],
+    sql: [['SELECT partition, epoch FROM heads', 'SELECT partition, epoch FROM heads UNION SELECT 33, 0']],
   },
   'a lost map is not missed': {
     breaks: [LOST_MAP],

@@ -5,6 +5,8 @@ import type { Entry, Head } from 'cardume/events/log';
 import { openReader } from 'cardume/events/sqlite/reader';
 import { verifyLog } from 'cardume/events/verify';
 import type { Host } from 'cardume/host';
+import { openMapStore } from 'cardume/instance/map-store';
+import { homesIn, initialMap } from 'cardume/sharding/shard-map';
 import type { Topology } from 'cardume/topology';
 import { staticPlacement } from 'cardume/topology/placement';
 
@@ -30,21 +32,37 @@ export async function openShelves(
   hostOf: (region: string) => Host,
 ): Promise<Shelf[]> {
   const placement = staticPlacement(topology);
+  const services = application.services.map(({ service }) => service);
+  const names = services.map(({ name }) => name);
   const shelves: Shelf[] = [];
   for (const region of Object.keys(topology.regions)) {
-    for (const { service } of application.services) {
-      const partitions = placement.partitionsOf(service.name, region);
-      for (const name of new Set(partitions.map((partition) => placement.shardOf(partition)))) {
-        shelves.push(await read(hostOf(region), region, service, `${dataFolder}/${region}/${name}`));
-      }
+    const host = hostOf(region);
+    const folder = `${dataFolder}/${region}`;
+    const store = await openMapStore(host, folder);
+    const map = store.begin(initialMap(placement, region, names, 'sqlite'));
+    store.close();
+    for (const { service: of, name } of map.shards) {
+      const service = services.find((one) => one.name === of) as Service;
+      shelves.push(await read(host, region, service, `${folder}/${name}`, homesIn(map, of, name)));
     }
   }
   return shelves;
 }
 
-async function read(host: Host, region: string, service: Service, base: string): Promise<Shelf> {
+/** @param homes partitions that are at home there: when every reshard has ended, nothing else may stand there */
+async function read(
+  host: Host,
+  region: string,
+  service: Service,
+  base: string,
+  homes: readonly number[],
+): Promise<Shelf> {
   const path = `${base}.log.db`;
   const { heads, faults } = await verifyLog(host, { path });
+  const there = heads.map(({ partition }) => partition).sort((a, b) => a - b);
+  const expected = [...homes].sort((a, b) => a - b);
+  const left =
+    there.join() === expected.join() ? [] : [`it holds ${there.join()}; at home are ${expected.join()}`];
   const database = host.disk.database(path, { readOnly: true });
   const reader = openReader(database);
   const entries: Entry[] = [];
@@ -57,7 +75,7 @@ async function read(host: Host, region: string, service: Service, base: string):
     }
   }
   database.close();
-  return { host, region, service, base, heads, entries, faults };
+  return { host, region, service, base, heads, entries, faults: [...faults, ...left] };
 }
 
 /** The event of an entry; personal fields stay sealed. */

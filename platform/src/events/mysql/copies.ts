@@ -50,9 +50,13 @@ export function copiesOn(
     return { ...headOf(row as never), isCopy: mark['batch'] === COPY };
   }
 
-  async function follow(partition: PartitionKey): Promise<Head> {
+  async function follow(partition: PartitionKey, aboveEpoch: number): Promise<Head> {
     const { isCopy, ...head } = await inTransaction(async (session) => {
       await beginCopy(session, partition);
+      await session.run(
+        'UPDATE log_heads SET epoch = GREATEST(epoch, ?) WHERE partition_key = ? AND batch = ?',
+        [aboveEpoch, partition, COPY],
+      );
       return locked(session, partition);
     });
     if (!isCopy) throw refusedCopy(partition);
@@ -66,6 +70,13 @@ export function copiesOn(
   return {
     heads: () => [...heads.values()],
     follow,
+    async check(partition) {
+      heads.delete(partition);
+      const [mark] = await again(clock, () =>
+        database.rows('SELECT batch FROM log_heads WHERE partition_key = ?', [partition]),
+      );
+      if (mark !== undefined && mark['batch'] !== COPY) throw refusedCopy(partition);
+    },
     async copy(entries) {
       const [first] = entries;
       if (first === undefined) return [];
@@ -96,7 +107,7 @@ export function copiesOn(
         const { changes } = await session.run(
           `UPDATE log_heads SET epoch = GREATEST(epoch, ?) + 1, batch = ?
             WHERE partition_key = ? AND (batch = ? OR CAST(epoch AS SIGNED) = ? OR batch = ?)`,
-          // The last: a first try whose answer was lost.
+          // The last: an earlier try whose answer was lost.
           [aboveEpoch, -opener, partition, COPY, ownEpoch(partition), -opener],
         );
         if (changes !== 1) throw refusedCopy(partition);

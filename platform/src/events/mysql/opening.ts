@@ -3,6 +3,7 @@ import { assert } from '../../base/assert.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
+import { COPY } from '../copies.ts';
 import type { First, Opening, Recovered, Recovery } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { again } from './again.ts';
@@ -78,11 +79,12 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
 
 async function copiesOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
   for (const partition of partitions) await beginCopy(session, partition);
-  return headsOf(session, partitions);
+  // An adoption whose answer was lost has made it a home: whoever asked for that asks again.
+  return headsOf(session, partitions, ` AND h.batch = ${COPY}`);
 }
 
-async function headsOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
+async function headsOf(session: SqlSession, partitions: readonly PartitionKey[], also = ''): Promise<Head[]> {
   if (partitions.length === 0) return [];
   const among = `h.partition_key IN (${partitions.map(() => '?').join(', ')})`;
-  return (await session.rows(`${HEADS} WHERE ${among}`, partitions)).map(headOf);
+  return (await session.rows(`${HEADS} WHERE ${among}${also}`, partitions)).map(headOf);
 }

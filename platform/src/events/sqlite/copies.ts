@@ -33,10 +33,12 @@ export function copiesIn(
 ): SqliteCopies {
   const heads = new Map<PartitionKey, Head>();
   const statements = {
+    head: database.prepare('SELECT 1 FROM heads WHERE partition = ?'),
     begin: database.prepare(
       `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ${COPY}, 0)
        ON CONFLICT DO NOTHING`,
     ),
+    raise: database.prepare(`UPDATE heads SET epoch = max(epoch, ?) WHERE partition = ? AND batch = ${COPY}`),
     isCopy: database.prepare(`SELECT 1 FROM heads WHERE partition = ? AND batch = ${COPY}`),
     move: database.prepare(
       `UPDATE heads SET epoch = ?, position = ?, checksum = ? WHERE partition = ? AND position = ? AND batch = ${COPY}`,
@@ -47,7 +49,8 @@ export function copiesIn(
        ON CONFLICT (partition, key) DO UPDATE SET position = excluded.position`,
     ),
     adopt: database.prepare(
-      `UPDATE heads SET epoch = max(epoch, ?) + 1, batch = ? WHERE partition = ? AND (batch = ${COPY} OR epoch = ?)`,
+      `UPDATE heads SET epoch = max(epoch, ?) + 1, batch = ?
+       WHERE partition = ? AND (batch = ${COPY} OR epoch = ? OR batch = ?)`,
     ),
     release: database.prepare(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
@@ -61,9 +64,12 @@ export function copiesIn(
     end: database.prepare(`DELETE FROM heads WHERE partition = ? AND batch = ${COPY}`),
   };
 
-  function follow(partition: PartitionKey): Head {
+  const isCopy = (partition: PartitionKey): boolean => statements.isCopy.get(partition) !== undefined;
+
+  function follow(partition: PartitionKey, aboveEpoch = 0): Head {
     statements.begin.run(partition, EMPTY_CHECKSUM);
-    if (statements.isCopy.get(partition) === undefined) throw refusedCopy(partition);
+    if (!isCopy(partition)) throw refusedCopy(partition);
+    if (aboveEpoch > 0) statements.raise.run(aboveEpoch, partition);
     const head = headOf(partition);
     heads.set(partition, head);
     return head;
@@ -72,9 +78,18 @@ export function copiesIn(
   return {
     heads: () => [...heads.values()],
     take(partitions) {
-      for (const partition of partitions) follow(partition);
+      for (const partition of partitions) {
+        statements.begin.run(partition, EMPTY_CHECKSUM);
+        // An adoption whose answer was lost has made it a home: whoever asked for that asks again.
+        if (isCopy(partition)) follow(partition);
+      }
     },
-    follow: async (partition) => follow(partition),
+    follow: async (partition, aboveEpoch) => follow(partition, aboveEpoch),
+    async check(partition) {
+      heads.delete(partition);
+      const stands = statements.head.get(partition);
+      if (stands !== undefined && !isCopy(partition)) throw refusedCopy(partition);
+    },
     async copy(entries) {
       const [first] = entries;
       if (first === undefined) return [];
@@ -99,9 +114,9 @@ export function copiesIn(
       return added;
     },
     async adopt(partition, aboveEpoch) {
-      // Our own again: a release was cut off, and nobody knows what became of it.
+      // Our own again: a release, or an adoption, was cut off, and nobody knows what became of it.
       const own = homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
-      const { changes } = statements.adopt.run(aboveEpoch, -opener, partition, own);
+      const { changes } = statements.adopt.run(aboveEpoch, -opener, partition, own, -opener);
       if (changes !== 1) throw refusedCopy(partition);
       heads.delete(partition);
       const head = headOf(partition);
@@ -124,7 +139,7 @@ export function copiesIn(
       heads.delete(partition);
       return transaction(database, () => {
         const rows = statements.last.all(spotOf(partition, 0), endOf(partition), entriesMax);
-        if (rows.length > 0 && statements.isCopy.get(partition) === undefined) throw refusedCopy(partition);
+        if (rows.length > 0 && !isCopy(partition)) throw refusedCopy(partition);
         for (const { spot, key } of rows) {
           if (key !== null) statements.forget.run(partition, key as string);
           statements.remove.run(spot as number);

@@ -1,0 +1,103 @@
+/** An operator: moves partitions between shards while everybody else is at work, changes their mind, and ends what they began. */
+import type { RandomStream } from 'cardume/testing/simulated/stream';
+import type { Request, Transport } from '../transport.ts';
+import { Client, type Ground } from './client.ts';
+
+interface Shards {
+  readonly shards: readonly { readonly service: string; readonly partitions: number }[];
+  readonly reshard: {
+    readonly phase: 'moving' | 'following' | 'returning' | 'dropping';
+    readonly moves: readonly { readonly state: string; readonly held_ms: number | null }[];
+  } | null;
+}
+
+const SERVICES = ['orders', 'users', 'products'] as const;
+const SHARDS_MAX = 4;
+const LOOK_MS = 300;
+
+export class Operator {
+  readonly client: Client;
+  readonly #token: string;
+
+  constructor(ground: Ground, transport: Transport, stream: RandomStream) {
+    this.client = new Client('operator', ground, transport, stream);
+    this.#token = ground.staffToken;
+  }
+
+  async live(): Promise<void> {
+    const { client } = this;
+    while (!client.ground.isOver()) {
+      const region = client.one(client.ground.regions);
+      const shards = await this.#look(region);
+      if (shards !== null) await this.#act(region, shards);
+      await client.think();
+    }
+  }
+
+  /** Brings every reshard to its end. */
+  async conclude(): Promise<void> {
+    const { client } = this;
+    for (const region of client.ground.regions) {
+      for (;;) {
+        const shards = await this.#look(region);
+        if (shards !== null && shards.reshard === null) break;
+        if (shards?.reshard?.phase === 'following') await this.#end(region);
+        await client.ground.clock.sleep(LOOK_MS);
+      }
+    }
+  }
+
+  async #act(region: string, { shards, reshard }: Shards): Promise<void> {
+    const { client } = this;
+    const { coverage } = client.ground;
+    if (reshard === null) {
+      const service = client.one(SERVICES);
+      const partitions = shards
+        .filter((one) => one.service === service)
+        .reduce((sum, one) => sum + one.partitions, 0);
+      const to = 1 + client.stream.below(Math.min(SHARDS_MAX, partitions));
+      await client.tell(
+        'reshard',
+        this.#request('POST', `${path(region)}/reshard`, { service, to }),
+        [202, 409],
+        true,
+      );
+      return;
+    }
+    const moved = reshard.moves.filter(({ state }) => state === 'moved');
+    if (moved.length > 0) coverage.reached('a partition moved to another shard');
+    if (moved.some(({ held_ms: heldMs }) => heldMs === null))
+      coverage.reached('a reshard was carried over a restart');
+    if (reshard.phase === 'following' && client.chance(50)) await this.#end(region);
+    else if (reshard.phase === 'moving' && client.chance(10)) await this.#back(region);
+  }
+
+  async #end(region: string): Promise<void> {
+    if (this.client.chance(50)) return this.#back(region);
+    const finish = this.#request('POST', `${path(region)}/reshard/finish`);
+    const { reply } = await this.client.tell('finish a reshard', finish, [202, 409], true);
+    if (reply?.status === 202) this.client.ground.coverage.reached('a reshard was finished');
+  }
+
+  async #back(region: string): Promise<void> {
+    const back = this.#request('POST', `${path(region)}/reshard/rollback`);
+    const { reply } = await this.client.tell('roll a reshard back', back, [202, 409], true);
+    if (reply?.status === 202) this.client.ground.coverage.reached('a reshard was rolled back');
+  }
+
+  async #look(region: string): Promise<Shards | null> {
+    const { reply } = await this.client.tell(
+      'look at shards',
+      this.#request('GET', `${path(region)}/shards`),
+      [200],
+      true,
+    );
+    return (reply?.body as Shards | undefined) ?? null;
+  }
+
+  #request(method: 'GET' | 'POST', at: string, body?: unknown): Request {
+    return { method, path: at, token: this.#token, ...(body === undefined ? {} : { body }) } as Request;
+  }
+}
+
+const path = (region: string): string => `/operators/regions/${region}`;
