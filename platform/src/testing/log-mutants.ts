@@ -85,7 +85,18 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'an opening keeps the epoch': {
-    breaks: [EPOCH, FENCED_EARLY, FENCED_READS, LOST, TOKEN, RELEASED, FENCED_AWAY, COPIED, ADOPTED_AGAIN],
+    breaks: [
+      EPOCH,
+      FENCED_EARLY,
+      FENCED_READS,
+      LOST,
+      TOKEN,
+      RELEASED,
+      FENCED_AWAY,
+      COPIED,
+      ADOPTED_AGAIN,
+      REMEMBERS,
+    ],
     sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
   },
   'an old epoch may append': {
