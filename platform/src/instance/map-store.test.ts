@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
-import { openMapStore } from './map-store.ts';
+import { openMapStore, readMap } from './map-store.ts';
 
 const first: ShardMap = { version: 0, shards: [], homes: {}, reshard: null };
 const isFenced = (error: unknown): boolean => isCardumeError(error, 'fenced');
@@ -28,6 +28,7 @@ test('each version is written once, and whoever was replaced writes none', async
       assert.deepEqual(next.settle(), { ...first, version: 2 });
       old.close();
       next.close();
+      assert.deepEqual(readMap(host, '/data/eu-west'), { ...first, version: 2 });
     })(),
   );
   host.close();

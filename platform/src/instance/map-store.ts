@@ -21,9 +21,22 @@ export interface MapStore {
   close(): void;
 }
 
+/** The map of a region that does not run; null where there is none. */
+export function readMap({ disk }: Pick<Host, 'disk'>, folder: string): ShardMap | null {
+  const database = disk.database(fileIn(folder), { readOnly: true });
+  try {
+    const row = database.prepare('SELECT map FROM map').get();
+    return row === undefined ? null : (JSON.parse(row['map'] as string) as ShardMap);
+  } finally {
+    database.close();
+  }
+}
+
+const fileIn = (folder: string): string => `${folder}/map.db`;
+
 export async function openMapStore(host: Host, folder: string): Promise<MapStore> {
   await host.disk.makeFolder(folder);
-  const database = host.disk.database(`${folder}/map.db`);
+  const database = host.disk.database(fileIn(folder));
   makeDurable(database);
   database.exec(
     `CREATE TABLE IF NOT EXISTS map (

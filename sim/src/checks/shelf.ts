@@ -5,10 +5,9 @@ import type { Entry, Head } from 'cardume/events/log';
 import { openReader } from 'cardume/events/sqlite/reader';
 import { verifyLog } from 'cardume/events/verify';
 import type { Host } from 'cardume/host';
-import { openMapStore } from 'cardume/instance/map-store';
-import { homesIn, initialMap } from 'cardume/sharding/shard-map';
+import { readMap } from 'cardume/instance/map-store';
+import { homesIn, type ShardMap } from 'cardume/sharding/shard-map';
 import type { Topology } from 'cardume/topology';
-import { staticPlacement } from 'cardume/topology/placement';
 
 export interface Shelf {
   readonly host: Host;
@@ -31,16 +30,12 @@ export async function openShelves(
   dataFolder: string,
   hostOf: (region: string) => Host,
 ): Promise<Shelf[]> {
-  const placement = staticPlacement(topology);
   const services = application.services.map(({ service }) => service);
-  const names = services.map(({ name }) => name);
   const shelves: Shelf[] = [];
   for (const region of Object.keys(topology.regions)) {
     const host = hostOf(region);
     const folder = `${dataFolder}/${region}`;
-    const store = await openMapStore(host, folder);
-    const map = store.begin(initialMap(placement, region, names, 'sqlite'));
-    store.close();
+    const map = readMap(host, folder) as ShardMap;
     for (const { service: of, name } of map.shards) {
       const service = services.find((one) => one.name === of) as Service;
       shelves.push(await read(host, region, service, `${folder}/${name}`, homesIn(map, of, name)));

@@ -103,15 +103,20 @@ function over(database: Database, projections: readonly Projection[]): Omit<Sqli
       return fold;
     },
     async drop(partition, rowsMax) {
-      const dropped = transaction(database, () => {
-        // First: what has rows without a checkpoint is folded anew.
-        database.prepare('DELETE FROM _checkpoints WHERE partition = ?').run(partition);
-        let rows = 0;
-        for (const table of tables.keys()) rows += dropRows(database, table, partition, rowsMax - rows);
-        return rows;
-      });
-      known.forgetPartition(partition);
-      return dropped;
+      // The log's entries go next: rows that a loss of power brought back could not be told from others any more.
+      database.exec('PRAGMA synchronous = FULL');
+      try {
+        return transaction(database, () => {
+          // First: what has rows without a checkpoint is folded anew.
+          database.prepare('DELETE FROM _checkpoints WHERE partition = ?').run(partition);
+          let rows = 0;
+          for (const table of tables.keys()) rows += dropRows(database, table, partition, rowsMax - rows);
+          return rows;
+        });
+      } finally {
+        known.forgetPartition(partition);
+        database.exec('PRAGMA synchronous = NORMAL');
+      }
     },
     close: () => database.close(),
   };
