@@ -204,10 +204,10 @@ export function openResharding(ground: ReshardingGround): Resharding {
   async function copyKeys({ partition, from, to }: Transfer): Promise<void> {
     for (let after = ''; !closed; ) {
       const sinceMs = clock.monotonicMs();
-      const keys = await from.moving.listKeys(partition, after, PAGE_KEYS);
-      await to.moving.putKeys(partition, keys);
-      const last = keys.at(-1);
-      if (last === undefined || keys.length < PAGE_KEYS) return;
+      const page = await from.moving.listKeys(partition, after, PAGE_KEYS);
+      await to.moving.putKeys(partition, page);
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE_KEYS) return;
       after = last.subject;
       await rest(sinceMs);
     }

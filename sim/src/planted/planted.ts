@@ -57,7 +57,7 @@ export const planted: readonly Planted[] = [
       },
       {
         file: 'platform/src/events/group-commit.ts',
-        find: 'line.fenced || epoch <= line.head.epoch) return false;',
+        find: 'line.fenced || line.parting || epoch <= line.head.epoch) return false;',
         put: 'line.fenced || epoch > 0) return false;',
       },
     ],
@@ -262,6 +262,39 @@ export const planted: readonly Planted[] = [
         file: 'platform/src/events/sqlite/reopen.ts',
         find: 'head.epoch === epoch || head.batch === -recovery.opener',
         put: 'head.epoch === epoch',
+      },
+    ],
+  },
+  {
+    name: 'dropped-rows-come-back',
+    what: 'rows of a partition that moved away are deleted, and not for certain',
+    changes: [
+      {
+        file: 'platform/src/cqrs/sqlite/read-models.ts',
+        find: 'PRAGMA synchronous = FULL',
+        put: 'PRAGMA synchronous = NORMAL',
+      },
+    ],
+  },
+  {
+    name: 'scan-counts-copies',
+    what: 'rows of a partition that moves are told by both of its shards',
+    changes: [
+      {
+        file: 'platform/src/instance/hosted.ts',
+        find: 'if (isFiltered || (copies.get(name)?.size ?? 0) > 0)',
+        put: 'if (isFiltered)',
+      },
+    ],
+  },
+  {
+    name: 'keys-stay-behind',
+    what: 'a partition moves without the keys of its subjects',
+    changes: [
+      {
+        file: 'platform/src/instance/resharding.ts',
+        find: 'await to.moving.putKeys(partition, page);',
+        put: '',
       },
     ],
   },
