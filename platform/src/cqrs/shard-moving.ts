@@ -24,8 +24,8 @@ export interface ShardMoving {
   release(partition: number): Promise<Released>;
   /** Of processes: for whoever is about to adopt. */
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
-  /** The copy is the home from now on. */
-  adopt(partition: number, aboveEpoch: number): Promise<void>;
+  /** The copy is the home from now on: see `Moving.adopt`. */
+  adopt(partition: number, epoch: number): Promise<void>;
   /** Deletes a part of a copy. @returns how many rows: fewer than `rowsMax` means that nothing is left */
   drop(partition: number, rowsMax: number): Promise<number>;
 }
@@ -90,8 +90,8 @@ export function shardMoving(ground: ShardMovingGround): {
       async putCheckpoints(partition, checkpoints) {
         for (const checkpoint of checkpoints) await tend(partition, { kind: 'checkpoint', checkpoint });
       },
-      async adopt(partition, aboveEpoch) {
-        const head = await log.moving.adopt(partition, aboveEpoch);
+      async adopt(partition, epoch) {
+        const head = await log.moving.adopt(partition, epoch);
         keys.forget();
         await runner.adopt(partition, head.position);
         own.add(partition);

@@ -32,8 +32,12 @@ export interface Copies {
    * @throws CardumeError `conflict` when they do not follow what stands: it is a copy of another history, or a home
    */
   copy(entries: readonly Entry[]): Promise<readonly Entry[]>;
-  /** The copy becomes a home, in an epoch above its own and this one. */
-  adopt(partition: PartitionKey, aboveEpoch: number): Promise<Head>;
+  /**
+   * The copy becomes a home, in an epoch above its own.
+   * @param epoch in which the copy must stand: whoever was paused does not take what others have opened since
+   * @throws CardumeError `conflict` when it stands in another, or is somebody else's home
+   */
+  adopt(partition: PartitionKey, epoch: number): Promise<Head>;
   /**
    * The home becomes a copy, for good: no writer that had it open can append any more.
    * @returns its last head

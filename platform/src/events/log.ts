@@ -144,8 +144,12 @@ export interface Moving {
    * @returns its last head
    */
   release(partition: PartitionKey): Promise<Head>;
-  /** The copy is the partition's home from now on. @param aboveEpoch epoch of its last home */
-  adopt(partition: PartitionKey, aboveEpoch: number): Promise<Head>;
+  /**
+   * The copy is the partition's home from now on.
+   * @param epoch in which it must stand
+   * @throws CardumeError `conflict` when it stands in another: somebody else has opened it since
+   */
+  adopt(partition: PartitionKey, epoch: number): Promise<Head>;
   /** Deletes a part of a copy's entries. @returns how many: fewer than `entriesMax` means that none is left */
   drop(partition: PartitionKey, entriesMax: number): Promise<number>;
 }

@@ -53,8 +53,8 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
         left(partition);
         return head;
       },
-      async adopt(partition, aboveEpoch) {
-        const head = (await request({ kind: 'adopt', partition, aboveEpoch })) as Head;
+      async adopt(partition, epoch) {
+        const head = (await request({ kind: 'adopt', partition, epoch })) as Head;
         copies.delete(partition);
         tellRefusals();
         commits.enter(head);

@@ -140,7 +140,7 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
       }
     }
     case 'adopt':
-      return copies.adopt(request.partition, request.aboveEpoch);
+      return copies.adopt(request.partition, request.epoch);
     case 'release':
       return copies.release(request.partition);
     case 'drop':

@@ -280,9 +280,10 @@ export function openResharding(ground: ReshardingGround): Resharding {
     }
   }
 
-  /** @returns the epoch of the old home, when the map names the new one; after a throw the old one is home again */
+  /** @returns the epoch in which the copy stands, when the map names it; after a throw the old one is home again */
   async function handOver(transfer: Transfer, position: number, keys: KeyWatch): Promise<number> {
     const { partition, from, to } = transfer;
+    const own = headOf(from, partition)?.epoch ?? 0;
     try {
       const { head, checkpoints } = await from.moving.release(partition);
       await copyRest(transfer, position, head.position);
@@ -293,11 +294,11 @@ export function openResharding(ground: ReshardingGround): Resharding {
       if (copy.position !== head.position || !sameChecksum(copy.checksum, head.checksum))
         throw new CardumeError('storage-failed', `the copy of partition ${partition} is not its home's log`);
       await saveForCertain(transfer.done(map));
-      return head.epoch;
+      return copy.epoch;
     } catch (error) {
       // Who does not know what the map says, gives the partition to nobody: the next start will know.
       if (!(error instanceof Unsettled))
-        await insist(`partition ${partition} is not home again`, () => from.moving.adopt(partition, 0));
+        await insist(`partition ${partition} is not home again`, () => from.moving.adopt(partition, own + 1));
       throw error;
     }
   }
@@ -368,7 +369,11 @@ export function openResharding(ground: ReshardingGround): Resharding {
     const letGo = hosted.hold(service, partition);
     try {
       ground.check();
-      await home.moving.adopt(partition, 0);
+      const copy = await home.moving.follow(partition).catch((error: unknown) => {
+        if (isCardumeError(error, 'conflict')) return null; // adopted, and the answer was lost
+        throw error;
+      });
+      await home.moving.adopt(partition, copy?.epoch ?? 0);
       hosted.route(service, partition, name);
       hosted.setCopy(name, partition, false);
       hosted.setCopy(name === to ? from : to, partition, state !== 'waiting');

@@ -79,6 +79,8 @@ export const moving: LogCases = {
       assert.equal((await log.findAnswer(P, 'done'))?.position, 5);
       assert.equal((await log.findAnswer(P, 'rejected'))?.position, 4);
 
+      await log.moving.follow(P, 7);
+      await fails(log.moving.adopt(P, 6), 'conflict'); // whoever was paused since
       const head = await log.moving.adopt(P, 7);
       assert.deepEqual([head.epoch, head.lastEpoch, head.position], [8, 1, 5]);
       assert.deepEqual(await log.append(P, [event('s', 4)]), { partition: P, epoch: 8, position: 6 });
@@ -103,7 +105,7 @@ export const moving: LogCases = {
     assert.equal(next.heads().find(({ partition }) => partition === P)?.epoch, 7);
     await next.append(P, [event('s', 3)]);
     await next.moving.release(P);
-    assert.equal((await next.moving.adopt(P, 0)).epoch, 9);
+    assert.equal((await next.moving.adopt(P, 8)).epoch, 9);
     assert.equal((await next.moving.adopt(P, 0)).epoch, 10); // its answer was lost
     await next.append(P, [event('s', 4)]);
     assert.deepEqual(names(await all(next, P)), ['s@1', 's@2', 's@3', 's@4']);
@@ -182,6 +184,7 @@ export const moving: LogCases = {
     await knowing.close();
     const again = await under.open([Q], {}, { copies: [P] });
     assert.deepEqual(await all(again, P), entries);
+    await fails(again.moving.adopt(P, 0), 'conflict');
     await again.moving.adopt(P, 1);
     await again.append(P, [event('s', 3)]);
     await again.close();
@@ -196,7 +199,7 @@ export const moving: LogCases = {
     await log.moving.release(P);
     await fails(waiting, 'partition-unavailable');
     await fails(follow(log, P).next(), 'partition-unavailable');
-    await log.moving.adopt(P, 0);
+    await log.moving.adopt(P, 2);
     const token = encodeToken(seen.at(-1) as Entry);
     const further = follow(log, P, token);
     const next = beside(take(further, 1));

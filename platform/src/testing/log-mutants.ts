@@ -96,6 +96,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       COPIED,
       ADOPTED_AGAIN,
       REMEMBERS,
+      FOLLOWED_ON,
     ],
     sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
   },
@@ -194,7 +195,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a release keeps the epoch': {
-    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS],
+    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON],
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
@@ -208,9 +209,9 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       moving: { ...log.moving, copy: (entries) => log.moving.copy(entries).catch(() => undefined) },
     }),
   },
-  'an adoption knows its own epoch alone': {
-    breaks: [COPIED, REMEMBERS],
-    sql: [['max(epoch, ?)', 'max(epoch, 0 * ?)']],
+  'an adoption takes what others have opened since': {
+    breaks: [COPIED, LOST_MAP],
+    sql: [['batch = 0 AND epoch = ?) OR', 'batch = 0 AND ? >= 0) OR']],
   },
   'a home is taken for a copy': {
     breaks: [HOME],
@@ -245,7 +246,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a copy forgets the epoch that was released': {
-    breaks: [REMEMBERS],
+    breaks: [REMEMBERS, COPIED],
     sql: [[/^UPDATE heads SET epoch = max\(epoch, \?\) WHERE.*/, 'SELECT ?, ?']],
   },
   'what stands no more is not missed': {

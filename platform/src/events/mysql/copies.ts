@@ -102,13 +102,13 @@ export function copiesOn(
         throw error;
       }
     },
-    async adopt(partition, aboveEpoch) {
+    async adopt(partition, epoch) {
       const head = await inTransaction(async (session) => {
         const { changes } = await session.run(
-          `UPDATE log_heads SET epoch = GREATEST(epoch, ?) + 1, batch = ?
-            WHERE partition_key = ? AND (batch = ? OR CAST(epoch AS SIGNED) = ? OR batch = ?)`,
+          `UPDATE log_heads SET epoch = epoch + 1, batch = ? WHERE partition_key = ?
+            AND ((batch = ? AND epoch = ?) OR CAST(epoch AS SIGNED) = ? OR batch = ?)`,
           // The last: an earlier try whose answer was lost.
-          [aboveEpoch, -opener, partition, COPY, ownEpoch(partition), -opener],
+          [-opener, partition, COPY, epoch, ownEpoch(partition), -opener],
         );
         if (changes !== 1) throw refusedCopy(partition);
         const { isCopy: _, ...adopted } = await locked(session, partition);

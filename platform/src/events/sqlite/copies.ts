@@ -49,8 +49,8 @@ export function copiesIn(
        ON CONFLICT (partition, key) DO UPDATE SET position = excluded.position`,
     ),
     adopt: database.prepare(
-      `UPDATE heads SET epoch = max(epoch, ?) + 1, batch = ?
-       WHERE partition = ? AND (batch = ${COPY} OR epoch = ? OR batch = ?)`,
+      `UPDATE heads SET epoch = epoch + 1, batch = ?
+       WHERE partition = ? AND ((batch = ${COPY} AND epoch = ?) OR epoch = ? OR batch = ?)`,
     ),
     release: database.prepare(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
@@ -113,10 +113,10 @@ export function copiesIn(
       heads.set(partition, to);
       return added;
     },
-    async adopt(partition, aboveEpoch) {
+    async adopt(partition, epoch) {
       // Our own again: a release, or an adoption, was cut off, and nobody knows what became of it.
       const own = homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
-      const { changes } = statements.adopt.run(aboveEpoch, -opener, partition, own, -opener);
+      const { changes } = statements.adopt.run(-opener, partition, epoch, own, -opener);
       if (changes !== 1) throw refusedCopy(partition);
       heads.delete(partition);
       const head = headOf(partition);
