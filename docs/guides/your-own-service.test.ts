@@ -246,6 +246,7 @@ describe('the guide to a service of one’s own', { timeout: 120_000 }, () => {
       const path = relative(folder, join(entry.parentPath, entry.name))
         .replace(/^compile-cache\/.*/, 'compile-cache/')
         .replace(/^[a-z-]+\/([a-z]+-\d+)\./, '<region>/<shard>.')
+        .replace(/^[a-z-]+\/map\.db/, '<region>/map.db')
         .replace(/-(?:wal|shm|journal)$/, '');
       ok(page.includes(`| \`${path}\` |`), `docs/operations/data.md does not know ${path}`);
     }

@@ -212,6 +212,31 @@ describe('access', () => {
         return ['GET', `/orders/${id}/events`];
       },
     },
+    {
+      operation: 'operators.shards',
+      expected: [401, 403, 403, 200],
+      request: async () => ['GET', '/operators/regions/us-east/shards'],
+    },
+    {
+      // They stand so already.
+      operation: 'operators.reshard',
+      expected: [401, 403, 403, 409],
+      request: async () => [
+        'POST',
+        '/operators/regions/us-east/reshard',
+        { body: { service: 'orders', to: 2 } },
+      ],
+    },
+    {
+      operation: 'operators.roll-back',
+      expected: [401, 403, 403, 409],
+      request: async () => ['POST', '/operators/regions/us-east/reshard/rollback'],
+    },
+    {
+      operation: 'operators.finish',
+      expected: [401, 403, 403, 409],
+      request: async () => ['POST', '/operators/regions/us-east/reshard/finish'],
+    },
   ];
 
   test('the matrix has a row for every operation', async () => {

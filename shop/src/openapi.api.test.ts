@@ -5,7 +5,14 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { validatorOf } from 'cardume/gateway/validation';
-import { type AskOptions, type Body, type Cluster, type Reply, startCluster } from './cluster.fixture.ts';
+import {
+  type AskOptions,
+  type Body,
+  type Cluster,
+  type Reply,
+  startCluster,
+  until,
+} from './cluster.fixture.ts';
 
 interface Described {
   readonly method: string;
@@ -242,6 +249,16 @@ describe('the OpenAPI document', () => {
     const nothing = await cluster.ask('us-west', 'GET', path, { token, headers: { 'last-event-id': last } });
     answered('orders.events', events, nothing);
 
+    const ofRegion = { token: staff, params: { region: 'us-east' } };
+    for (const how of ['operators.roll-back', 'operators.finish']) {
+      await good('operators.reshard', { ...ofRegion, body: { service: 'orders', to: 1 } });
+      const phase = async (): Promise<string | undefined> =>
+        (await good('operators.shards', ofRegion)).reshard?.phase;
+      await until('partitions have moved', async () => (await phase()) === 'following');
+      await good(how, ofRegion);
+      await until('it has ended', async () => (await phase()) === undefined);
+    }
+
     const documented = [...operations].flatMap(([id, { operation }]) =>
       Object.keys(operation.responses).flatMap((status) => (Number(status) < 300 ? [`${id} ${status}`] : [])),
     );
@@ -292,6 +309,12 @@ describe('the OpenAPI document', () => {
     });
     await cluster.settled();
     await of('orders.cancel', 'conflict', { token, params: { id: order } });
+    const ofRegion = { token: staff, params: { region: 'us-west' } };
+    await of('operators.reshard', 'conflict', { ...ofRegion, body: { service: 'orders', to: 2 } });
+    await of('operators.reshard', 'invalid-input', { ...ofRegion, body: { service: 'orders', to: 64 } });
+    await of('operators.roll-back', 'conflict', ofRegion);
+    await of('operators.finish', 'conflict', ofRegion);
+    await of('operators.shards', 'not-found', { token: staff, params: { region: 'atlantis' } });
     await of('orders.find', 'invalid-cursor', { token, search: { after: 'x' } });
     await of('orders.events', 'invalid-cursor', {
       token,
@@ -303,7 +326,7 @@ describe('the OpenAPI document', () => {
   test('describes what every operation answers to those who may not, or ask for nothing that exists', async () => {
     const id = 'acc_104_0vnhs18y1sqetjpdmj696f6t9g';
     for (const [name, described] of operations) {
-      const params = { id, address_id: 'adr_1' };
+      const params = { id, address_id: 'adr_1', region: 'atlantis' };
       const path = pathOf(described.path, { params });
       for (const token of [null, 'a.b.c', cluster.tokenOf({ id, role: 'customer' }), cluster.staff]) {
         // An empty body fits nothing; where none is expected it is none.

@@ -90,7 +90,7 @@ async function answer(
 }
 
 const shards = operation({
-  id: 'listShards',
+  id: 'operators.shards',
   method: 'GET',
   path: '/operators/regions/{region}/shards',
   summary: "A region's shards, and the reshard that is under way",
@@ -102,7 +102,7 @@ const shards = operation({
 });
 
 const begin = operation({
-  id: 'beginReshard',
+  id: 'operators.reshard',
   method: 'POST',
   path: '/operators/regions/{region}/reshard',
   summary: "Spread a service's partitions over another number of shards, or move some",
@@ -149,10 +149,10 @@ export const operatorOperations: readonly Operation[] = [
   shards,
   begin,
   phase(
-    'rollBackReshard',
+    'operators.roll-back',
     'rollback',
     'rollback',
     'Bring every partition of the reshard back to where it was',
   ),
-  phase('finishReshard', 'finish', 'finish', 'Delete what moved partitions have left behind'),
+  phase('operators.finish', 'finish', 'finish', 'Delete what moved partitions have left behind'),
 ];
