@@ -277,17 +277,6 @@ export const planted: readonly Planted[] = [
     ],
   },
   {
-    name: 'scan-counts-copies',
-    what: 'rows of a partition that moves are told by both of its shards',
-    changes: [
-      {
-        file: 'platform/src/instance/hosted.ts',
-        find: 'if (isFiltered || (copies.get(name)?.size ?? 0) > 0)',
-        put: 'if (isFiltered)',
-      },
-    ],
-  },
-  {
     name: 'keys-stay-behind',
     what: 'a partition moves without the keys of its subjects',
     changes: [
