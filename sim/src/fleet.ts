@@ -25,6 +25,8 @@ interface Job {
 
 /** A run makes some 100 MB of garbage a second. */
 const YOUNG_MIB_MAX = 192;
+/** A thread keeps about a megabyte of each run: after so many it is begun anew. */
+const SEEDS_A_THREAD = 200;
 const MODULE = new URL('./seeds-thread.ts', import.meta.url);
 
 /** @returns when all seeds are done, the time is over, or one has failed and that is what was waited for */
@@ -63,24 +65,33 @@ export async function fleet(host: Host, options: FleetOptions): Promise<void> {
     onDone({ ...done, result: { ...done.result, violations } });
   }
 
-  async function work(number: number): Promise<void> {
-    const job: Job = { number, first: null };
+  /** @returns whether there is more to run: this thread has run its share */
+  async function workOneThread(job: Job): Promise<boolean> {
     const init: SeedsInit = { bug };
-    const thread = host.threads.spawn(MODULE, `seeds-${number}`, init, YOUNG_MIB_MAX);
-    await new Promise<void>((resolve, reject) => {
+    const thread = host.threads.spawn(MODULE, `seeds-${job.number}`, init, YOUNG_MIB_MAX);
+    let done = 0;
+    const isLeft = await new Promise<boolean>((resolve, reject) => {
       const give = (): void => {
-        const seed = take(job);
-        if (seed === null) resolve();
+        const hasRoom = done < SEEDS_A_THREAD;
+        const seed = hasRoom ? take(job) : null;
+        if (seed === null) resolve(!hasRoom);
         else thread.post(seed);
       };
       thread.onExit((error) => reject(error ?? new Error('a thread of the fleet ended')));
-      thread.onMessage((done: SeedDone) => {
-        finish(job, done);
+      thread.onMessage((result: SeedDone) => {
+        done += 1;
+        finish(job, result);
         give();
       });
       give();
     });
     await thread.stop();
+    return isLeft;
+  }
+
+  async function work(number: number): Promise<void> {
+    const job: Job = { number, first: null };
+    while (await workOneThread(job));
   }
 
   await Promise.all(Array.from({ length: jobs }, (_, job) => work(job + 1)));

