@@ -281,7 +281,7 @@ export const planted: readonly Planted[] = [
     what: 'a partition moves without the keys of its subjects',
     changes: [
       {
-        file: 'platform/src/instance/resharding.ts',
+        file: 'platform/src/instance/transfer.ts',
         find: 'await to.moving.putKeys(partition, page);',
         put: '',
       },
