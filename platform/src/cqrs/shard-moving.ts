@@ -9,7 +9,9 @@ import type { ShardRequest } from './shard-thread.ts';
 import type { ProcessCheckpoint, Reading } from './storage.ts';
 
 export interface ShardMoving {
-  /** Begins a copy, or takes one up: see `Moving.follow`. @returns its head */
+  /** Begins a copy, or takes one up. @returns its head */
+  begin(partition: number): Promise<Head>;
+  /** Takes a copy up: see `Moving.follow`. @returns its head */
   follow(partition: number, aboveEpoch?: number): Promise<Head>;
   /** The home's next entries, with what read models make of them. */
   copy(entries: readonly Entry[]): Promise<void>;
@@ -66,6 +68,7 @@ export function shardMoving(ground: ShardMovingGround): {
   return {
     keyMade: (key) => void watched.get(key.partition)?.push(key),
     moving: {
+      begin: log.moving.begin,
       follow: log.moving.follow,
       copy: log.moving.copy,
       listKeys: (partition, afterSubject, keysMax) =>

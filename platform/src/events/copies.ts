@@ -16,9 +16,14 @@ export interface Copies {
   heads(): Head[];
   /**
    * Begins a copy, or takes one up.
-   * @param aboveEpoch whoever opens it later, does so in an epoch above this one
    * @returns its head; position 0 when it is new
    * @throws CardumeError `conflict` when it is a home
+   */
+  begin(partition: PartitionKey): Promise<Head>;
+  /**
+   * Takes a copy up.
+   * @param aboveEpoch whoever opens it later, does so in an epoch above this one
+   * @throws CardumeError `conflict` when it is a home, or has been dropped since
    */
   follow(partition: PartitionKey, aboveEpoch: number): Promise<Head>;
   /**

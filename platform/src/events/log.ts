@@ -123,10 +123,13 @@ export interface Log {
 
 /** How partitions come and go while the log is open: see copies.ts. */
 export interface Moving {
+  /** Begins a copy of a partition whose home is elsewhere, or takes one up. @returns its head */
+  begin(partition: PartitionKey): Promise<Head>;
   /**
-   * Begins a copy of a partition whose home is elsewhere, or takes one up.
+   * Takes a copy up.
    * @param aboveEpoch whoever opens it later, does so in an epoch above this one
    * @returns its head
+   * @throws CardumeError `conflict` when it is a home, or has been dropped since
    */
   follow(partition: PartitionKey, aboveEpoch?: number): Promise<Head>;
   /** Follows a copy no longer; it is about to be dropped. */

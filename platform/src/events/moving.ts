@@ -29,14 +29,17 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
     }
   }
 
+  async function taken(partition: PartitionKey, asked: CopyRequest): Promise<Head> {
+    const head = (await request(asked)) as Head;
+    copies.add(partition);
+    return head;
+  }
+
   return {
     copies,
     moving: {
-      async follow(partition, aboveEpoch = 0) {
-        const head = (await request({ kind: 'follow', partition, aboveEpoch })) as Head;
-        copies.add(partition);
-        return head;
-      },
+      begin: (partition) => taken(partition, { kind: 'begin', partition }),
+      follow: (partition, aboveEpoch = 0) => taken(partition, { kind: 'follow', partition, aboveEpoch }),
       abandon: (partition) => void copies.delete(partition),
       tend: (partition, message) => request({ kind: 'tend', partition, message }),
       async copy(entries) {

@@ -21,6 +21,7 @@ export type Request =
 
 /** See `Copies`. */
 export type CopyRequest =
+  | { readonly kind: 'begin'; readonly partition: PartitionKey }
   | { readonly kind: 'follow'; readonly partition: PartitionKey; readonly aboveEpoch: number }
   /** The tail is asked, if it is a copy. */
   | { readonly kind: 'tend'; readonly partition: PartitionKey; readonly message: unknown }

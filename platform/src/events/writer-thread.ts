@@ -123,6 +123,8 @@ export function serve(host: Host, port: Port): void {
 
 async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): Promise<unknown> {
   switch (request.kind) {
+    case 'begin':
+      return copies.begin(request.partition);
     case 'follow':
       return copies.follow(request.partition, request.aboveEpoch);
     case 'tend':

@@ -157,7 +157,7 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
     const keys = from.moving.watchKeys(partition);
     try {
       hosted.setCopy(transfer.toName, partition, true);
-      let { position } = await to.moving.follow(partition);
+      let { position } = await to.moving.begin(partition);
       transfer.begun();
       await copyKeys(transfer);
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);

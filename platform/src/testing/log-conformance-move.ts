@@ -69,7 +69,7 @@ export const moving: LogCases = {
       const entries = await taken(log);
       assert.equal(await log.findAnswer(P, 'done'), null);
 
-      const begun = await log.moving.follow(P);
+      const begun = await log.moving.begin(P);
       assert.deepEqual([begun.epoch, begun.position], [0, 0]);
       await fails(log.append(P, [event('s', 4)]), 'partition-unavailable');
       await log.moving.copy(entries.slice(0, 2));
@@ -97,6 +97,7 @@ export const moving: LogCases = {
     const log = await under.open();
     await log.append(P, events('s', 2));
     const entries = await taken(log);
+    await log.moving.begin(P);
     assert.equal((await log.moving.follow(P, 6)).epoch, 6);
     await log.moving.copy(entries);
     await log.close();
@@ -127,7 +128,7 @@ export const moving: LogCases = {
     const log = await under.open();
     await log.append(P, events('s', 4));
     const entries = await taken(log);
-    await log.moving.follow(P);
+    await log.moving.begin(P);
     await log.moving.copy(entries.slice(0, 1));
     const third = entries[2] as Entry;
     const changed = { ...(entries[1] as Entry), data: '{"changed":true}' };
@@ -144,11 +145,29 @@ export const moving: LogCases = {
     const log = await under.open();
     await log.append(P, events('s', 2));
     const entries = await all(log, P);
+    await fails(log.moving.begin(P), 'conflict');
     await fails(log.moving.follow(P), 'conflict');
     await fails(log.moving.copy(entries), 'conflict');
     await fails(log.moving.drop(P, 10), 'conflict');
     assert.deepEqual(await all(log, P), entries);
     await log.append(P, [event('s', 3)]);
+    await log.close();
+  },
+
+  'a copy that was dropped is not taken up again, by nobody who knew it': async (under) => {
+    const log = await under.open();
+    await log.append(P, events('s', 2));
+    const entries = await all(log, P);
+    await log.moving.release(P);
+    const stale = await under.open([Q], {}, { copies: [P] });
+    while ((await log.moving.drop(P, 2)) === 2);
+    await fails(stale.moving.copy(entries), 'conflict');
+    await fails(stale.moving.follow(P), 'conflict');
+    await fails(stale.moving.adopt(P, 0), 'conflict');
+    await stale.close();
+    const later = await under.open([Q], {}, { copies: [P] });
+    await fails(later.moving.follow(P), 'conflict');
+    await later.close();
     await log.close();
   },
 
@@ -166,7 +185,7 @@ export const moving: LogCases = {
       assert.equal(await log.forgetAnswers(1_800_000_000_000, 100), 2);
       await log.append(P, [event('s', 3, { key: 'k' })]);
       const entries = await taken(log);
-      await log.moving.follow(P);
+      await log.moving.begin(P);
       await log.moving.copy(entries);
       assert.equal((await log.findAnswer(P, 'k'))?.position, 3);
       await log.close();
@@ -180,6 +199,7 @@ export const moving: LogCases = {
     await fails(under.open([P, Q], {}, { isMapNew: true }), 'storage-failed');
     const knowing = await under.open([Q], {}, { copies: [P] });
     await fails(knowing.append(P, [event('s', 3)]), 'partition-unavailable');
+    await knowing.moving.begin(P);
     await knowing.moving.copy(entries);
     await knowing.close();
     const again = await under.open([Q], {}, { copies: [P] });

@@ -54,6 +54,7 @@ const COPIED =
   'a copy takes the entries of its home as they are, behind each other, and goes on as a home in an epoch above all';
 const COPY_REFUSES = 'a copy refuses what does not follow, whole, and stands where it stood';
 const HOME = 'a home is no copy: it is neither followed, nor written behind its back, nor dropped';
+const GONE = 'a copy that was dropped is not taken up again, by nobody who knew it';
 const ADOPTED_AGAIN =
   'what was released is adopted again where it is: nothing is lost, and what was decided before is dropped';
 const REMEMBERS = 'a copy remembers the epoch that was released, and an adoption may be asked for again';
@@ -203,7 +204,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [[/^INSERT INTO answers [^$]*DO UPDATE.*/, 'SELECT ?, ?, ?']],
   },
   'a copy is silent about what it cannot take': {
-    breaks: [COPY_REFUSES, HOME],
+    breaks: [COPY_REFUSES, HOME, GONE],
     log: (log) => ({
       ...log,
       moving: { ...log.moving, copy: (entries) => log.moving.copy(entries).catch(() => undefined) },
@@ -220,7 +221,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS],
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {

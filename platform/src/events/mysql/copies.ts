@@ -52,7 +52,6 @@ export function copiesOn(
 
   async function follow(partition: PartitionKey, aboveEpoch: number): Promise<Head> {
     const { isCopy, ...head } = await inTransaction(async (session) => {
-      await beginCopy(session, partition);
       await session.run(
         'UPDATE log_heads SET epoch = GREATEST(epoch, ?) WHERE partition_key = ? AND batch = ?',
         [aboveEpoch, partition, COPY],
@@ -69,6 +68,16 @@ export function copiesOn(
 
   return {
     heads: () => [...heads.values()],
+    async begin(partition) {
+      await again(clock, () =>
+        database.run(
+          `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ?, 0)
+            ON DUPLICATE KEY UPDATE partition_key = VALUES(partition_key)`,
+          [partition, EMPTY_CHECKSUM, COPY],
+        ),
+      );
+      return follow(partition, 0);
+    },
     follow,
     async check(partition) {
       heads.delete(partition);
@@ -162,15 +171,6 @@ export function copiesOn(
       });
     },
   };
-}
-
-/** A head of a copy where there is no head yet. */
-export async function beginCopy(session: SqlSession, partition: PartitionKey): Promise<void> {
-  await session.run(
-    `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ?, 0)
-      ON DUPLICATE KEY UPDATE partition_key = VALUES(partition_key)`,
-    [partition, EMPTY_CHECKSUM, COPY],
-  );
 }
 
 async function deleteRows(

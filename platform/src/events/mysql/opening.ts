@@ -7,7 +7,6 @@ import { COPY } from '../copies.ts';
 import type { First, Opening, Recovered, Recovery } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { again } from './again.ts';
-import { beginCopy } from './copies.ts';
 import { engineOver } from './engine.ts';
 import { HEADS, headOf } from './heads.ts';
 
@@ -78,8 +77,8 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
 }
 
 async function copiesOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {
-  for (const partition of partitions) await beginCopy(session, partition);
-  // An adoption whose answer was lost has made it a home: whoever asked for that asks again.
+  // Of an adoption whose answer was lost it is a home by now: whoever asked for that asks again. And whoever stood
+  // still may look for copies that others have dropped since.
   return headsOf(session, partitions, ` AND h.batch = ${COPY}`);
 }
 

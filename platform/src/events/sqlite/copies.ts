@@ -67,7 +67,6 @@ export function copiesIn(
   const isCopy = (partition: PartitionKey): boolean => statements.isCopy.get(partition) !== undefined;
 
   function follow(partition: PartitionKey, aboveEpoch = 0): Head {
-    statements.begin.run(partition, EMPTY_CHECKSUM);
     if (!isCopy(partition)) throw refusedCopy(partition);
     if (aboveEpoch > 0) statements.raise.run(aboveEpoch, partition);
     const head = headOf(partition);
@@ -78,11 +77,13 @@ export function copiesIn(
   return {
     heads: () => [...heads.values()],
     take(partitions) {
-      for (const partition of partitions) {
-        statements.begin.run(partition, EMPTY_CHECKSUM);
-        // An adoption whose answer was lost has made it a home: whoever asked for that asks again.
-        if (isCopy(partition)) follow(partition);
-      }
+      // Of an adoption whose answer was lost it is a home by now: whoever asked for that asks again. And whoever stood
+      // still may look for copies that others have dropped since.
+      for (const partition of partitions) if (isCopy(partition)) follow(partition);
+    },
+    async begin(partition) {
+      statements.begin.run(partition, EMPTY_CHECKSUM);
+      return follow(partition);
     },
     follow: async (partition, aboveEpoch) => follow(partition, aboveEpoch),
     async check(partition) {
