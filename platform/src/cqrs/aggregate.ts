@@ -5,6 +5,7 @@
 import type { TSchema } from 'typebox';
 import { CardumeError, type ErrorCode } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
+import type { StoredFields } from './upcasting.ts';
 
 /** Flat JSON objects: `{ type, …fields }`. */
 export interface Typed {
@@ -18,6 +19,12 @@ export interface Aggregate<State = unknown, Command extends Typed = Typed, Event
   readonly idType: string;
   /** Schema of each event, `type` left out. A field made with `Personal(…)` is stored under the subject's key. */
   readonly events: { readonly [T in Event['type']]: TSchema };
+  /**
+   * Events that have changed: for each version that logs may hold, beginning with the first, what makes the next one of
+   * it. It owns the event's fields. Personal ones are sealed, under their names: they stay as they are. What a state
+   * keeps of such an event is of the older version until `stateRevision` is raised.
+   */
+  readonly upcasters?: { readonly [T in Event['type']]?: readonly ((event: StoredFields) => StoredFields)[] };
   /** Whose key seals personal fields: the stream's id when left out. */
   readonly subjectOf?: (stream: string) => string;
   /**

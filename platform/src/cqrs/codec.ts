@@ -1,10 +1,10 @@
-/** Events as they stand in the log: JSON without the type, personal fields sealed under the subject's key. */
+/** Events as they stand in the log: JSON without the type, with the version of what has changed, and personal fields sealed. */
 import type { Json } from '../base/json.ts';
-import type { Entry } from '../events/log.ts';
 import type { Cryptography } from '../host/cryptography.ts';
 import { personalFields } from '../privacy/personal.ts';
 import { openValue, sealValue } from '../privacy/sealing.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
+import { readEvent, upcastersOf, versionMark } from './upcasting.ts';
 
 type Fields = Record<string, Json>;
 
@@ -18,6 +18,7 @@ export interface Codec {
 }
 
 export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
+  const upcasters = upcastersOf([aggregate]);
   const personalOf = new Map<string, readonly string[]>();
   for (const [type, schema] of Object.entries(aggregate.events)) {
     const fields = personalFields(schema);
@@ -30,7 +31,7 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
     encode(event, subject, key) {
       const { type } = event;
       // An undefined field is left out of the text; leaving it out of the copy costs several times as much.
-      const fields = { ...event, type: undefined } as unknown as Fields;
+      const fields = { ...event, type: undefined, ...versionMark(upcasters, type) } as unknown as Fields;
       for (const name of personalOf.get(type) ?? []) {
         const value = fields[name];
         if (value === undefined || value === null) continue;
@@ -40,8 +41,7 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
       return JSON.stringify(fields);
     },
     decode(type, data, subject, key) {
-      const event = JSON.parse(data) as Fields & { type: string };
-      event.type = type;
+      const event = readEvent(upcasters, type, data) as Typed & Fields;
       for (const name of personalOf.get(type) ?? []) {
         const sealed = event[name];
         if (typeof sealed === 'string')
@@ -50,11 +50,4 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
       return event;
     },
   };
-}
-
-/** The event of an entry with its personal fields as they are stored: sealed. */
-export function eventOf(entry: Pick<Entry, 'type' | 'data'>): Typed {
-  const event = JSON.parse(entry.data) as { type: string };
-  event.type = entry.type;
-  return event;
 }

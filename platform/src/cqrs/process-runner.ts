@@ -11,10 +11,10 @@ import { CardumeError } from '../base/errors.ts';
 import type { Entry, Log } from '../events/log.ts';
 import type { Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
-import { eventOf } from './codec.ts';
 import { type EffectsOptions, openEffects } from './effects.ts';
 import type { Process } from './process.ts';
 import type { ProcessCheckpoint } from './storage.ts';
+import { readEvent, type UpcastersByType } from './upcasting.ts';
 
 export interface ProcessRunner {
   /** Folds what was open; call once, before commands are accepted. */
@@ -40,6 +40,7 @@ export interface ProcessRunner {
 
 export interface ProcessRunnerOptions extends EffectsOptions {
   readonly log: Log;
+  readonly upcasters: UpcastersByType;
   // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
   readonly processes: readonly Process<any, any, any>[];
   readonly openMax: number;
@@ -125,11 +126,12 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
         process.startsOn.includes(entry.type) ||
         instances.has(nameOf(process, entry.stream));
       if (!concerned || halted.has(process)) continue;
-      guarded(process, () =>
-        foldInto(process, entry, (entry.decided as Typed | undefined) ?? eventOf(entry)),
-      );
+      guarded(process, () => foldInto(process, entry, eventOf(entry)));
     }
   }
+
+  const eventOf = ({ decided, type, data }: Entry): Typed =>
+    (decided as Typed | undefined) ?? readEvent(options.upcasters, type, data);
 
   function guarded(process: Process, work: () => void): void {
     try {

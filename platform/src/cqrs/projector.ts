@@ -10,9 +10,9 @@ import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import { isPassing } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
-import { eventOf } from './codec.ts';
 import type { Projection, RowsOf } from './projection.ts';
 import type { Fold, ReadModels } from './storage.ts';
+import { readEvent, type UpcastersByType } from './upcasting.ts';
 
 export interface Halt {
   readonly projection: string;
@@ -43,6 +43,7 @@ type Failed = { readonly culprit: Projection; readonly error: unknown } | null;
 export function openProjector(
   readModels: ReadModels,
   projections: readonly Projection[],
+  upcasters: UpcastersByType,
   source: TailSource,
 ): Projector {
   const { checkpoints } = readModels;
@@ -82,7 +83,7 @@ export function openProjector(
           moved.set(entry.partition, entry);
           const concerned = entry.version === null ? undefined : reactors(entry);
           if (concerned === undefined) continue;
-          const event = eventOf(entry);
+          const event = readEvent(upcasters, entry.type, entry.data);
           for (const projection of concerned) {
             try {
               apply(fold, projection, entry, event);

@@ -12,6 +12,7 @@ import { openProjector, type Projector } from './projector.ts';
 import type { FoldReport } from './read-model-health.ts';
 import type { Service } from './service.ts';
 import type { ProcessCheckpoint, ShardPlace, Snapshot, Stores } from './storage.ts';
+import { upcastersOf } from './upcasting.ts';
 
 export interface ShardThreadInit {
   /** Module that exports `service`. */
@@ -49,7 +50,7 @@ export async function openTail(host: Host, init: ShardThreadInit, source: TailSo
   const stores = await openStores(host, init.place, projections, source);
   try {
     if (stores.readModels.begunAgain) await stores.memory.clear();
-    const projector = openProjector(stores.readModels, projections, source);
+    const projector = openProjector(stores.readModels, projections, upcastersOf(service.aggregates), source);
     return { ...(await follow(host, projector, stores)), close: stores.close };
   } catch (error) {
     await stores.close();

@@ -28,6 +28,7 @@ import { type ShardMoving, shardMoving } from './shard-moving.ts';
 import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
 import { openSnapshots } from './snapshots.ts';
 import type { ShardPlace } from './storage.ts';
+import { upcastersOf } from './upcasting.ts';
 import { reached } from './waiting.ts';
 
 export interface ShardOptions {
@@ -117,6 +118,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   const runner = openProcessRunner({
     host,
     log,
+    upcasters: upcastersOf(service.aggregates),
     processes: service.processes,
     bus: options.bus,
     service: service.name,

@@ -108,6 +108,7 @@ const find = operation({
           country: Country,
           total: Money,
           lines: Type.Integer({ minimum: 1 }),
+          pieces: Type.Integer({ minimum: 1 }),
           placed_at: Moment,
           reference: Type.Union([Reference, Type.Null()]),
         }),

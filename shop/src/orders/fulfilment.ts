@@ -25,12 +25,15 @@ export const paymentPendingMsMax = 30_000;
 /** An order that has not ended by then is rejected. */
 export const orderOpenMsMax = 15 * 60_000;
 
+/** Saved states may be older than the event's second version. */
+type Wanted = Omit<OrderPlaced, 'pieces'>;
+
 export interface Fulfilment {
   phase: 'new' | 'placed' | 'paying' | 'giving-back' | 'ended';
   /** Wall clock of the event that began the phase. */
   sinceMs: number;
   /** What was ordered; null in an instance that a cancellation began. */
-  placed: OrderPlaced | null;
+  placed: Wanted | null;
 }
 
 export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
@@ -53,7 +56,7 @@ export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
         const detail = 'it could not be fulfilled in time';
         const command = { type: 'Reject', reason: 'expired', detail, held: 'stock-and-payment' } as const;
         return [
-          { key: 'fulfil', kind: 'work', run: (work) => fulfil(id, placed as OrderPlaced, work) },
+          { key: 'fulfil', kind: 'work', run: (work) => fulfil(id, placed as Wanted, work) },
           { key: 'expire', kind: 'timer', atMs: sinceMs + orderOpenMsMax, command },
         ];
       }
@@ -69,7 +72,7 @@ export const fulfilment = process<Fulfilment, OrderEvent, OrderCommand>({
           {
             key: 'await-payment',
             kind: 'work',
-            run: (work) => awaitPayment(id, placed as OrderPlaced, work),
+            run: (work) => awaitPayment(id, placed as Wanted, work),
           },
           { key: 'payment-deadline', kind: 'timer', atMs: sinceMs + paymentPendingMsMax, command },
         ];
@@ -101,7 +104,7 @@ function phaseAfter(event: OrderEvent): Fulfilment['phase'] | null {
   }
 }
 
-async function fulfil(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
+async function fulfil(id: string, placed: Wanted, work: Work): Promise<OrderCommand> {
   const short = await reserve(id, placed, work);
   if (short !== null) {
     const { detail, held } = short;
@@ -110,7 +113,7 @@ async function fulfil(id: string, placed: OrderPlaced, work: Work): Promise<Orde
   return pay(id, placed, work);
 }
 
-async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCommand> {
+async function pay(id: string, placed: Wanted, work: Work): Promise<OrderCommand> {
   if (placed.payment.method === 'invoice') return sell(id, placed, 'invoice', work);
   const { token } = placed.payment;
   const { total_e4: amountE4, currency } = placed;
@@ -131,11 +134,7 @@ async function pay(id: string, placed: OrderPlaced, work: Work): Promise<OrderCo
   };
 }
 
-async function awaitPayment(
-  id: string,
-  placed: OrderPlaced,
-  work: Work,
-): Promise<OrderCommand | typeof notYet> {
+async function awaitPayment(id: string, placed: Wanted, work: Work): Promise<OrderCommand | typeof notYet> {
   const { status, reference, reason } = await payments(work).status(id);
   if (status === 'approved') return sell(id, placed, reference ?? id, work);
   // A provider that has forgotten is asked again; the same key gives the same payment.
@@ -150,7 +149,7 @@ async function awaitPayment(
   };
 }
 
-async function sell(id: string, placed: OrderPlaced, payment: string, work: Work): Promise<OrderCommand> {
+async function sell(id: string, placed: Wanted, payment: string, work: Work): Promise<OrderCommand> {
   const { bus } = work;
   const stockOf = stocksNear(id, work);
   await sideBySide(quantities(placed), ([product]) =>
@@ -162,7 +161,7 @@ async function sell(id: string, placed: OrderPlaced, payment: string, work: Work
 /** @returns what was lacking and whether something else was reserved; null when all is reserved */
 async function reserve(
   id: string,
-  placed: OrderPlaced,
+  placed: Wanted,
   work: Work,
 ): Promise<{ readonly detail: string; readonly held: boolean } | null> {
   const stockOf = stocksNear(id, work);

@@ -16,6 +16,7 @@ const placed: OrderEvent = {
     { product: 'b', sku: 'B', quantity: 1, unit_price_e4: 5 },
   ],
   total_e4: 25,
+  pieces: 3,
   payment: { method: 'invoice' },
   agreed: true,
   reference: '536365',
@@ -35,6 +36,7 @@ test('the table follows an order’s status', () => {
     currency: 'GBP',
     total_e4: 25,
     lines: 2,
+    pieces: 3,
     placed_at_ms: 1_291_190_760_000,
     reference: '536365',
   };

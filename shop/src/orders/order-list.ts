@@ -14,6 +14,7 @@ export const ordersTable: Table = {
     currency: 'text',
     total_e4: 'integer',
     lines: 'integer',
+    pieces: 'integer',
     placed_at_ms: 'integer',
     reference: 'text',
   },
@@ -26,7 +27,7 @@ export const orderList = projection<OrderEvent>({
   tables: [ordersTable],
   on: {
     OrderPlaced(
-      { customer, country, currency, total_e4, lines, placed_at_ms, reference = null },
+      { customer, country, currency, total_e4, lines, pieces, placed_at_ms, reference = null },
       { stream },
       rows,
     ) {
@@ -38,6 +39,7 @@ export const orderList = projection<OrderEvent>({
         currency,
         total_e4,
         lines: lines.length,
+        pieces,
         placed_at_ms,
         reference,
       });

@@ -1,5 +1,7 @@
 import { deepStrictEqual, ok } from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { codecOf } from 'cardume/cqrs/codec';
+import { realHost } from 'cardume/host/real';
 import { fold, given } from 'cardume/testing/given';
 import fc from 'fast-check';
 import { Compile } from 'typebox/compile';
@@ -15,6 +17,7 @@ const placed: OrderPlaced = {
     { product: 'prd_003_2kb0000000000000000000000a', sku: '85123A', quantity: 2, unit_price_e4: 25_500 },
   ],
   total_e4: 51_000,
+  pieces: 2,
   payment: { method: 'card', token: 'tok_approve' },
   agreed: false,
 };
@@ -37,7 +40,7 @@ const cancel: OrderCommand = { type: 'Cancel', by: 'acc_1' };
 
 describe('an order', () => {
   test('is placed once, and the answer says what it costs', () => {
-    const { type: _, ...fields } = placed;
+    const { type: _, pieces: __, ...fields } = placed;
     given(order, [])
       .when({ type: 'Place', ...fields })
       .then({
@@ -47,6 +50,13 @@ describe('an order', () => {
     given(order, [placed])
       .when({ type: 'Place', ...fields })
       .then({ rejected: 'already-exists' });
+  });
+
+  test('that was placed under an older version of the program knows its pieces', () => {
+    const { type, pieces: _, ...first } = placed;
+    const codec = codecOf(realHost().crypto, order as never);
+    deepStrictEqual(codec.decode(type, JSON.stringify(first), 'ord_1', null), placed);
+    deepStrictEqual(codec.decode(type, codec.encode(placed, 'ord_1', null), 'ord_1', null), placed);
   });
 
   test('is confirmed in one event, at once or after the payment was pending', () => {

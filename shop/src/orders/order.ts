@@ -39,6 +39,8 @@ const events = {
     placed_at_ms: Milliseconds,
     lines: Type.Array(Line, { minItems: 1, maxItems: 1_000 }),
     total_e4: AmountE4,
+    /** Of all lines. Since version 2. */
+    pieces: Type.Integer({ minimum: 1 }),
     payment: Type.Union([How, Invoice]),
     /** Prices were agreed, not taken from the catalogue. */
     agreed: Type.Boolean(),
@@ -61,7 +63,7 @@ export type OrderPlaced = Extract<OrderEvent, { type: 'OrderPlaced' }>;
 export type OrderLine = Static<typeof Line>;
 
 export type OrderCommand =
-  | ({ readonly type: 'Place' } & Omit<OrderPlaced, 'type'>)
+  | ({ readonly type: 'Place' } & Omit<OrderPlaced, 'type' | 'pieces'>)
   | { readonly type: 'AwaitPayment' }
   | { readonly type: 'Confirm'; readonly payment: string }
   | ({ readonly type: 'Reject' } & Static<(typeof events)['OrderRejected']>)
@@ -79,10 +81,15 @@ export interface OrderState {
   detail: string | null;
 }
 
+const piecesIn = (lines: readonly OrderLine[]): number =>
+  lines.reduce((pieces, { quantity }) => pieces + quantity, 0);
+
 export const order = aggregate<OrderState, OrderCommand, OrderEvent>({
   name: 'order',
   idType: 'ord',
   events,
+  upcasters: { OrderPlaced: [(first) => ({ ...first, pieces: piecesIn(first['lines'] as OrderLine[]) })] },
+  stateRevision: 2,
   initial: () => ({ status: 'none', placed: null, sold: false, held: 'nothing', reason: null, detail: null }),
 
   decide(command, { status, held }): Decision<OrderEvent> {
@@ -91,7 +98,11 @@ export const order = aggregate<OrderState, OrderCommand, OrderEvent>({
       case 'Place': {
         if (status !== 'none') return reject('already-exists', 'the order was placed before');
         const { placed_at_ms, currency, total_e4 } = command;
-        return accept([{ ...command, type: 'OrderPlaced' }], { placed_at_ms, currency, total_e4 });
+        return accept([{ ...command, type: 'OrderPlaced', pieces: piecesIn(command.lines) }], {
+          placed_at_ms,
+          currency,
+          total_e4,
+        });
       }
       // What fulfilment finds out comes to nothing when the order has ended meanwhile.
       case 'AwaitPayment':

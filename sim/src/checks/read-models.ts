@@ -3,6 +3,7 @@
 import { tablesOf } from 'cardume/cqrs/projection';
 import { openProjector } from 'cardume/cqrs/projector';
 import { openReadModels } from 'cardume/cqrs/sqlite/read-models';
+import { upcastersOf } from 'cardume/cqrs/upcasting';
 import { openReader, patiently } from 'cardume/events/sqlite/reader';
 import type { Database } from 'cardume/host/disk';
 import type { OrderBook } from './orders.ts';
@@ -15,7 +16,7 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
   const source = { read: patiently(reader).readPartition, heads: () => [...heads] };
   const path = `${base}.fold.db`;
   const readModels = await openReadModels(host.disk, path, service.projections, source);
-  const projector = openProjector(readModels, service.projections, source);
+  const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
   await projector.catchUp();
   const folded = host.disk.database(path, { readOnly: true });
   const live = host.disk.database(`${base}.views.db`, { readOnly: true });
