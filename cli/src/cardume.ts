@@ -162,6 +162,20 @@ program
   .action(run(async () => (await import('./commands/shards.ts')).shards));
 
 program
+  .command('prepare')
+  .description("Build this version's read models beside those of the one that runs, before it starts.")
+  .addOption(new Option('--region <name>', 'only this one'))
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('what was built, as JSON'))
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npx cardume prepare\n  npx cardume prepare --region eu-west --data /srv/cardume',
+  )
+  .action(run(async () => (await import('./commands/prepare.ts')).prepare));
+
+program
   .command('reshard')
   .description("Move a service's partitions between the shards of a region while they are used.")
   .argument('<service>', 'the service')

@@ -35,6 +35,11 @@ export interface ShardLine {
   readonly engine: string;
   readonly partitions: number;
   readonly entries: number;
+  readonly building: readonly {
+    readonly projection: string;
+    readonly entries_folded: number;
+    readonly entries_left: number;
+  }[];
   readonly busiest: readonly { readonly partition: number; readonly entries_a_minute: number }[];
 }
 

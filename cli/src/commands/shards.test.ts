@@ -14,6 +14,7 @@ function regionWith(rates: readonly (readonly number[])[]): RegionShards {
       engine: 'sqlite',
       partitions: 8,
       entries: 1_000 * i,
+      building: i === 1 ? [{ projection: 'order-list', entries_folded: 250, entries_left: 750 }] : [],
       busiest: own.map((rate, n) => ({ partition: 3 * 1024 + 8 * i + n, entries_a_minute: rate })),
     })),
   };
@@ -24,6 +25,7 @@ describe('cardume shards', () => {
     const text = regionText(regionWith([[1_200, 10], []]));
     assert.match(text, /^eu-west, map of shards 3\n/);
     assert.match(text, /orders-0 +sqlite +8 +0 +3\/0: 1,200, 3\/1: 10\n/);
+    assert.match(text, /orders-1: the read model 'order-list' is being built, 25 % of the log\n/);
     assert.match(text, /orders-1 +sqlite +8 +1,000 +–\n/);
   });
 

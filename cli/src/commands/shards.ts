@@ -73,9 +73,17 @@ export function regionText(region: RegionShards): string {
     `${region.region}, map of shards ${region.version}`,
     ...rows.map((row) => `  ${row}`),
     ...(region.reshard === null ? [] : [`  ${reshardLine(region.reshard)}`]),
+    ...region.shards.flatMap(buildingLines).map((text) => `  ${text}`),
     ...proposals(region).map((text) => `  ${text}`),
     '',
   ].join('\n');
+}
+
+function buildingLines({ name, building }: ShardLine): string[] {
+  return building.map(({ projection, entries_folded: folded, entries_left: left }) => {
+    const share = Math.floor((100 * folded) / Math.max(1, folded + left));
+    return `${name}: the read model '${projection}' is being built, ${share} % of the log`;
+  });
 }
 
 /** One move a service, from its busiest shard to its idlest, where that makes them more even. */

@@ -134,6 +134,12 @@ export const errors = {
     true,
     'Other views and all writes go on; see the server log.',
   ),
+  'read-model-building': entry(
+    503,
+    'This view is being built',
+    true,
+    'Other views and all writes go on; `detail` says how far it is.',
+  ),
   'deadline-exceeded': entry(
     503,
     'The answer was not ready within the deadline',

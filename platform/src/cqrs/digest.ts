@@ -9,12 +9,12 @@ import { type Dialect, PARTITION_COLUMN } from '../sharding/sql.ts';
 import { cellValue } from '../sharding/sql-reader.ts';
 import type { Table, Value } from '../sharding/table.ts';
 import { encodeValue } from '../sharding/wire.ts';
-import type { Projection } from './projection.ts';
+import type { Build } from './builds.ts';
 
 export interface Digest {
   /** Up to which its rows were folded. */
   readonly position: number;
-  /** Of the tables that follow: those of a projection that has halted are left out. */
+  /** Of the tables that follow: those of a projection that has halted, or is being built, are left out. */
   readonly tables: Readonly<Record<string, TableDigest>>;
 }
 
@@ -27,7 +27,7 @@ export interface TableDigest {
 /** What a digest is of. Structured-cloneable. */
 export interface Digested {
   readonly partition: number;
-  readonly projections: readonly Pick<Projection, 'name' | 'tables'>[];
+  readonly builds: readonly Build[];
 }
 
 const HASH_BYTES = 16;

@@ -3,11 +3,12 @@ import { CardumeError } from '../base/errors.ts';
 import type { LogPlace } from '../events/engine.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
-import { openMysqlReading, openMysqlStores } from './mysql/stores.ts';
+import { buildsOf } from './builds.ts';
+import { openMysqlBeside, openMysqlReading, openMysqlStores } from './mysql/stores.ts';
 import type { Projection } from './projection.ts';
 import type { Readers } from './readers.ts';
-import { openSqliteReading, openSqliteStores } from './sqlite/stores.ts';
-import type { Reading, ShardPlace, Stores } from './storage.ts';
+import { openSqliteBeside, openSqliteReading, openSqliteStores } from './sqlite/stores.ts';
+import type { Reading, ReadModels, ShardPlace, Stores } from './storage.ts';
 
 export function logPlaceOf(place: ShardPlace): LogPlace {
   return 'base' in place ? { path: `${place.base}.log.db` } : place;
@@ -24,12 +25,30 @@ export function openStores(
     : openMysqlStores(host, place.sql, projections, source);
 }
 
+/** Read models alone, while another process has the shard open. */
+export function openBeside(
+  host: Host,
+  place: ShardPlace,
+  projections: readonly Projection[],
+  source: TailSource,
+): Promise<{ readonly readModels: ReadModels; close(): Promise<void> }> {
+  return 'base' in place
+    ? openSqliteBeside(host, place.base, projections, source)
+    : openMysqlBeside(host, place.sql, projections, source);
+}
+
 /** @param readers of SQLite's scans @param deadlineMs of a scan on a server */
-export function openReading(host: Host, place: ShardPlace, readers: Readers): Reading {
+export function openReading(
+  host: Host,
+  place: ShardPlace,
+  projections: readonly Projection[],
+  readers: Readers,
+): Reading {
+  const builds = buildsOf(host.crypto, projections);
   return untilClosed(
     'base' in place
-      ? openSqliteReading(host, place.base, readers)
-      : openMysqlReading(host, place.sql, readers.deadlineMs),
+      ? openSqliteReading(host, place.base, builds, readers)
+      : openMysqlReading(host, place.sql, builds, readers.deadlineMs),
   );
 }
 

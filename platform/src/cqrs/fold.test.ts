@@ -165,7 +165,7 @@ for (const { name, skip, newHome } of engines.all) {
           await transaction.undo();
           return;
         }
-        const move = { projection: '', partition: 0, from: position, epoch: 1, to: position + 1 };
+        const move = { build: '', partition: 0, from: position, epoch: 1, to: position + 1 };
         await transaction.commit([move]);
         position += 1;
         assert.equal(stores.readModels.checkpoints.position('', 0), position);
@@ -174,7 +174,7 @@ for (const { name, skip, newHome } of engines.all) {
       }
 
       async function compare(): Promise<void> {
-        const reading = openReading(host, place, readers);
+        const reading = openReading(host, place, projections, readers);
         const found = await reading.scan(
           planQuery({ service: 'test', table: 'things', limit: 1_000 }, table),
         );
@@ -212,7 +212,7 @@ for (const { name, skip, newHome } of engines.all) {
         try {
           fold.rows(table).at(0);
           fold.rows(table).put({ id, n: 0 });
-          await fold.commit([{ projection: '', partition: 0, from, epoch: 1, to: from + 1 }]);
+          await fold.commit([{ build: '', partition: 0, from, epoch: 1, to: from + 1 }]);
         } catch (error) {
           await fold.undo();
           throw error;
@@ -225,7 +225,7 @@ for (const { name, skip, newHome } of engines.all) {
       await stale.readModels.checkpoints.refresh();
       assert.equal(stale.readModels.checkpoints.position('', 0), 2);
       await put(stale, 'third', 2);
-      const reading = openReading(host, place, readers);
+      const reading = openReading(host, place, projections, readers);
       const found = await reading.scan(
         planQuery({ service: 'test', table: 'things', select: ['id'] }, table),
       );

@@ -1,45 +1,45 @@
-/** Checkpoints in memory, as the engine stores them: by projection and partition. */
+/** Checkpoints in memory, as the engine stores them: by build and partition. */
 import { CardumeError } from '../base/errors.ts';
 import type { CheckpointMove } from './storage.ts';
 import type { StoredCheckpoint } from './stored-checkpoint.ts';
 
 export interface KnownCheckpoints {
-  position(projection: string, partition: number): number;
-  set(projection: string, partition: number, position: number): void;
+  position(build: string, partition: number): number;
+  set(build: string, partition: number, position: number): void;
   moved(moves: readonly CheckpointMove[]): void;
-  /** One projection keeps the places of another. */
+  /** One build keeps the places of another. */
   copy(from: string, to: string): void;
-  forget(projection: string): void;
-  /** Of all projections. */
+  forget(build: string): void;
+  /** Of all builds. */
   forgetPartition(partition: number): void;
   clear(): void;
-  /** @throws CardumeError `fenced` when a projection's checkpoints are stored elsewhere than we have put them */
-  checkAgrees(projection: string, stored: readonly StoredCheckpoint[]): void;
+  /** @throws CardumeError `fenced` when a build's checkpoints are stored elsewhere than we have put them */
+  checkAgrees(build: string, stored: readonly StoredCheckpoint[]): void;
 }
 
 export function knownCheckpoints(): KnownCheckpoints {
   const known = new Map<string, Map<number, number>>();
-  const set = (projection: string, partition: number, position: number): void => {
-    const own = known.get(projection) ?? new Map<number, number>();
-    known.set(projection, own.set(partition, position));
+  const set = (build: string, partition: number, position: number): void => {
+    const own = known.get(build) ?? new Map<number, number>();
+    known.set(build, own.set(partition, position));
   };
   return {
-    position: (projection, partition) => known.get(projection)?.get(partition) ?? 0,
+    position: (build, partition) => known.get(build)?.get(partition) ?? 0,
     set,
     moved(moves) {
-      for (const { projection, partition, to } of moves) set(projection, partition, to);
+      for (const { build, partition, to } of moves) set(build, partition, to);
     },
     copy: (from, to) => void known.set(to, new Map(known.get(from))),
-    forget: (projection) => void known.delete(projection),
+    forget: (build) => void known.delete(build),
     forgetPartition(partition) {
       for (const own of known.values()) own.delete(partition);
     },
     clear: () => known.clear(),
-    checkAgrees(projection, stored) {
+    checkAgrees(build, stored) {
       for (const one of stored) {
-        const position = known.get(projection)?.get(one.partition) ?? 0;
-        if (one.projection !== projection || one.position === position) continue;
-        const detail = refusedMove({ projection, partition: one.partition, from: position });
+        const position = known.get(build)?.get(one.partition) ?? 0;
+        if (one.build !== build || one.position === position) continue;
+        const detail = refusedMove({ build, partition: one.partition, from: position });
         throw new CardumeError('fenced', detail);
       }
     },
@@ -47,9 +47,9 @@ export function knownCheckpoints(): KnownCheckpoints {
 }
 
 export function refusedMove({
-  projection,
+  build,
   partition,
   from,
-}: Pick<CheckpointMove, 'projection' | 'partition' | 'from'>): string {
-  return `the checkpoint of ${projection === '' ? 'the projections' : projection} in partition ${partition} is not at ${from}: another host folds here`;
+}: Pick<CheckpointMove, 'build' | 'partition' | 'from'>): string {
+  return `the checkpoint of ${build === '' ? 'the projections' : build} in partition ${partition} is not at ${from}: another host folds here`;
 }

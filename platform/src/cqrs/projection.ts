@@ -8,6 +8,11 @@ import type { Typed } from './aggregate.ts';
 export interface Projection {
   /** Unique within the service. */
   readonly name: string;
+  /**
+   * Raise it when `on` makes other rows of the same events: the tables are built anew, beside those in use. A change of
+   * the tables themselves is noticed without it.
+   */
+  readonly revision?: number;
   readonly tables: readonly Table[];
   /** Event type → what it does to the tables. Types that are not named are skipped. */
   readonly on: Readonly<Record<string, (event: never, about: About, rows: RowsOf) => void>>;
@@ -39,6 +44,7 @@ export type { Typed };
 /** Fixes the types of a definition: `projection<OrderEvent>({ … on: { OrderPlaced(event, about, rows) {…} } })`. */
 export function projection<Event extends Typed>(definition: {
   readonly name: string;
+  readonly revision?: number;
   readonly tables: readonly Table[];
   readonly on: {
     readonly [T in Event['type']]?: (event: Extract<Event, { type: T }>, about: About, rows: RowsOf) => void;

@@ -57,7 +57,7 @@ test('an I/O error halts no projection, and a bug of its own does', async () => 
       };
     },
   };
-  const readModels = await openReadModels(disk, '/views.db', [things], source);
+  const readModels = await openReadModels({ ...host, disk }, '/views.db', [things], source);
   const projector = openProjector(readModels, [things], new Map(), source);
   const fold = (by: number) => {
     log.push(entry(log.length + 1, by));

@@ -2,17 +2,17 @@
  * Folds committed entries into read models, on the shard's writer thread, before the commands are answered.
  *
  * Exactly once: rows and checkpoint commit in one transaction, and an entry at or below the checkpoint is passed
- * over. What a failure of the storage took is folded again from the log. All healthy projections share one checkpoint
- * per partition, so that a batch costs one row per partition; one that halts keeps its own from then on.
+ * over. What a failure of the storage took is folded again from the log. All builds that follow the log share one
+ * checkpoint per partition, so that a batch costs one row per partition. One that halts keeps its own from then on; so
+ * does one that is new, and is built a page at a time while all else goes on.
  */
-import { isCardumeError } from '../base/errors.ts';
 import type { Entry } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
-import { isPassing } from '../host/disk.ts';
-import type { Typed } from './aggregate.ts';
-import type { Projection, RowsOf } from './projection.ts';
-import type { Fold, ReadModels } from './storage.ts';
-import { readEvent, type UpcastersByType } from './upcasting.ts';
+import { AT_ONCE_ENTRIES_MAX, type Building, type Walk, walkAlone } from './building.ts';
+import { foldEntries } from './fold-entries.ts';
+import type { Projection } from './projection.ts';
+import type { ReadModels } from './storage.ts';
+import type { UpcastersByType } from './upcasting.ts';
 
 export interface Halt {
   readonly projection: string;
@@ -21,24 +21,24 @@ export interface Halt {
 }
 
 export interface Projector {
-  /** Brings every projection up to the log's head. A halted one is tried again. */
+  /** Brings the projections up to the log's head, but for those that are far from it. A halted one is tried again. */
   catchUp(): Promise<void>;
   /** Projections that stand still now. */
   halts(): readonly Halt[];
+  /** Projections that are far behind the log, and are being built. */
+  building(): readonly Building[];
+  /** Folds a page of what is being built. */
+  build(): Promise<void>;
   /** Entries in order of position within each partition. @returns the projections that halted on them */
   fold(entries: readonly Entry[]): Promise<readonly Halt[]>;
 }
 
-/** Name of the checkpoint that the healthy projections share. */
+/** Name of the checkpoint that those share which follow the log. */
 const SHARED = '';
+/** Of a page. */
 const CATCH_UP_ENTRIES = 2_000;
-/** Rows that are wanted lead to others at most so often, in one fold. */
-const LOADS_MAX = 50;
-
-type React = (event: never, about: { stream: string; version: number; atMs: number }, rows: RowsOf) => void;
-
-/** What a fold came to: null, or whose fault it was that nothing of it stands. */
-type Failed = { readonly culprit: Projection; readonly error: unknown } | null;
+/** Short, since appends wait for it. */
+const BUILD_ENTRIES = 256;
 
 export function openProjector(
   readModels: ReadModels,
@@ -47,70 +47,27 @@ export function openProjector(
   source: TailSource,
 ): Projector {
   const { checkpoints } = readModels;
+  const buildOf = new Map(readModels.builds.map(({ projection, name }) => [projection, name]));
   const halted = new Map<string, Halt>();
-  /** Projections that do not share the checkpoint now: they are halted, or catch up alone. */
-  let outside = new Set<string>();
+  const walks = new Map<string, Walk>();
   let interest = reactionsByType(projections);
 
-  function leaveOut(names: Iterable<string>): void {
-    outside = new Set(names);
-    interest = reactionsByType(projections.filter(({ name }) => !outside.has(name)));
+  const nameOf = ({ name }: Projection): string => buildOf.get(name) as string;
+
+  function leaveOut(names: ReadonlySet<string>): void {
+    interest = reactionsByType(projections.filter(({ name }) => !names.has(name)));
   }
 
-  function apply(fold: Fold, projection: Projection, entry: Entry, event: Typed): void {
-    const react = projection.on[entry.type] as React;
-    for (const table of projection.tables) fold.rows(table).at(entry.partition);
-    const { stream, version, atMs } = entry;
-    react(event as never, { stream, version: version as number, atMs }, fold.rows);
-  }
+  const leaveOutThose = (): void => leaveOut(new Set([...halted.keys(), ...walks.keys()]));
 
-  /**
-   * One transaction; on failure nothing of it stays, and the culprit is named.
-   * @param reactors who wants an entry
-   */
-  async function transact(
-    entries: readonly Entry[],
-    checkpoint: string,
-    reactors: (entry: Entry) => readonly Projection[] | undefined,
-  ): Promise<Failed> {
-    const fold = await readModels.begin();
-    let culprit: Projection | null = null;
-    try {
-      for (let loads = 0; ; loads += 1) {
-        const moved = new Map<number, Entry>();
-        for (const entry of entries) {
-          if (entry.position <= checkpoints.position(checkpoint, entry.partition)) continue;
-          moved.set(entry.partition, entry);
-          const concerned = entry.version === null ? undefined : reactors(entry);
-          if (concerned === undefined) continue;
-          const event = readEvent(upcasters, entry.type, entry.data);
-          for (const projection of concerned) {
-            try {
-              apply(fold, projection, entry, event);
-            } catch (error) {
-              if (fold.isWanting) continue;
-              culprit = projection;
-              throw error;
-            }
-          }
-        }
-        if (!fold.isWanting) {
-          await fold.commit(
-            [...moved.values()].map(({ partition, epoch, position: to }) => {
-              const from = checkpoints.position(checkpoint, partition);
-              return { projection: checkpoint, partition, from, epoch, to };
-            }),
-          );
-          return null;
-        }
-        if (loads === LOADS_MAX) throw new Error(`a fold wanted other rows ${LOADS_MAX} times`);
-        await fold.load();
-      }
-    } catch (error) {
-      await fold.undo();
-      // No projection's fault, whoever was at work.
-      if (culprit === null || isPassing(error) || isCardumeError(error, 'fenced')) throw error;
-      return { culprit, error };
+  function walkApart(): void {
+    walks.clear();
+    for (const projection of projections) {
+      if (!checkpoints.isApart(nameOf(projection))) continue;
+      const walk = walkAlone(readModels, projection, nameOf(projection), upcasters, source, (partition) =>
+        checkpoints.position(SHARED, partition),
+      );
+      walks.set(projection.name, walk);
     }
   }
 
@@ -121,9 +78,10 @@ export function openProjector(
       tables: projection.tables.map((table) => table.name),
       reason,
     };
-    await checkpoints.fork(SHARED, projection.name);
+    await checkpoints.fork(SHARED, nameOf(projection));
     halted.set(projection.name, entry);
-    leaveOut([...outside, projection.name]);
+    walks.delete(projection.name);
+    leaveOutThose();
     return entry;
   }
 
@@ -152,59 +110,62 @@ export function openProjector(
     const entries = await withMissing(committed);
     const halts: Halt[] = [];
     for (;;) {
-      const failed = await transact(entries, SHARED, (entry) => interest.get(entry.type));
+      const failed = await foldEntries(readModels, upcasters, entries, SHARED, ({ type }) =>
+        interest.get(type),
+      );
       if (failed === null) return halts;
       halts.push(await halt(failed.culprit, failed.error));
     }
   }
 
-  /** A projection that is new, or was halted, walks alone from its own checkpoint to the shared one. */
-  async function catchUpAlone(projection: Projection): Promise<void> {
-    const { name } = projection;
-    const alone = (entry: Entry): readonly Projection[] | undefined =>
-      projection.on[entry.type] === undefined ? undefined : [projection];
-    for (const { partition } of source.heads()) {
-      const target = checkpoints.position(SHARED, partition);
-      for (;;) {
-        const position = checkpoints.position(name, partition);
-        if (position >= target) break;
-        const entriesMax = Math.min(CATCH_UP_ENTRIES, target - position);
-        const entries = await source.read(partition, position, entriesMax);
-        if (entries.length === 0) break;
-        const failed = await transact(entries, name, alone);
-        if (failed === null) continue;
-        await halt(projection, failed.error);
-        return;
-      }
+  /** @returns whether there is more to fold */
+  async function step(walk: Walk, entriesMax: number): Promise<boolean> {
+    const result = await walk.step(entriesMax);
+    if (result === null) return true;
+    if (result !== 'done') {
+      await halt(walk.projection, result.error);
+      return false;
     }
-    await checkpoints.join(name);
+    await checkpoints.join(walk.build);
+    walks.delete(walk.projection.name);
+    leaveOutThose();
+    return false;
   }
 
   return {
     async catchUp() {
       await checkpoints.refresh();
       const before = [...halted.values()];
-      const apart = projections.filter((projection) => checkpoints.isApart(projection.name));
       halted.clear();
-      leaveOut(apart.map(({ name }) => name));
+      walkApart();
+      leaveOutThose();
       try {
         for (const head of source.heads()) {
           for (;;) {
             const position = checkpoints.position(SHARED, head.partition);
-            const entries = await source.read(head.partition, position, CATCH_UP_ENTRIES);
+            // Where nobody follows yet, the last entry is enough to say where those stand who will.
+            const from = interest.size === 0 ? Math.max(position, head.position - 1) : position;
+            const entries = await source.read(head.partition, from, CATCH_UP_ENTRIES);
             if (entries.length === 0) break;
             await fold(entries);
           }
         }
-        for (const projection of apart) await catchUpAlone(projection);
+        for (const walk of [...walks.values()]) {
+          if (walk.progress().entriesLeft > AT_ONCE_ENTRIES_MAX) continue;
+          while (await step(walk, CATCH_UP_ENTRIES));
+        }
       } catch (error) {
         // What had halted before has not caught up.
         for (const halt of before) if (!halted.has(halt.projection)) halted.set(halt.projection, halt);
         throw error;
       }
-      leaveOut(halted.keys());
     },
     halts: () => [...halted.values()],
+    building: () => [...walks.values()].map((walk) => walk.progress()),
+    async build() {
+      const [walk] = walks.values();
+      if (walk !== undefined) await step(walk, BUILD_ENTRIES);
+    },
     fold,
   };
 }

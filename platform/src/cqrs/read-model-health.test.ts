@@ -5,7 +5,7 @@ import { type FoldReport, readModelHealth } from './read-model-health.ts';
 
 const halt = (projection: string) => ({ projection, tables: [`${projection}-table`], reason: 'a bug' });
 
-function health(answers: (() => FoldReport)[]) {
+function health(answers: (() => FoldReport)[], pages: (() => FoldReport)[] = []) {
   const host = simulatedHost({ seed: 1 });
   const lines: string[] = [];
   let asked = 0;
@@ -15,6 +15,7 @@ function health(answers: (() => FoldReport)[]) {
       asked += 1;
       return (answers.shift() as () => FoldReport)();
     },
+    build: async () => (pages.shift() as () => FoldReport)(),
     report: (message) => lines.push(message),
   });
   const refuses = (table: string): boolean => {
@@ -35,7 +36,7 @@ test('read models that are behind refuse, and try again by themselves until they
   const { host, one, lines, refuses, asked } = health([
     fails,
     () => ({ error: 'the disk is full' }),
-    () => ({ halts: [] }),
+    () => ({ halts: [], building: [] }),
   ]);
   one.told({ error: 'the disk is full' });
   await host.advance(1_100);
@@ -49,12 +50,37 @@ test('read models that are behind refuse, and try again by themselves until they
 
 test('a halted projection refuses alone, and is reported once', () => {
   const { host, one, lines, refuses } = health([]);
-  one.told({ halts: [halt('a')] });
+  one.told({ halts: [halt('a')], building: [] });
   one.told(null);
-  one.told({ halts: [halt('a')] });
+  one.told({ halts: [halt('a')], building: [] });
   assert.deepEqual([refuses('a-table'), refuses('b-table'), lines.length], [true, false, 1]);
-  one.told({ halts: [] });
+  one.told({ halts: [], building: [] });
   assert.equal(refuses('a-table'), false);
+  host.close();
+});
+
+test('what is being built refuses alone, says how far it is, and is built page by page until it is done', async () => {
+  const far = (entriesFolded: number): FoldReport => ({
+    halts: [],
+    building: [{ projection: 'a', tables: ['a-table'], entriesFolded, entriesLeft: 300 - entriesFolded }],
+  });
+  const fails = (): FoldReport => {
+    throw new Error('the disk is full');
+  };
+  const pages = [() => far(100), fails, () => far(200), (): FoldReport => ({ halts: [], building: [] })];
+  const { host, one, lines, refuses } = health([], pages);
+  one.told(far(0));
+  assert.deepEqual([refuses('a-table'), refuses('b-table')], [true, false]);
+  await host.advance(100);
+  assert.throws(() => one.refuseHalted('a-table'), /'a' is being built: 33 %/);
+  await host.advance(5_000);
+  assert.equal(refuses('a-table'), false);
+  assert.deepEqual([pages.length, one.building()], [0, []]);
+  assert.deepEqual(lines, [
+    'a read model is being built',
+    'a read model could not be built further',
+    'a read model is built',
+  ]);
   host.close();
 });
 

@@ -1,19 +1,25 @@
 /**
- * What a shard's main thread knows of its read models: which have halted, and whether all are behind the log, since a
- * fold failed for the storage's sake. Then it has them try again, until they have caught up.
+ * What a shard's main thread knows of its read models: which have halted, which are being built, and whether all are
+ * behind the log, since a fold failed for the storage's sake. Then it has them try again, until they have caught up; and
+ * it has those built go on, page by page, with a rest between.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Clock, Timer } from '../host/host.ts';
+import type { Building } from './building.ts';
 import type { Halt } from './projector.ts';
 
-/** All projections that stand still, or why none follows the log now; null: nothing has changed. */
-export type FoldReport = { readonly halts: readonly Halt[] } | { readonly error: string } | null;
+/** What does not follow the log now, or why none does; null: nothing has changed. */
+export type FoldReport =
+  | { readonly halts: readonly Halt[]; readonly building: readonly Building[] }
+  | { readonly error: string }
+  | null;
 
 export interface ReadModelHealth {
   /** Takes what the writer thread reports, in order. */
   told(report: FoldReport): void;
-  /** @throws CardumeError `read-model-halted` */
+  /** @throws CardumeError `read-model-halted`, `read-model-building` */
   refuseHalted(table: string): void;
+  building(): readonly Building[];
   close(): void;
 }
 
@@ -21,16 +27,24 @@ export interface ReadModelHealthOptions {
   readonly clock: Clock;
   /** Has the writer thread fold what is missing. */
   readonly catchUp: () => Promise<FoldReport>;
+  /** Has it fold a page of what is being built. */
+  readonly build: () => Promise<FoldReport>;
   /** A line for the operator. */
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-const CATCH_UP_PAUSE_MS = 500;
+const PAUSE_MS = 500;
+/** Between pages, times what the page took: appends come first. */
+const REST = 1;
+const REST_MS_MAX = 200;
 
-export function readModelHealth({ clock, catchUp, report }: ReadModelHealthOptions): ReadModelHealth {
+export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealth {
+  const { clock, catchUp, build, report } = options;
   const halted = new Map<string, Halt>();
+  let building: readonly Building[] = [];
   let behind: string | null = null;
-  let next: Timer | null = null;
+  let nextTry: Timer | null = null;
+  let nextPage: Timer | null = null;
   let isClosed = false;
 
   function halt(halts: readonly Halt[]): void {
@@ -42,22 +56,60 @@ export function readModelHealth({ clock, catchUp, report }: ReadModelHealthOptio
     }
   }
 
+  function learnBuilding(now: readonly Building[]): void {
+    const isAmong = (some: readonly Building[], name: string): boolean =>
+      some.some(({ projection }) => projection === name);
+    for (const { projection, entriesLeft } of now)
+      if (!isAmong(building, projection)) report('a read model is being built', { projection, entriesLeft });
+    for (const { projection, tables } of building)
+      if (!isAmong(now, projection) && !tables.some((table) => halted.has(table)))
+        report('a read model is built', { projection });
+    building = now;
+    buildOn(0);
+  }
+
+  function buildOn(restMs: number): void {
+    if (building.length > 0 && !isClosed) nextPage ??= clock.after(restMs, () => void buildPage());
+  }
+
+  async function buildPage(): Promise<void> {
+    const sinceMs = clock.monotonicMs();
+    try {
+      const now = await build();
+      const restMs = Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * REST);
+      // Before it is told: whoever is told goes on at once.
+      nextPage = clock.after(behind === null ? restMs : PAUSE_MS, () => void buildPage());
+      told(now);
+      if (building.length === 0) stopBuilding();
+    } catch (error) {
+      if (!isClosed) report('a read model could not be built further', { error });
+      nextPage = null;
+      buildOn(PAUSE_MS);
+    }
+  }
+
+  function stopBuilding(): void {
+    nextPage?.cancel();
+    nextPage = null;
+  }
+
   function told(fold: FoldReport): void {
     if (fold === null) {
       behind = null;
     } else if ('halts' in fold) {
       behind = null;
       halt(fold.halts);
+      learnBuilding(fold.building);
     } else {
       if (behind === null) report('the read models could not follow', { error: fold.error });
       behind = fold.error;
       // The next commit would catch up, too, but there may be none.
-      if (!isClosed) next ??= clock.after(CATCH_UP_PAUSE_MS, () => void tryAgain());
+      if (!isClosed) nextTry ??= clock.after(PAUSE_MS, () => void tryAgain());
     }
   }
 
   async function tryAgain(): Promise<void> {
-    next = null;
+    nextTry = null;
     if (behind !== null && !isClosed)
       told(await catchUp().catch(({ message }: Error) => ({ error: message })));
   }
@@ -68,10 +120,17 @@ export function readModelHealth({ clock, catchUp, report }: ReadModelHealthOptio
       const one = halted.get(table);
       if (one !== undefined) throw new CardumeError('read-model-halted', `'${one.projection}' has halted`);
       if (behind !== null) throw new CardumeError('read-model-halted', 'the read models are behind the log');
+      const built = building.find(({ tables }) => tables.includes(table));
+      if (built === undefined) return;
+      const { projection, entriesFolded, entriesLeft } = built;
+      const share = Math.floor((100 * entriesFolded) / Math.max(1, entriesFolded + entriesLeft));
+      throw new CardumeError('read-model-building', `'${projection}' is being built: ${share} % of the log`);
     },
+    building: () => building,
     close() {
       isClosed = true;
-      next?.cancel();
+      nextTry?.cancel();
+      stopBuilding();
     },
   };
 }

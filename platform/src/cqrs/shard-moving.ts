@@ -4,7 +4,6 @@ import type { KeyRing } from '../privacy/key-ring.ts';
 import type { WrappedKey } from '../privacy/key-store.ts';
 import type { Digest } from './digest.ts';
 import type { ProcessRunner } from './process-runner.ts';
-import type { Projection } from './projection.ts';
 import type { ShardRequest } from './shard-thread.ts';
 import type { ProcessCheckpoint, Reading } from './storage.ts';
 
@@ -51,7 +50,6 @@ export interface ShardMovingGround {
   readonly keys: KeyRing;
   readonly runner: ProcessRunner;
   readonly reading: Reading;
-  readonly projections: readonly Projection[];
 }
 
 export function shardMoving(ground: ShardMovingGround): {
@@ -60,7 +58,6 @@ export function shardMoving(ground: ShardMovingGround): {
 } {
   const { log, ask, own, keys, runner, reading } = ground;
   const watched = new Map<number, WrappedKey[]>();
-  const projections = ground.projections.map(({ name, tables }) => ({ name, tables }));
 
   const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
     log.moving.tend(partition, request);
@@ -83,7 +80,7 @@ export function shardMoving(ground: ShardMovingGround): {
           end: () => void watched.delete(partition),
         };
       },
-      digest: (partition) => reading.digest({ partition, projections }),
+      digest: reading.digest,
       async release(partition) {
         const head = await log.moving.release(partition);
         own.delete(partition);

@@ -25,6 +25,8 @@ export type ShardRequest =
   | { readonly kind: 'report' }
   /** After a fold that failed; what it missed stands in the log. */
   | { readonly kind: 'catch-up' }
+  /** A page of what is being built. */
+  | { readonly kind: 'build' }
   | {
       readonly kind: 'ensure-key';
       readonly partition: number;
@@ -66,7 +68,8 @@ async function follow(
   /** Why the last fold failed. What it missed stands in the log; partitions without new entries missed it too. */
   let behind: string | null = null;
   let isTold = false;
-  const report = (): FoldReport => (behind === null ? { halts: projector.halts() } : { error: behind });
+  const report = (): FoldReport =>
+    behind === null ? { halts: projector.halts(), building: projector.building() } : { error: behind };
 
   async function guarded(fold: () => Promise<void>): Promise<void> {
     behind = 'the last fold was cut off';
@@ -86,6 +89,11 @@ async function follow(
       // Appends go on: whoever reads is told, and it is tried again.
       if (!isCardumeError(error, 'storage-failed') && !isCardumeError(error, 'fenced')) throw error;
     }
+    return report();
+  }
+
+  async function build(): Promise<FoldReport> {
+    if (behind === null) await projector.build();
     return report();
   }
 
@@ -116,6 +124,8 @@ async function follow(
           return report();
         case 'catch-up':
           return catchUp();
+        case 'build':
+          return build();
         case 'ensure-key':
           return keys.ensure(request, host.clock.nowMs());
         case 'find-key':

@@ -14,6 +14,7 @@ import type { Plan } from '../sharding/plan.ts';
 import type { Row, Value } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Typed } from './aggregate.ts';
+import type { Building } from './building.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
 import { logPlaceOf, openReading } from './engines.ts';
@@ -58,11 +59,13 @@ export interface Shard extends Decisions {
   recover(): Promise<void>;
   /** Starts their effects; when all shards have recovered, since processes send to each other. */
   begin(): void;
-  /** @throws CardumeError `read-model-halted` */
+  /** Read models that are not up to the log yet. */
+  building(): readonly Building[];
+  /** @throws CardumeError `read-model-halted`, `read-model-building` */
   row(table: string, partition: number, key: Row): Promise<Row | null>;
   /**
    * @param partitions that it is asked for: all must still be at home here when it has read
-   * @throws CardumeError `read-model-halted`, `overloaded`, `deadline-exceeded`, `partition-unavailable`, `fenced`
+   * @throws CardumeError `read-model-halted`, `read-model-building`, `overloaded`, `deadline-exceeded`, `partition-unavailable`, `fenced`
    */
   scan(plan: Plan, partitions: readonly number[]): Promise<Value[][]>;
   /** See `Bus.reached`. */
@@ -96,12 +99,13 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   const health = readModelHealth({
     clock: host.clock,
     catchUp: () => ask<FoldReport>({ kind: 'catch-up' }),
+    build: () => ask<FoldReport>({ kind: 'build' }),
     report: options.report,
   });
   log.onTail((report) => health.told(report as FoldReport));
   health.told(await ask<FoldReport>({ kind: 'report' }));
 
-  const reading = openReading(host, place, options.readers);
+  const reading = openReading(host, place, service.projections, options.readers);
   const keys = openKeyRing(
     host,
     options.masterKey,
@@ -145,7 +149,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   });
   const followers = openFollowers(log);
   const own = new Set(options.partitions);
-  const moving = shardMoving({ log, ask, own, keys, runner, reading, projections: service.projections });
+  const moving = shardMoving({ log, ask, own, keys, runner, reading });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
   log.onCommit((entries: readonly Entry[]) => {
     runner.committed(entries);
@@ -169,6 +173,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     ...decisions,
     log,
     moving: moving.moving,
+    building: health.building,
     recover: runner.recover,
     begin: runner.begin,
     async row(name, partition, key) {

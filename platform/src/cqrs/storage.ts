@@ -7,7 +7,8 @@ import type { SqlAddress } from '../host/sql.ts';
 import type { KeyStore } from '../privacy/key-store.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
-import type { Digest, Digested } from './digest.ts';
+import type { Build } from './builds.ts';
+import type { Digest } from './digest.ts';
 import type { Rows } from './projection.ts';
 
 /** Structured-cloneable. */
@@ -53,8 +54,10 @@ export interface Memory {
   drop(partition: number): Promise<void>;
 }
 
-/** Tables of a shard's projections, and up to where each projection was folded into them. */
+/** Tables of a shard's projections, and up to where each of their builds was folded. */
 export interface ReadModels {
+  /** Of the projections that it was opened with, in their order. */
+  readonly builds: readonly Build[];
   /** They were empty, or had to be emptied: what else was derived from the log is not to be believed either. */
   readonly begunAgain: boolean;
   readonly checkpoints: Checkpoints;
@@ -88,7 +91,8 @@ export interface PartitionRows extends Rows {
 }
 
 export interface CheckpointMove {
-  readonly projection: string;
+  /** Name; '' for the checkpoint that all share which follow the log. */
+  readonly build: string;
   readonly partition: number;
   readonly from: number;
   readonly epoch: number;
@@ -96,13 +100,13 @@ export interface CheckpointMove {
 }
 
 export interface Checkpoints {
-  position(projection: string, partition: number): number;
-  /** The projection has checkpoints of its own. */
-  isApart(projection: string): boolean;
-  /** The projection leaves the shared checkpoint and keeps its place. */
-  fork(shared: string, projection: string): Promise<void>;
-  /** The projection has caught up with the shared checkpoint. */
-  join(projection: string): Promise<void>;
+  position(build: string, partition: number): number;
+  /** The build has checkpoints of its own. */
+  isApart(build: string): boolean;
+  /** The build leaves the shared checkpoint and keeps its place. */
+  fork(shared: string, build: string): Promise<void>;
+  /** The build has caught up with the shared checkpoint. */
+  join(build: string): Promise<void>;
   /** As they are stored now: another host may have folded meanwhile. */
   refresh(): Promise<void>;
 }
@@ -115,6 +119,6 @@ export interface Reading {
   findSnapshot(partition: number, stream: string): Promise<Snapshot | null>;
   findCheckpoint(process: string, partition: number): Promise<ProcessCheckpoint | null>;
   /** In one snapshot, of which a large partition takes minutes; nobody else waits for it. */
-  digest(of: Digested): Promise<Digest>;
+  digest(partition: number): Promise<Digest>;
   close(): Promise<void>;
 }

@@ -1,8 +1,10 @@
+import { CardumeError } from '../base/errors.ts';
 import type { TailSource } from '../events/tail.ts';
 
 /** A checkpoint as an engine stores it: the entry that was folded last. */
 export interface StoredCheckpoint {
-  readonly projection: string;
+  /** Name; '' for the one that all share which follow the log. */
+  readonly build: string;
   readonly partition: number;
   readonly epoch: number;
   readonly position: number;
@@ -17,4 +19,13 @@ export async function standsOn(stored: readonly StoredCheckpoint[], source: Tail
     if (entry?.epoch !== epoch) return false;
   }
   return true;
+}
+
+/** @throws CardumeError `conflict`: to begin again is up to the process that has the shard */
+export function checkStands(stands: boolean): void {
+  if (!stands)
+    throw new CardumeError(
+      'conflict',
+      'the read models were folded from another log: start the region first',
+    );
 }

@@ -28,6 +28,9 @@ const shard = Type.Object({
   busiest: Type.Array(Type.Object({ partition, entries_a_minute: count }), {
     description: 'Its busiest partitions in the last minute.',
   }),
+  building: Type.Array(Type.Object({ projection: name, entries_folded: count, entries_left: count }), {
+    description: 'Its read models that are not up to the log yet.',
+  }),
 });
 const move = Type.Object({
   partition,
@@ -71,8 +74,12 @@ async function answer(
   const body = {
     region: of,
     version,
-    shards: shards.map(({ busiest, ...one }) => ({
+    // An instance of the version before says nothing of building.
+    shards: shards.map(({ busiest, building = [], ...one }) => ({
       ...one,
+      building: building.map(({ projection, entriesFolded, entriesLeft }) => ({
+        ...{ projection, entries_folded: entriesFolded, entries_left: entriesLeft },
+      })),
       busiest: busiest.map(({ entriesAMinute, ...rest }) => ({ ...rest, entries_a_minute: entriesAMinute })),
     })),
     reshard:

@@ -1,9 +1,12 @@
 /** What operators see of a region's shards: what each holds, and which of its partitions are busy. */
+import type { Building } from '../cqrs/building.ts';
 import type { Clock } from '../host/host.ts';
 import { homesIn, type ShardMap, type ShardOfMap } from '../sharding/shard-map.ts';
 import type { Hosted } from './hosted.ts';
 
 export interface ShardStatus extends ShardOfMap {
+  /** Read models that are not up to the log yet. */
+  readonly building: readonly Building[];
   readonly partitions: number;
   /** Entries in its homes. */
   readonly entries: number;
@@ -60,7 +63,8 @@ export function watchShards(clock: Clock, hosted: Hosted, mapNow: () => ShardMap
           .slice(0, BUSIEST)
           .map(({ partition, entriesAMinute }) => ({ partition, entriesAMinute }));
         const entries = counts.reduce((sum, one) => sum + one.entries, 0);
-        return { ...shard, partitions: partitions.length, entries, busiest };
+        const building = hosted.named(shard.service, shard.name)?.building() ?? [];
+        return { ...shard, building, partitions: partitions.length, entries, busiest };
       });
     },
     close: () => sampling.cancel(),

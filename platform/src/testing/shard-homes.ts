@@ -87,7 +87,7 @@ export async function homes(
           const release = Promise.withResolvers<void>();
           const holding = other.session(async (session) => {
             await session.exec('START TRANSACTION');
-            await session.rows('SELECT * FROM _checkpoints FOR UPDATE');
+            await session.rows('SELECT * FROM _folded FOR UPDATE');
             held.resolve();
             await release.promise;
             await session.exec('ROLLBACK');

@@ -1,11 +1,12 @@
 /** A read model equals the fold of its log: the log is folded anew beside it, and the rows are compared. */
 
-import { tablesOf } from 'cardume/cqrs/projection';
+import { buildsOf, storedTables } from 'cardume/cqrs/builds';
 import { openProjector } from 'cardume/cqrs/projector';
 import { openReadModels } from 'cardume/cqrs/sqlite/read-models';
 import { upcastersOf } from 'cardume/cqrs/upcasting';
 import { openReader, patiently } from 'cardume/events/sqlite/reader';
 import type { Database } from 'cardume/host/disk';
+import type { Table } from 'cardume/sharding/table';
 import type { OrderBook } from './orders.ts';
 import type { Shelf } from './shelf.ts';
 
@@ -15,13 +16,14 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
   const reader = openReader(log);
   const source = { read: patiently(reader).readPartition, heads: () => [...heads] };
   const path = `${base}.fold.db`;
-  const readModels = await openReadModels(host.disk, path, service.projections, source);
+  const readModels = await openReadModels(host, path, service.projections, source);
   const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
   await projector.catchUp();
+  while (projector.building().length > 0) await projector.build();
   const folded = host.disk.database(path, { readOnly: true });
   const live = host.disk.database(`${base}.views.db`, { readOnly: true });
   try {
-    for (const { name } of tablesOf(service.projections)) {
+    for (const { name } of storedTables(readModels.builds).values()) {
       const [mine, theirs] = [rows(folded, name), rows(live, name)];
       const missing = mine.filter((row) => !theirs.includes(row));
       const more = theirs.filter((row) => !mine.includes(row));
@@ -40,12 +42,13 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
 
 /** A fold by the same projection would repeat its faults: the orders' own states are told apart from it. */
 export function checkOrderRows(
-  { host, base }: Shelf,
+  { host, service, base }: Shelf,
   books: ReadonlyMap<string, OrderBook>,
   wrong: (what: string) => void,
 ): void {
   const live = host.disk.database(`${base}.views.db`, { readOnly: true });
-  const seen = live.prepare('SELECT id, status, total_e4 FROM orders').all();
+  const { name } = storedTables(buildsOf(host.crypto, service.projections)).get('orders') as Table;
+  const seen = live.prepare(`SELECT id, status, total_e4 FROM "${name}"`).all();
   live.close();
   const own = [...books.values()].filter(({ partition }) => partition.startsWith(`${base} `));
   if (seen.length !== own.length) wrong(`${base}: ${own.length} orders, and ${seen.length} rows`);

@@ -9,7 +9,7 @@ import { type Digest, type Digested, PAGE_ROWS, pageOf, type TableDigest, tableD
 export function digestOn(
   { crypto }: Pick<Host, 'crypto'>,
   database: SqlDatabase,
-  { partition, projections }: Digested,
+  { partition, builds }: Digested,
 ): Promise<Digest> {
   async function digestOf(session: SqlSession, table: Table): Promise<TableDigest> {
     const digest = tableDigest(crypto, table);
@@ -28,16 +28,16 @@ export function digestOn(
     await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
     await session.exec('START TRANSACTION');
     const [checkpoint] = await session.rows(
-      "SELECT position FROM _checkpoints WHERE projection = '' AND partition_key = ?",
+      "SELECT position FROM _folded WHERE build = '' AND partition_key = ?",
       [partition],
     );
     const apart = new Set(
-      (await session.rows('SELECT name FROM _projections WHERE apart = 1')).map(({ name }) => String(name)),
+      (await session.rows('SELECT name FROM _builds WHERE apart = 1')).map(({ name }) => String(name)),
     );
     const tables: Record<string, TableDigest> = {};
-    for (const { name, tables: own } of projections) {
-      if (apart.has(name)) continue;
-      for (const table of own) tables[table.name] = await digestOf(session, table);
+    for (const { name: build, tables: own } of builds) {
+      if (apart.has(build)) continue;
+      for (const { name, stored } of own) tables[name] = await digestOf(session, stored);
     }
     await session.exec('COMMIT');
     return { position: (checkpoint?.['position'] as number | undefined) ?? 0, tables };

@@ -16,6 +16,7 @@ import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { quoted } from '../../sharding/mysql.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import type { Row, Table, Value } from '../../sharding/table.ts';
+import { type Build, storedTables } from '../builds.ts';
 import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import { checkDeltas, checkRow, required } from '../row.ts';
 import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
@@ -48,10 +49,11 @@ class Wanting extends Error {}
 export function mysqlFold(
   clock: Clock,
   database: SqlDatabase,
-  tables: readonly Table[],
+  builds: readonly Build[],
   known: KnownCheckpoints,
 ): Fold & { begin(): void; forget(): void } {
-  const states = new Map<Table, TableState>(tables.map((table) => [table, stateOf(table)]));
+  const tables = storedTables(builds);
+  const states = new Map<string, TableState>([...tables].map(([name, table]) => [name, stateOf(table)]));
   const all = [...states.values()];
 
   /** From the beginning, with what is at hand by now. */
@@ -82,7 +84,7 @@ export function mysqlFold(
   return {
     begin,
     forget,
-    rows: (table) => (states.get(table) as TableState).rows,
+    rows: ({ name }) => (states.get(name) as TableState).rows,
     get isWanting() {
       return all.some(({ wanted }) => wanted.size > 0);
     },
@@ -111,15 +113,15 @@ export function mysqlFold(
 }
 
 async function move(session: SqlSession, one: CheckpointMove): Promise<void> {
-  const { projection, partition, from, epoch, to } = one;
-  const name = Buffer.from(projection);
+  const { build, partition, from, epoch, to } = one;
+  const name = Buffer.from(build);
   const { changes } = await session.run(
-    'UPDATE _checkpoints SET epoch = ?, position = ? WHERE projection = ? AND partition_key = ? AND position = ?',
+    'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition_key = ? AND position = ?',
     [epoch, to, name, partition, from],
   );
   if (changes === 1) return;
   if (from === 0) {
-    const begun = await session.run('INSERT IGNORE INTO _checkpoints VALUES (?, ?, ?, ?)', [
+    const begun = await session.run('INSERT IGNORE INTO _folded VALUES (?, ?, ?, ?)', [
       name,
       partition,
       epoch,

@@ -1,58 +1,68 @@
 /**
- * A shard's read models on a server, in a database of the shard's own. They follow the log and the code: tables of a
- * projection whose definition has changed are made anew, and everything is when the log no longer has what the tables
- * were folded from. The projector then fills them again.
+ * A shard's read models on a server, in a database of the shard's own. They follow the log: everything is begun again when
+ * the log no longer has what the tables were folded from. The projector then fills them again.
  */
+import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../events/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
-import type { Clock } from '../../host/host.ts';
+import type { Clock, Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { createTable, quoted } from '../../sharding/mysql.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
-import type { Table } from '../../sharding/table.ts';
+import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild } from '../builds.ts';
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
-import { type Projection, tablesOf } from '../projection.ts';
+import type { Projection } from '../projection.ts';
 import type { Checkpoints, ReadModels } from '../storage.ts';
-import { type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
+import { checkStands, type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
 import { mysqlFold } from './fold.ts';
 
 const TABLES = [
-  `CREATE TABLE IF NOT EXISTS _checkpoints (
-    projection VARBINARY(80) NOT NULL,
+  `CREATE TABLE IF NOT EXISTS _folded (
+    build VARBINARY(80) NOT NULL,
     partition_key INT UNSIGNED NOT NULL,
     epoch BIGINT UNSIGNED NOT NULL,
     position BIGINT UNSIGNED NOT NULL,
-    PRIMARY KEY (projection, partition_key)
+    PRIMARY KEY (build, partition_key)
   )`,
-  `CREATE TABLE IF NOT EXISTS _projections (
+  `CREATE TABLE IF NOT EXISTS _builds (
     name VARBINARY(80) NOT NULL PRIMARY KEY,
+    projection VARBINARY(80) NOT NULL,
     apart TINYINT NOT NULL,
-    definition LONGTEXT CHARACTER SET utf8mb4 NOT NULL
+    turn BIGINT UNSIGNED NOT NULL,
+    tables LONGTEXT CHARACTER SET utf8mb4 NOT NULL
   )`,
 ];
+/** What programs have left whose tables had one definition at a time. */
+const UNNAMED = ['_projections', '_checkpoints'];
+/** Of whoever makes and drops tables in the database: definitions commit by themselves, so no transaction guards them. */
+const LOCK = "CONCAT('cardume-builds:', MD5(DATABASE()))";
+const LOCK_WAIT_S_MAX = 20;
 
 export async function openReadModels(
-  clock: Clock,
+  { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
   database: SqlDatabase,
   projections: readonly Projection[],
   source: TailSource,
+  opening: Opening = 'own',
 ): Promise<ReadModels> {
   for (const table of TABLES) await database.exec(table);
+  const builds = buildsOf(crypto, projections);
   const stored = await storedIn(database);
   const stands = await standsOn(stored, source);
-  if (!stands) {
-    for (const table of tablesOf(projections)) await drop(database, table);
-    await database.exec('DELETE FROM _checkpoints');
-    await database.exec('DELETE FROM _projections');
-  }
+  if (opening === 'beside') checkStands(stands);
   const isNew = stored.length === 0 || !stands;
-  await register(database, projections, isNew);
+  const areApart = opening === 'beside' || !isNew || isLong(source);
+  await alone(database, async (session) => {
+    if (!stands) await clear(session);
+    await register(session, builds, areApart, opening);
+  });
   const known = knownCheckpoints();
   const apart = new Set<string>();
-  const fold = mysqlFold(clock, database, tablesOf(projections), known);
+  const fold = mysqlFold(clock, database, builds, known);
   const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget);
   await checkpoints.refresh();
   return {
+    builds,
     begunAgain: isNew,
     checkpoints,
     async begin() {
@@ -63,12 +73,13 @@ export async function openReadModels(
       fold.forget();
       known.forgetPartition(partition);
       // First: what has rows without a checkpoint is folded anew.
-      await again(clock, () => database.run('DELETE FROM _checkpoints WHERE partition_key = ?', [partition]));
+      await again(clock, () => database.run('DELETE FROM _folded WHERE partition_key = ?', [partition]));
       let rows = 0;
-      for (const table of tablesOf(projections)) {
+      const all = await again(clock, () => storedBuilds(database));
+      for (const table of all.flatMap(({ tables }) => tables)) {
         const left = rowsMax - rows;
         if (left === 0) break;
-        const some = `DELETE FROM ${quoted(table.name)} WHERE ${quoted(PARTITION_COLUMN)} = ? LIMIT ?`;
+        const some = `DELETE FROM ${quoted(table)} WHERE ${quoted(PARTITION_COLUMN)} = ? LIMIT ?`;
         rows += (await again(clock, () => database.run(some, [partition, BigInt(left)]))).changes;
       }
       return rows;
@@ -86,93 +97,147 @@ function checkpointsOf(
 ): Checkpoints {
   return {
     position: known.position,
-    isApart: (projection) => apart.has(projection),
-    async fork(shared, projection) {
-      if (apart.has(projection)) return;
+    isApart: (build) => apart.has(build),
+    async fork(shared, build) {
+      if (apart.has(build)) return;
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
           known.checkAgrees(shared, await storedIn(session, ' FOR UPDATE'));
-          await session.run(
-            `INSERT IGNORE INTO _checkpoints
-              SELECT ?, partition_key, epoch, position FROM _checkpoints WHERE projection = ?`,
-            [Buffer.from(projection), Buffer.from(shared)],
-          );
-          await session.run('UPDATE _projections SET apart = 1 WHERE name = ?', [Buffer.from(projection)]);
+          await forkIn(session, build, shared);
           await session.exec('COMMIT');
         }),
       );
-      apart.add(projection);
-      known.copy(shared, projection);
+      apart.add(build);
+      known.copy(shared, build);
     },
-    async join(projection) {
+    async join(build) {
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
           const stored = await storedIn(session, ' FOR UPDATE');
           known.checkAgrees('', stored);
-          known.checkAgrees(projection, stored);
-          await session.run('UPDATE _projections SET apart = 0 WHERE name = ?', [Buffer.from(projection)]);
-          await session.run('DELETE FROM _checkpoints WHERE projection = ?', [Buffer.from(projection)]);
+          known.checkAgrees(build, stored);
+          await session.run('UPDATE _builds SET apart = 0 WHERE name = ?', [Buffer.from(build)]);
+          await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(build)]);
           await session.exec('COMMIT');
         }),
       );
-      apart.delete(projection);
-      known.forget(projection);
+      apart.delete(build);
+      known.forget(build);
     },
     async refresh() {
       const stored = await again(clock, () => storedIn(database));
       forgetRows();
       known.clear();
-      for (const { projection, partition, position } of stored) known.set(projection, partition, position);
-      const rows = await again(clock, () => database.rows('SELECT name FROM _projections WHERE apart = 1'));
+      for (const { build, partition, position } of stored) known.set(build, partition, position);
+      const rows = await again(clock, () => database.rows('SELECT name FROM _builds WHERE apart = 1'));
       apart.clear();
       for (const { name } of rows) apart.add(String(name));
     },
   };
 }
 
-async function storedIn(session: SqlSession, lock = ''): Promise<StoredCheckpoint[]> {
-  const rows = await session.rows(
-    `SELECT projection, partition_key, epoch, position FROM _checkpoints${lock}`,
+/** The build gets checkpoints of its own, where the shared ones are. */
+async function forkIn(session: SqlSession, build: string, shared: string): Promise<void> {
+  await session.run(
+    'INSERT IGNORE INTO _folded SELECT ?, partition_key, epoch, position FROM _folded WHERE build = ?',
+    [Buffer.from(build), Buffer.from(shared)],
   );
+  await session.run('UPDATE _builds SET apart = 1 WHERE name = ?', [Buffer.from(build)]);
+}
+
+async function storedIn(session: SqlSession, lock = ''): Promise<StoredCheckpoint[]> {
+  const rows = await session.rows(`SELECT build, partition_key, epoch, position FROM _folded${lock}`);
   return rows.map((row) => ({
-    projection: String(row['projection']),
+    build: String(row['build']),
     partition: row['partition_key'] as number,
     epoch: row['epoch'] as number,
     position: row['position'] as number,
   }));
 }
 
-async function register(
-  database: SqlDatabase,
-  projections: readonly Projection[],
-  isNew: boolean,
-): Promise<void> {
-  for (const { name, tables } of projections) {
-    const key = Buffer.from(name);
-    const definition = JSON.stringify(tables);
-    const [row] = await database.rows('SELECT definition FROM _projections WHERE name = ?', [key]);
-    if (row?.['definition'] !== definition) {
-      // Definitions commit by themselves. What is cut off in between has no definition, so the next opening, of whatever
-      // version, makes the tables anew.
-      await database.session(async (session) => {
-        await session.exec('START TRANSACTION');
-        await session.run('DELETE FROM _checkpoints WHERE projection = ?', [key]);
-        await session.run(
-          `INSERT INTO _projections VALUES (?, ?, '')
-            ON DUPLICATE KEY UPDATE apart = VALUES(apart), definition = VALUES(definition)`,
-          [key, isNew ? 0 : 1],
-        );
-        await session.exec('COMMIT');
-      });
-      if (row !== undefined) for (const table of tables) await drop(database, table);
-      for (const table of tables) await database.exec(createTable(table));
-      await database.run('UPDATE _projections SET definition = ? WHERE name = ?', [definition, key]);
-    } else for (const table of tables) await database.exec(createTable(table));
-  }
+async function storedBuilds(session: SqlSession): Promise<StoredBuild[]> {
+  const rows = await session.rows('SELECT name, projection, apart, turn, tables FROM _builds');
+  return rows.map((row) => ({
+    name: String(row['name']),
+    projection: String(row['projection']),
+    isApart: row['apart'] === 1,
+    turn: row['turn'] as number,
+    tables: JSON.parse(String(row['tables'])) as string[],
+  }));
 }
 
-async function drop(database: SqlDatabase, table: Table): Promise<void> {
-  await database.exec(`DROP TABLE IF EXISTS ${quoted(table.name)}`);
+/** One process at a time. @throws CardumeError `storage-failed` when another one holds the lock for long */
+async function alone(database: SqlDatabase, work: (session: SqlSession) => Promise<void>): Promise<void> {
+  await database.session(async (session) => {
+    const [got] = await session.rows(`SELECT GET_LOCK(${LOCK}, ${LOCK_WAIT_S_MAX}) AS got`);
+    if (got?.['got'] !== 1)
+      throw new CardumeError('storage-failed', 'another process makes the tables of the read models');
+    try {
+      await work(session);
+    } finally {
+      await session.rows(`SELECT RELEASE_LOCK(${LOCK})`);
+    }
+  });
+}
+
+async function register(
+  session: SqlSession,
+  builds: readonly Build[],
+  areApart: boolean,
+  opening: Opening,
+): Promise<void> {
+  const before = await storedBuilds(session);
+  const turn = 1 + Math.max(0, ...before.map((build) => build.turn));
+  for (const { name, projection, tables } of builds) {
+    if (before.some((build) => build.name === name)) {
+      await session.run('UPDATE _builds SET turn = ? WHERE name = ?', [turn, Buffer.from(name)]);
+      continue;
+    }
+    // Before its row: what is cut off in between is nobody's, and is made anew.
+    for (const { stored } of tables) {
+      await drop(session, stored.name);
+      await session.exec(createTable(stored));
+    }
+    const names = JSON.stringify(tables.map(({ stored }) => stored.name));
+    const row = [Buffer.from(name), Buffer.from(projection), areApart ? 1 : 0, turn, names];
+    await session.run('INSERT INTO _builds VALUES (?, ?, ?, ?, ?)', row);
+  }
+  if (opening === 'beside') return;
+  // Nobody folds into them from now on: they keep their places, for a program that goes back.
+  for (const { name, isApart } of before) {
+    if (isApart || builds.some((build) => build.name === name)) continue;
+    await session.exec('START TRANSACTION');
+    await forkIn(session, name, '');
+    await session.exec('COMMIT');
+  }
+  for (const build of outdated(await storedBuilds(session), builds)) await dropBuild(session, build);
+  await dropUnnamed(session);
+}
+
+async function clear(session: SqlSession): Promise<void> {
+  for (const build of await storedBuilds(session)) await dropBuild(session, build);
+  await session.exec('DELETE FROM _folded');
+}
+
+/** Its row goes first: tables that are left behind are nobody's. */
+async function dropBuild(session: SqlSession, { name, tables }: StoredBuild): Promise<void> {
+  await session.run('DELETE FROM _builds WHERE name = ?', [Buffer.from(name)]);
+  await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(name)]);
+  for (const table of tables) await drop(session, table);
+}
+
+async function drop(session: SqlSession, table: string): Promise<void> {
+  await session.exec(`DROP TABLE IF EXISTS ${quoted(table)}`);
+}
+
+async function dropUnnamed(session: SqlSession): Promise<void> {
+  const [there] = await session.rows(
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '_projections'",
+  );
+  if (there === undefined) return;
+  for (const { definition } of await session.rows('SELECT definition FROM _projections'))
+    for (const { name } of JSON.parse(String(definition)) as { name: string }[]) await drop(session, name);
+  for (const table of UNNAMED) await drop(session, table);
 }

@@ -9,6 +9,7 @@ import { quoted } from '../../sharding/mysql.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { readPlan } from '../../sharding/sql-reader.ts';
 import type { Table } from '../../sharding/table.ts';
+import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Projection } from '../projection.ts';
 import type { Reading, Stores } from '../storage.ts';
 import { digestOn } from './digest.ts';
@@ -26,17 +27,18 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const DIGEST = { connectionsMax: 1, statementTimeoutMs: 600_000 };
 
 export async function openMysqlStores(
-  { sql, clock }: Host,
+  host: Host,
   address: SqlAddress,
   projections: readonly Projection[],
   source: TailSource,
 ): Promise<Stores> {
+  const { sql, clock } = host;
   const database = sql.database(address, {
     connectionsMax: STORES_CONNECTIONS_MAX,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   });
   try {
-    const readModels = await openReadModels(clock, database, projections, source);
+    const readModels = await openReadModels(host, database, projections, source);
     const memory = await openMemory(clock, database);
     const keys = await openSqlKeyStore(clock, database);
     return { readModels, memory, keys, close: database.close };
@@ -46,9 +48,34 @@ export async function openMysqlStores(
   }
 }
 
+export async function openMysqlBeside(
+  host: Host,
+  address: SqlAddress,
+  projections: readonly Projection[],
+  source: TailSource,
+) {
+  const database = host.sql.database(address, {
+    connectionsMax: STORES_CONNECTIONS_MAX,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  try {
+    const readModels = await openReadModels(host, database, projections, source, 'beside');
+    return { readModels, close: database.close };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
 /** When the writer thread has made the tables. @param deadlineMs of a scan: behind it the server ends it, too */
-export function openMysqlReading(host: Host, address: SqlAddress, deadlineMs: number): Reading {
+export function openMysqlReading(
+  host: Host,
+  address: SqlAddress,
+  builds: readonly Build[],
+  deadlineMs: number,
+): Reading {
   const { sql, clock } = host;
+  const tables = storedTables(builds);
   const database = sql.database(address, {
     connectionsMax: ROW_CONNECTIONS_MAX,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -61,12 +88,14 @@ export function openMysqlReading(host: Host, address: SqlAddress, deadlineMs: nu
     ...memoryReader(clock, database),
     async row(table, partition, key) {
       const values = [partition, ...table.key.map((column) => key[column] as string | number)];
-      const [row] = await again(clock, () => database.rows(rowByKey(table), values));
+      const [row] = await again(clock, () =>
+        database.rows(rowByKey(tables.get(table.name) as Table), values),
+      );
       return row === undefined ? null : rowOf(table, row);
     },
     async scan(plan) {
       try {
-        return await again(clock, () => readPlan(scans, plan));
+        return await again(clock, () => readPlan(scans, storedPlan(tables, plan)));
       } catch (error) {
         if (!isTimedOut(error)) throw error;
         throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
@@ -74,10 +103,10 @@ export function openMysqlReading(host: Host, address: SqlAddress, deadlineMs: nu
         });
       }
     },
-    async digest(of) {
+    async digest(partition) {
       const own = sql.database(address, DIGEST);
       try {
-        return await digestOn(host, own, of);
+        return await digestOn(host, own, { partition, builds });
       } finally {
         await own.close();
       }

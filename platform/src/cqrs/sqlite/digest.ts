@@ -6,7 +6,7 @@ import type { Table } from '../../sharding/table.ts';
 import { type Digest, type Digested, PAGE_ROWS, pageOf, type TableDigest, tableDigest } from '../digest.ts';
 
 /** See digest.ts. Blocks its thread. */
-export function digestIn({ crypto }: Host, database: Database, { partition, projections }: Digested): Digest {
+export function digestIn({ crypto }: Host, database: Database, { partition, builds }: Digested): Digest {
   const digestOf = (table: Table): TableDigest => {
     const digest = tableDigest(crypto, table);
     for (let after: SqlValue[] | null = null; ; ) {
@@ -20,13 +20,11 @@ export function digestIn({ crypto }: Host, database: Database, { partition, proj
   };
   database.exec('BEGIN');
   try {
-    const checkpoint = database.prepare(
-      "SELECT position FROM _checkpoints WHERE projection = '' AND partition = ?",
-    );
+    const checkpoint = database.prepare("SELECT position FROM _folded WHERE build = '' AND partition = ?");
     const position = (checkpoint.get(partition)?.['position'] as number | undefined) ?? 0;
-    const together = database.prepare('SELECT 1 FROM _projections WHERE name = ? AND apart = 0');
-    const following = projections.filter(({ name }) => together.get(name) !== undefined);
-    const tables = following.flatMap((one) => one.tables).map((table) => [table.name, digestOf(table)]);
+    const together = database.prepare('SELECT 1 FROM _builds WHERE name = ? AND apart = 0');
+    const following = builds.filter(({ name }) => together.get(name) !== undefined);
+    const tables = following.flatMap((one) => one.tables).map(({ name, stored }) => [name, digestOf(stored)]);
     database.exec('COMMIT');
     return { position, tables: Object.fromEntries(tables) };
   } catch (error) {

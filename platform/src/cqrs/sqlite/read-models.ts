@@ -2,91 +2,104 @@
  * A shard's read models in SQLite, in a file of their own with `synchronous = NORMAL`: a power loss may take its newest
  * transactions, which are then folded again from the log.
  *
- * The file follows the log and the code: tables of a projection whose definition has changed are made anew, and
- * everything is when the log no longer has what the tables were folded from (a log that was restored, or whose newest
- * part was lost). The projector then fills them again.
+ * The file follows the log: everything is begun again when the log no longer has what the tables were folded from (a log
+ * that was restored, or whose newest part was lost). The projector then fills them again.
  */
 import { CardumeError } from '../../base/errors.ts';
 import { rollBack, transaction } from '../../events/sqlite/transaction.ts';
 import type { TailSource } from '../../events/tail.ts';
-import type { Database, Disk } from '../../host/disk.ts';
+import type { Database } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
 import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { createTable, quoted } from '../../sharding/sqlite.ts';
-import type { Table } from '../../sharding/table.ts';
+import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild } from '../builds.ts';
 import { type KnownCheckpoints, knownCheckpoints, refusedMove } from '../known-checkpoints.ts';
-import { type Projection, tablesOf } from '../projection.ts';
+import type { Projection } from '../projection.ts';
 import type { CheckpointMove, Checkpoints, Fold, PartitionRows, ReadModels } from '../storage.ts';
-import { type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
+import { checkStands, type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
 import { tableRows } from './rows.ts';
 
-/** Nobody else writes here; somebody who does must not hold up every shard of the thread. */
+/** Nobody else writes here for long; somebody who does must not hold up every shard of the thread. */
 const BUSY_MS_MAX = 500;
+/** Behind the writer thread of whoever is at work. */
+const BUSY_BESIDE_MS_MAX = 30_000;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS _folded (
+    build TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (build, partition)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS _builds (
+    name TEXT PRIMARY KEY,
+    projection TEXT NOT NULL,
+    apart INTEGER NOT NULL,
+    turn INTEGER NOT NULL,
+    tables TEXT NOT NULL
+  ) WITHOUT ROWID`;
+const CHECKPOINTS = 'SELECT build, partition, epoch, position FROM _folded';
+const FORK = `INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ?
+  ON CONFLICT (build, partition) DO NOTHING`;
+const SET_APART = 'UPDATE _builds SET apart = ? WHERE name = ?';
 
 export interface SqliteReadModels extends ReadModels {
   close(): void;
 }
 
 export async function openReadModels(
-  disk: Disk,
+  { disk, crypto }: Pick<Host, 'disk' | 'crypto'>,
   path: string,
   projections: readonly Projection[],
   source: TailSource,
+  opening: Opening = 'own',
 ): Promise<SqliteReadModels> {
-  const database = disk.database(path, { busyTimeoutMs: BUSY_MS_MAX });
+  const busyTimeoutMs = opening === 'own' ? BUSY_MS_MAX : BUSY_BESIDE_MS_MAX;
+  const database = disk.database(path, { busyTimeoutMs });
   try {
     database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL;
       PRAGMA wal_autocheckpoint = 4000;
       PRAGMA cache_size = -16384;
-      CREATE TABLE IF NOT EXISTS _checkpoints (
-        projection TEXT NOT NULL,
-        partition INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,
-        position INTEGER NOT NULL,
-        PRIMARY KEY (projection, partition)
-      ) WITHOUT ROWID;
-      CREATE TABLE IF NOT EXISTS _projections (
-        name TEXT PRIMARY KEY,
-        apart INTEGER NOT NULL,
-        definition TEXT NOT NULL
-      ) WITHOUT ROWID`);
-    const stored = database
-      .prepare('SELECT projection, partition, epoch, position FROM _checkpoints')
-      .all() as unknown as StoredCheckpoint[];
+      ${SCHEMA}`);
+    const builds = buildsOf(crypto, projections);
+    const stored = storedIn(database);
     const stands = await standsOn(stored, source);
+    const isNew = stored.length === 0 || !stands;
+    const areApart = opening === 'beside' || !isNew || isLong(source);
+    if (opening === 'beside') checkStands(stands);
     transaction(database, () => {
-      if (!stands) {
-        for (const table of tablesOf(projections)) drop(database, table);
-        database.exec('DELETE FROM _checkpoints; DELETE FROM _projections');
-      }
-      register(database, projections);
+      if (!stands) clear(database);
+      register(database, builds, areApart, opening);
     });
-    return { ...over(database, projections), begunAgain: stored.length === 0 || !stands };
+    return { ...over(database, builds), builds, begunAgain: isNew };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function over(database: Database, projections: readonly Projection[]): Omit<SqliteReadModels, 'begunAgain'> {
+function over(database: Database, builds: readonly Build[]): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
   const known = knownCheckpoints();
   const advance = database.prepare(
-    'UPDATE _checkpoints SET epoch = ?, position = ? WHERE projection = ? AND partition = ? AND position = ?',
+    'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition = ? AND position = ?',
   );
-  const begin = database.prepare('INSERT INTO _checkpoints VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
-  const tables = new Map<Table, PartitionRows>();
-  for (const table of tablesOf(projections)) tables.set(table, tableRows(database, table));
+  const begin = database.prepare('INSERT INTO _folded VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
+  const tables = new Map<string, PartitionRows>();
+  for (const { name, stored } of builds.flatMap((build) => build.tables))
+    tables.set(name, tableRows(database, stored));
 
   function move(one: CheckpointMove): void {
-    const { projection, partition, from, epoch, to } = one;
-    const { changes } = advance.run(epoch, to, projection, partition, from);
-    if (changes === 1 || (from === 0 && begin.run(projection, partition, epoch, to).changes === 1)) return;
+    const { build, partition, from, epoch, to } = one;
+    const { changes } = advance.run(epoch, to, build, partition, from);
+    if (changes === 1 || (from === 0 && begin.run(build, partition, epoch, to).changes === 1)) return;
     throw new CardumeError('fenced', refusedMove(one));
   }
 
   const fold: Fold = {
-    rows: (table) => tables.get(table) as PartitionRows,
+    rows: ({ name }) => tables.get(name) as PartitionRows,
     isWanting: false,
     load: async () => undefined,
     async commit(moves) {
@@ -108,9 +121,10 @@ function over(database: Database, projections: readonly Projection[]): Omit<Sqli
       try {
         return transaction(database, () => {
           // First: what has rows without a checkpoint is folded anew.
-          database.prepare('DELETE FROM _checkpoints WHERE partition = ?').run(partition);
+          database.prepare('DELETE FROM _folded WHERE partition = ?').run(partition);
           let rows = 0;
-          for (const table of tables.keys()) rows += dropRows(database, table, partition, rowsMax - rows);
+          for (const table of storedBuilds(database).flatMap((build) => build.tables))
+            rows += dropRows(database, table, partition, rowsMax - rows);
           return rows;
         });
       } finally {
@@ -123,69 +137,104 @@ function over(database: Database, projections: readonly Projection[]): Omit<Sqli
 }
 
 function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints {
-  const all = database.prepare('SELECT projection, partition, epoch, position FROM _checkpoints');
-  const stored = (): StoredCheckpoint[] => all.all() as unknown as StoredCheckpoint[];
-  const apart = database.prepare('SELECT apart FROM _projections WHERE name = ?');
-  const setApart = database.prepare('UPDATE _projections SET apart = ? WHERE name = ?');
-  const copy = database.prepare(`INSERT INTO _checkpoints
-    SELECT ?, partition, epoch, position FROM _checkpoints WHERE projection = ?
-    ON CONFLICT (projection, partition) DO NOTHING`);
-  const forget = database.prepare('DELETE FROM _checkpoints WHERE projection = ?');
+  const apart = database.prepare('SELECT apart FROM _builds WHERE name = ?');
+  const setApart = database.prepare(SET_APART);
+  const copy = database.prepare(FORK);
+  const forget = database.prepare('DELETE FROM _folded WHERE build = ?');
 
   function refresh(): void {
     known.clear();
-    for (const { projection, partition, position } of stored()) known.set(projection, partition, position);
+    for (const { build, partition, position } of storedIn(database)) known.set(build, partition, position);
   }
 
   refresh();
   return {
     position: known.position,
-    isApart: (projection) => apart.get(projection)?.apart === 1,
-    async fork(shared, projection) {
-      if (apart.get(projection)?.apart === 1) return;
+    isApart: (build) => apart.get(build)?.apart === 1,
+    async fork(shared, build) {
+      if (apart.get(build)?.apart === 1) return;
       transaction(database, () => {
-        known.checkAgrees(shared, stored());
-        copy.run(projection, shared);
-        setApart.run(1, projection);
+        known.checkAgrees(shared, storedIn(database));
+        copy.run(build, shared);
+        setApart.run(1, build);
       });
-      known.copy(shared, projection);
+      known.copy(shared, build);
     },
-    async join(projection) {
+    async join(build) {
       transaction(database, () => {
-        known.checkAgrees('', stored());
-        known.checkAgrees(projection, stored());
-        setApart.run(0, projection);
-        forget.run(projection);
+        known.checkAgrees('', storedIn(database));
+        known.checkAgrees(build, storedIn(database));
+        setApart.run(0, build);
+        forget.run(build);
       });
-      known.forget(projection);
+      known.forget(build);
     },
     refresh: async () => refresh(),
   };
 }
 
-function register(database: Database, projections: readonly Projection[]): void {
-  const isNew = database.prepare('SELECT count(*) AS n FROM _checkpoints').get()?.n === 0;
-  const known = database.prepare('SELECT definition FROM _projections WHERE name = ?');
-  const save = database.prepare('INSERT OR REPLACE INTO _projections VALUES (?, ?, ?)');
-  const forget = database.prepare('DELETE FROM _checkpoints WHERE projection = ?');
-  for (const { name, tables } of projections) {
-    const definition = JSON.stringify(tables);
-    const row = known.get(name);
-    if (row?.definition !== definition) {
-      if (row !== undefined) for (const table of tables) drop(database, table);
-      forget.run(name);
-      save.run(name, isNew ? 0 : 1, definition);
-    }
-    for (const statement of tables.flatMap(createTable)) database.exec(statement);
-  }
+const storedIn = (database: Database): StoredCheckpoint[] =>
+  database.prepare(CHECKPOINTS).all() as unknown as StoredCheckpoint[];
+
+function storedBuilds(database: Database): StoredBuild[] {
+  const rows = database.prepare('SELECT name, projection, apart, turn, tables FROM _builds').all();
+  return rows.map((row) => ({
+    name: row['name'] as string,
+    projection: row['projection'] as string,
+    isApart: row['apart'] === 1,
+    turn: row['turn'] as number,
+    tables: JSON.parse(row['tables'] as string) as string[],
+  }));
 }
 
-function dropRows(database: Database, table: Table, partition: number, rowsMax: number): number {
-  const [name, column] = [quoted(table.name), quoted(PARTITION_COLUMN)];
+function register(database: Database, builds: readonly Build[], areApart: boolean, opening: Opening): void {
+  const before = storedBuilds(database);
+  const turn = 1 + Math.max(0, ...before.map((build) => build.turn));
+  const insert = database.prepare('INSERT INTO _builds VALUES (?, ?, ?, ?, ?)');
+  const use = database.prepare('UPDATE _builds SET turn = ? WHERE name = ?');
+  for (const { name, projection, tables } of builds) {
+    if (before.some((build) => build.name === name)) {
+      use.run(turn, name);
+      continue;
+    }
+    for (const statement of tables.flatMap(({ stored }) => createTable(stored))) database.exec(statement);
+    const names = JSON.stringify(tables.map(({ stored }) => stored.name));
+    insert.run(name, projection, areApart ? 1 : 0, turn, names);
+  }
+  if (opening === 'beside') return;
+  // Nobody folds into them from now on: they keep their places, for a program that goes back.
+  for (const { name, isApart } of before) {
+    if (isApart || builds.some((build) => build.name === name)) continue;
+    database.prepare(FORK).run(name, '');
+    database.prepare(SET_APART).run(1, name);
+  }
+  for (const build of outdated(storedBuilds(database), builds)) dropBuild(database, build);
+  dropUnnamed(database);
+}
+
+function dropRows(database: Database, table: string, partition: number, rowsMax: number): number {
+  const [name, column] = [quoted(table), quoted(PARTITION_COLUMN)];
   const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ?`;
   return database.prepare(`DELETE FROM ${name} WHERE rowid IN (${some})`).run(partition, rowsMax).changes;
 }
 
-function drop(database: Database, table: Table): void {
-  database.exec(`DROP TABLE IF EXISTS ${quoted(table.name)}`);
+function clear(database: Database): void {
+  for (const build of storedBuilds(database)) dropBuild(database, build);
+  database.exec('DELETE FROM _folded');
+}
+
+function dropBuild(database: Database, { name, tables }: StoredBuild): void {
+  for (const table of tables) database.exec(`DROP TABLE IF EXISTS ${quoted(table)}`);
+  database.prepare('DELETE FROM _folded WHERE build = ?').run(name);
+  database.prepare('DELETE FROM _builds WHERE name = ?').run(name);
+}
+
+/** What programs have left whose tables had one definition at a time. */
+function dropUnnamed(database: Database): void {
+  const isThere = database.prepare("SELECT 1 FROM sqlite_master WHERE name = '_projections'").get();
+  if (isThere === undefined) return;
+  for (const { definition } of database.prepare('SELECT definition FROM _projections').all())
+    for (const { name } of JSON.parse(definition as string) as { name: string }[])
+      database.exec(`DROP TABLE IF EXISTS ${quoted(name)}`);
+  database.exec('DROP TABLE _projections; DROP TABLE IF EXISTS _checkpoints');
 }

@@ -3,6 +3,7 @@ import type { TailSource } from '../../events/tail.ts';
 import type { Host } from '../../host/host.ts';
 import { openKeyStore } from '../../privacy/key-store.ts';
 import type { Row, Table } from '../../sharding/table.ts';
+import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Projection } from '../projection.ts';
 import type { Readers } from '../readers.ts';
 import type { Reading, Stores } from '../storage.ts';
@@ -15,11 +16,12 @@ const memoryPath = (base: string): string => `${base}.memory.db`;
 const keysPath = (base: string): string => `${base}.keys.db`;
 
 export async function openSqliteStores(
-  { disk }: Host,
+  host: Host,
   base: string,
   projections: readonly Projection[],
   source: TailSource,
 ): Promise<Stores> {
+  const { disk } = host;
   const opened: { close(): void }[] = [];
   const kept = <Store extends { close(): void }>(store: Store): Store => {
     opened.push(store);
@@ -29,7 +31,7 @@ export async function openSqliteStores(
     for (const store of opened) store.close();
   };
   try {
-    const readModels = kept(await openReadModels(disk, viewsPath(base), projections, source));
+    const readModels = kept(await openReadModels(host, viewsPath(base), projections, source));
     const memory = kept(openMemory(disk, memoryPath(base)));
     const keys = kept(openKeyStore(disk, keysPath(base)));
     return { readModels, memory, keys, close };
@@ -39,20 +41,37 @@ export async function openSqliteStores(
   }
 }
 
+export async function openSqliteBeside(
+  host: Host,
+  base: string,
+  projections: readonly Projection[],
+  source: TailSource,
+) {
+  const readModels = await openReadModels(host, viewsPath(base), projections, source, 'beside');
+  return { readModels, close: async () => readModels.close() };
+}
+
 /** When the writer thread has made the files. */
-export function openSqliteReading({ disk }: Host, base: string, readers: Readers): Reading {
+export function openSqliteReading(
+  { disk }: Host,
+  base: string,
+  builds: readonly Build[],
+  readers: Readers,
+): Reading {
+  const tables = storedTables(builds);
   const memory = memoryReader(disk, memoryPath(base));
   const views = disk.database(viewsPath(base), { readOnly: true });
   const selects = new Map<Table, ReturnType<typeof views.prepare>>();
   return {
     async row(table, partition, key) {
-      const select = selects.get(table) ?? views.prepare(rowByKey(table));
+      const stored = tables.get(table.name) as Table;
+      const select = selects.get(table) ?? views.prepare(rowByKey(stored));
       selects.set(table, select);
       const row = select.get(partition, ...table.key.map((column) => key[column] as string | number));
       return (row as Row | undefined) ?? null;
     },
-    scan: (plan) => readers.scan(viewsPath(base), plan),
-    digest: (of) => readers.digest(viewsPath(base), of),
+    scan: (plan) => readers.scan(viewsPath(base), storedPlan(tables, plan)),
+    digest: (partition) => readers.digest(viewsPath(base), { partition, builds }),
     findSnapshot: memory.findSnapshot,
     findCheckpoint: memory.findCheckpoint,
     async close() {
