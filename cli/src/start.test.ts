@@ -1,89 +1,36 @@
 /** `npm start` from outside: three real regions, the edge, the shop. Takes about 20 s. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import {
+  cardume as cardumeAlone,
+  commandsIn,
+  freeBlock,
+  isFree,
+  killAll,
+  ready,
+  type Started,
+  shell,
+  startCardume,
+  until,
+} from './started.fixture.ts';
 
-const entry = fileURLToPath(new URL('./cardume.ts', import.meta.url));
-const house = fileURLToPath(new URL('../../', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'cardume-start-'));
 const data = join(folder, 'data');
 const regions = ['us-east', 'us-west', 'eu-west'];
-
-/** A port whose followers, and those of the links (1,001 to 1,003 behind it), are free too. */
-async function freeBlock(): Promise<number> {
-  for (let port = 21_000 + (process.pid % 20_000); ; port += 10) {
-    const wanted = [0, 1, 2, 3, 1_001, 1_002, 1_003].map((by) => port + by);
-    if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
-
 const port = await freeBlock();
 const url = `http://127.0.0.1:${port}`;
+const place = ['--port', String(port), '--data', data];
 
-interface Started {
-  readonly process: ChildProcess;
-  /** Both streams, as they came. */
-  text(): string;
-  readonly ended: Promise<{ readonly code: number | null; readonly tookMs: number }>;
-}
-
-const running = new Set<ChildProcess>();
 after(async () => {
-  for (const child of running) child.kill('SIGKILL');
+  killAll();
   await rm(folder, { recursive: true, force: true });
 });
 
-function start(...args: readonly string[]): Started {
-  const child = spawn(process.execPath, [entry, 'start', '--port', String(port), '--data', data, ...args], {
-    cwd: house,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  running.add(child);
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (text += chunk));
-  const startMs = performance.now();
-  const ended = new Promise<{ code: number | null; tookMs: number }>((resolve) => {
-    child.on('close', (code) => {
-      running.delete(child);
-      resolve({ code, tookMs: performance.now() - startMs });
-    });
-  });
-  return { process: child, text: () => text, ended };
-}
-
-async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: () => string,
-  timeoutMs = 30_000,
-): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    assert.ok(performance.now() < endMs, `not within ${timeoutMs} ms; ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-async function ready(started: Started): Promise<void> {
-  let ended = false;
-  void started.ended.then(() => {
-    ended = true;
-  });
-  await until(() => ended || started.text().includes('Ctrl-C stops everything'), started.text);
-  assert.ok(!ended, started.text());
-}
+const start = (): Started => startCardume(['start', ...place]);
 
 async function stop(started: Started): Promise<void> {
   const startMs = performance.now();
@@ -92,20 +39,6 @@ async function stop(started: Started): Promise<void> {
   assert.ok(performance.now() - startMs < 5_000, started.text());
   assert.ok(await isFree(port), 'the edge has let go of its port');
 }
-
-function shell(script: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile('sh', ['-c', script], (error, out, err) =>
-      error === null ? resolve(out) : reject(new Error(err, { cause: error })),
-    );
-  });
-}
-
-const commandsIn = (text: string): string[] =>
-  text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => /^(?:TOKEN=\$\()?curl /.test(line));
 
 interface Order {
   readonly id: string;
@@ -188,13 +121,7 @@ test('the second start: data is still there, nothing is made twice, and a region
 
 /** From two shards to four by the command line, and back. */
 async function reshards(): Promise<void> {
-  const cardume = (...args: readonly string[]): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const place = ['--port', String(port), '--data', data];
-      execFile(process.execPath, [entry, ...args, ...place], { cwd: house }, (error, out, err) =>
-        error === null ? resolve(out) : reject(new Error(`${out}${err}`, { cause: error })),
-      );
-    });
+  const cardume = (...args: readonly string[]): Promise<string> => cardumeAlone([...args, ...place]);
   const reshard = (...args: readonly string[]): Promise<string> =>
     cardume('reshard', 'orders', '--region', 'us-west', ...args);
   assert.match(await cardume('shards', '--region', 'us-west'), /orders-1 +sqlite +8 /);

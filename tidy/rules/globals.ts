@@ -19,6 +19,7 @@ const rim: Readonly<Record<string, string>> = {
     "streams the import's files and appends to its journal; host.disk has whole files only",
   'cli/src/supervisor/child.ts':
     "both ends of the channel between the supervisor and a region's process; the host has no processes",
+  'cli/src/started.fixture.ts': 'tests start the command line as a process, as its users do',
   'shop/src/cluster.fixture.ts':
     "the tests' machine: a temporary folder, an HTTP client, and the sockets that a killed region loses",
   'sim/src/sim.ts': 'the entry of the simulation’s command: arguments, output, exit code',
