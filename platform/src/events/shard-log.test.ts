@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
-import { type LogHarness, logConformance } from '../testing/log-conformance.ts';
+import type { LogHarness } from '../testing/log-conformance.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
+import { logConformance } from '../testing/testing.ts';
 import { type LogPlace, openLog, openWriterPool } from './events.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { realHost } from '../host/real.ts';
-import { logCases, runCase } from './log-conformance.ts';
+import { logCases } from './log-conformance.ts';
 import { type LogMutant, logMutants, mutantHarness } from './log-mutants.ts';
+import { runCase } from './testing.ts';
 
 /** A mutant may also hang a case. */
 const CASE_MS_MAX = 3_000;

@@ -10,9 +10,9 @@ import { openLog, openWriterPool } from '../events/events.ts';
 import type { LogBounds } from '../events/group-commit.ts';
 import type { Appended, Entry, Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
-import type { Disk } from '../host/disk.ts';
 import type { Clock, Host } from '../host/host.ts';
 import type { Thread, ThreadMain, Threads } from '../host/threads.ts';
+import { changedDisk, type StatementChange } from './changed-disk.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
 
@@ -20,7 +20,7 @@ export interface LogMutant {
   /** Cases of the suite that must fail: all of them, and no others. */
   readonly breaks: readonly string[];
   /** Statement → what the storage gets instead. */
-  readonly sql?: readonly (readonly [from: string | RegExp, to: string])[];
+  readonly sql?: readonly StatementChange[];
   readonly bounds?: LogBounds;
   host?(host: Host): Host;
   log?(log: Log, clock: Clock): Log;
@@ -329,21 +329,6 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
 
 /** No power is cut here: without syncing, a mutant's run of the suite takes a third of a second. */
 const UNSYNCED = ['synchronous=FULL', 'synchronous=OFF'] as const;
-
-function changedDisk(disk: Disk, changes: NonNullable<LogMutant['sql']>): Disk {
-  const change = (sql: string): string => changes.reduce((text, [from, to]) => text.replace(from, to), sql);
-  return {
-    ...disk,
-    database(path, options) {
-      const database = disk.database(path, options);
-      return {
-        exec: (sql) => database.exec(change(sql)),
-        prepare: (sql) => database.prepare(change(sql)),
-        close: database.close,
-      };
-    },
-  };
-}
 
 /** Runs the module on this thread: messages are cloned and arrive in later turns, in order. */
 function threadsHere(clock: Clock, hostOf: () => Host): Threads {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { realHost } from '../../host/real.ts';
-import { logConformance } from '../../testing/log-conformance.ts';
 import { P, Q } from '../../testing/log-conformance-case.ts';
 import { serverNamed } from '../../testing/servers.ts';
+import { logConformance } from '../../testing/testing.ts';
 import { openLog, openWriterPool } from '../events.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };
