@@ -153,8 +153,8 @@ export class Rehearsal {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
     const fault = this.#script.fault();
     if (fault === 'lost') throw new CardumeError('partition-unavailable', 'the message was lost');
-    const result = act();
     if (fault === 'twice') this.#waiting.push(() => void attempt(act));
+    const result = act();
     if (fault === 'answer-lost') throw new CardumeError('unknown-outcome', 'the answer was lost');
     return result;
   }

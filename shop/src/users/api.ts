@@ -1,5 +1,5 @@
 /** The users' part of the public API: accounts, profile and addresses. Signing in has its own file. */
-import { CardumeError, type ErrorCode, isCardumeError } from 'cardume/base';
+import { CardumeError, isCardumeError } from 'cardume/base';
 import { naturalId, parseId } from 'cardume/base/id';
 import type { Loaded } from 'cardume/cqrs/bus';
 import { type Geography, type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
@@ -23,7 +23,7 @@ import {
 } from '../contracts/schemas.ts';
 import { type AccountState, Address, accounts, PersonName, Role } from './account.ts';
 import { activated } from './activation.ts';
-import { claimId, claims, normalEmail } from './claim.ts';
+import { emails } from './claim.ts';
 import { changePassword, Email, Password, session, signIn } from './sign-in.ts';
 
 const account = {
@@ -105,10 +105,8 @@ const register = operation({
       (key === null ? newId('acc', place) : naturalId('acc', place, digest(`account:${key.text}`)));
     if (known === null) {
       const email = body.email === undefined ? undefined : emailOf(body.email);
-      const claim = email === undefined ? undefined : claimId(email, context);
-      // Losers learn it here, before a password is hashed for them.
-      if (claim !== undefined) await take(claim, id, context);
-      try {
+      const claim = body.email === undefined ? undefined : emails.idOf(body.email, context);
+      const make = async (): Promise<void> => {
         const hash = password === undefined ? undefined : await port<Passwords>('passwords').hash(password);
         await bus.send(
           accounts,
@@ -124,11 +122,12 @@ const register = operation({
           },
           asked(context),
         );
-      } catch (error) {
-        if (claim !== undefined && isNothing(error)) {
-          await bus.send(claims, claim, { type: 'Release', account: id });
-        }
-        throw error;
+      };
+      if (claim === undefined) await make();
+      else {
+        // Losers learn it here, before a password is hashed for them.
+        await take(claim, id, context);
+        await emails.make(bus, claim, id, make);
       }
     }
     const { state, version, token } = await activated(context, id);
@@ -149,7 +148,7 @@ const register = operation({
 async function take(claim: string, id: string, context: OperationContext): Promise<void> {
   const { bus, key } = context;
   try {
-    await bus.send(claims, claim, { type: 'Claim', account: id });
+    await emails.claim(bus, claim, id);
   } catch (error) {
     if (key !== null && isCardumeError(error, 'email-taken'))
       await bus.send(accounts, id, { type: 'Refuse', detail: error.message }, asked(context));
@@ -161,7 +160,7 @@ const emailShape = Compile(Email);
 
 /** What only looks like an address until it is in its usual form is none. @throws CardumeError `invalid-input` */
 function emailOf(text: string): string {
-  const email = normalEmail(text);
+  const email = emails.normal(text);
   if (!emailShape.Check(email)) throw invalid('/body/email', 'expected an e-mail address');
   return email;
 }
@@ -172,19 +171,6 @@ function regionFor(
 ): string {
   if (body.region !== undefined) return knownRegion(geography, body.region, '/body/region');
   return geography.regionOfCountry(body.country);
-}
-
-const nothing: readonly ErrorCode[] = [
-  'overloaded',
-  'partition-unavailable',
-  'draining',
-  'storage-failed',
-  'fenced',
-];
-
-/** No account has come about, and none will: the address is free again at once. */
-function isNothing(error: unknown): boolean {
-  return isCardumeError(error) && nothing.includes(error.code);
 }
 
 const get = operation({

@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import { realHost } from 'cardume/host/real';
 import { given } from 'cardume/testing/given';
 import { stage } from '../rehearsal.ts';
-import { type ClaimEvent, claim, claimId, normalEmail } from './claim.ts';
+import { type ClaimEvent, emails } from './claim.ts';
 
+const claim = emails.aggregate;
 const byAnna: ClaimEvent = { type: 'EmailClaimed', account: 'anna', until_ms: 60_000 };
 const confirmed: ClaimEvent = { type: 'EmailConfirmed', account: 'anna' };
 const released: ClaimEvent = { type: 'EmailReleased', account: 'anna' };
@@ -71,8 +72,8 @@ test('one address has one claim, whatever its spelling, and its id does not tell
   const { crypto } = realHost();
   const secret = new Uint8Array(32);
   const ground = { geography: stage, secretDigest: (text: string) => crypto.hmacSha256(secret, text) };
-  const id = claimId(normalEmail('Anna@Example.org'), ground);
-  deepStrictEqual(id, claimId(normalEmail('anna@example.ORG'), ground));
-  notDeepStrictEqual(id, claimId(normalEmail('anne@example.org'), ground));
+  const id = emails.idOf('Anna@Example.org', ground);
+  deepStrictEqual(id, emails.idOf('anna@example.ORG', ground));
+  notDeepStrictEqual(id, emails.idOf('anne@example.org', ground));
   match(id, /^clm_0/);
 });

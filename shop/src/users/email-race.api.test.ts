@@ -5,7 +5,7 @@ import { parseId } from 'cardume/base/id';
 import { realHost } from 'cardume/host/real';
 import { geography } from 'cardume/sharding/geography';
 import { type Cluster, type Reply, startCluster, until } from '../cluster.fixture.ts';
-import { claimId, normalEmail } from './claim.ts';
+import { emails } from './claim.ts';
 
 const registrations = 1_000;
 const password = 'seven-sleepy-seals';
@@ -34,7 +34,7 @@ describe('registration', () => {
     const secretDigest = (text: string) => realHost().crypto.hmacSha256(cluster.secrets.clusterSecret, text);
     for (let i = 0; ; i += 1) {
       const email = `fish-${i}@example.com`;
-      const place = parseId(claimId(normalEmail(email), { geography: map, secretDigest }));
+      const place = parseId(emails.idOf(email, { geography: map, secretDigest }));
       if (map.regionOfPlace('users', place) === region) yield email;
     }
   }

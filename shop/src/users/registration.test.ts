@@ -4,7 +4,7 @@ import { naturalId } from 'cardume/base/id';
 import fc from 'fast-check';
 import { Rehearsal, type Script, stage } from '../rehearsal.ts';
 import { accounts } from './account.ts';
-import { claims } from './claim.ts';
+import { emails } from './claim.ts';
 import { service } from './users.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text.padEnd(16));
@@ -27,21 +27,39 @@ function register(play: Rehearsal, account: string): void {
 
 test('a claimed e-mail makes the account active', async () => {
   const play = new Rehearsal([service]);
-  play.now(claims, claimed, { type: 'Claim', account: anna });
+  play.now(emails.claims, claimed, { type: 'Claim', account: anna });
   register(play, anna);
   await play.play();
   deepStrictEqual(play.state(accounts, anna).status, 'active');
-  deepStrictEqual(play.state(claims, claimed).confirmed, true);
+  deepStrictEqual(play.state(emails.claims, claimed).confirmed, true);
 });
 
 test('an account whose claim has lapsed and was taken is abandoned', async () => {
   const play = new Rehearsal([service]);
-  play.now(claims, claimed, { type: 'Claim', account: anna });
+  play.now(emails.claims, claimed, { type: 'Claim', account: anna });
   play.nowMs += 60_000;
-  play.now(claims, claimed, { type: 'Claim', account: bert });
+  play.now(emails.claims, claimed, { type: 'Claim', account: bert });
   register(play, anna);
   await play.play();
   deepStrictEqual(play.state(accounts, anna).status, 'abandoned');
+});
+
+test('a confirmation that comes when the account was abandoned long ago takes no e-mail', async () => {
+  const late: Script = { pick: () => 0, fault: () => (faults.shift() ? 'twice' : 'none') };
+  const faults = [true];
+  const play = new Rehearsal([service], late);
+  play.now(emails.claims, claimed, { type: 'Claim', account: anna });
+  play.nowMs += 60_000;
+  play.now(emails.claims, claimed, { type: 'Claim', account: bert });
+  register(play, anna);
+  let hasLetGo = false;
+  await play.play(() => {
+    if (hasLetGo || faults.length > 0) return;
+    hasLetGo = true; // Between the refusal and its twin: Bert's account was not made.
+    play.now(emails.claims, claimed, { type: 'Release', account: bert });
+  });
+  deepStrictEqual(play.state(accounts, anna).status, 'abandoned');
+  deepStrictEqual(play.state(emails.claims, claimed).account, null);
 });
 
 test('whatever goes wrong, at most one of two accounts gets the e-mail, and both come to an end', async () => {
@@ -58,10 +76,10 @@ test('whatever goes wrong, at most one of two accounts gets the e-mail, and both
         },
       };
       const play = new Rehearsal([service], script);
-      play.now(claims, claimed, { type: 'Claim', account: anna });
+      play.now(emails.claims, claimed, { type: 'Claim', account: anna });
       play.nowMs += gapMs;
       const second = gapMs >= 60_000;
-      if (second) play.now(claims, claimed, { type: 'Claim', account: bert });
+      if (second) play.now(emails.claims, claimed, { type: 'Claim', account: bert });
       register(play, anna);
       if (second) register(play, bert);
       let step = 0;

@@ -1,8 +1,7 @@
 /** Confirms the claim on a new account's e-mail; then the account is active, or abandoned if another was quicker. */
-import { isCardumeError } from 'cardume/base';
 import { process } from 'cardume/cqrs/process';
 import { type AccountCommand, type AccountEvent, account } from './account.ts';
-import { claims } from './claim.ts';
+import { emails } from './claim.ts';
 
 interface Registration {
   claim: string | null;
@@ -19,22 +18,8 @@ export const registration = process<Registration, AccountEvent, AccountCommand>(
     return state;
   },
   ended: (state) => state.claim === null,
-  react({ claim }, id) {
-    if (claim === null) return [];
-    return [
-      {
-        key: 'confirm-claim',
-        kind: 'work',
-        async run({ bus }) {
-          try {
-            await bus.send(claims, claim, { type: 'Confirm', account: id });
-            return { type: 'Activate' };
-          } catch (error) {
-            if (isCardumeError(error, 'email-taken')) return { type: 'Abandon' };
-            throw error;
-          }
-        },
-      },
-    ];
-  },
+  react: ({ claim }, id) =>
+    claim === null
+      ? []
+      : [emails.confirming(claim, id, { held: { type: 'Activate' }, lost: { type: 'Abandon' } })],
 });

@@ -11,7 +11,7 @@ import { asked } from '../contracts/asked.ts';
 import { missing } from '../contracts/ownership.ts';
 import { ById, Id, Moment, moment } from '../contracts/schemas.ts';
 import { type AccountState, accounts } from './account.ts';
-import { claimId, claims, normalEmail } from './claim.ts';
+import { emails } from './claim.ts';
 
 export const Email = Type.String({ minLength: 3, maxLength: 254, pattern: '^[^\\s@]+@[^\\s@]+$' });
 /** What makes a good password is the business of `identity/passwords`. */
@@ -39,7 +39,7 @@ export const signIn = operation({
   async handle({ body: { email, password } }, context) {
     const { bus, port, nowMs } = context;
     const passwords = port<Passwords>('passwords');
-    const { state: claim } = await bus.load(claims, claimId(normalEmail(email), context));
+    const { state: claim } = await bus.load(emails.claims, emails.idOf(email, context));
     const id = claim.confirmed ? claim.account : null;
     const found = id === null ? null : await bus.load(accounts, id);
     // An unknown address costs the same work and gets the same answer as a wrong password.

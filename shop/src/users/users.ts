@@ -2,13 +2,13 @@
 import type { Service } from 'cardume/cqrs/service';
 import { account } from './account.ts';
 import { accountsProjection } from './accounts.ts';
-import { claim } from './claim.ts';
+import { emails } from './claim.ts';
 import { registration } from './registration.ts';
 
 export const service: Service = {
   name: 'users',
   module: import.meta.url,
-  aggregates: [account, claim],
+  aggregates: [account, emails.aggregate],
   projections: [accountsProjection],
   processes: [registration],
 };

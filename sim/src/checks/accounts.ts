@@ -1,6 +1,6 @@
 /** Accounts: one for an e-mail, and every acknowledged one is there. */
 import { type AccountEvent, type AccountState, account } from '@cardume/shop/users/account';
-import { type ClaimEvent, type ClaimState, claim } from '@cardume/shop/users/claim';
+import { type ClaimEvent, type ClaimState, emails } from '@cardume/shop/users/claim';
 import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
 import { eventIn, type Shelf } from './shelf.ts';
@@ -13,6 +13,7 @@ export function checkAccounts(
 ): void {
   const accounts = new Map<string, AccountState>();
   const claims = new Map<string, ClaimState>();
+  const claim = emails.aggregate;
   const claimOf = new Map<string, string>();
   const begunIn = new Map<string, number>();
   for (const { entries } of shelves) {

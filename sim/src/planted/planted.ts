@@ -248,9 +248,9 @@ export const planted: readonly Planted[] = [
     what: 'an e-mail that was confirmed can be claimed again',
     changes: [
       {
-        file: 'shop/src/users/claim.ts',
-        find: 'if (!own && state.account !== null && (state.confirmed || atMs < state.untilMs)) {',
-        put: 'if (!own && state.account !== null && !state.confirmed && atMs < state.untilMs) {',
+        file: 'platform/src/cqrs/claim.ts',
+        find: 'if (!own && has !== null && (state.confirmed || atMs < state.untilMs)) {',
+        put: 'if (!own && has !== null && !state.confirmed && atMs < state.untilMs) {',
       },
     ],
   },
