@@ -133,9 +133,11 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /** Times are those of the reader. */
-/** Ana's account differs between installations, and with it the id of her review. */
+/** Ana's account differs between installations, and with it the ids of her review and her pen. */
 const timeless = (text: string): unknown =>
-  JSON.parse(text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replaceAll(/\brev_\w{30}\b/g, 'REVIEW'));
+  JSON.parse(
+    text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME').replaceAll(/\b(?:rev|pen)_\w{30}\b/g, 'ID'),
+  );
 
 describe('the guide to a service of one’s own', { timeout: 120_000 }, () => {
   const blocks = blocksOf(guide);
@@ -232,6 +234,7 @@ describe('the guide to a service of one’s own', { timeout: 120_000 }, () => {
       }
       strictEqual(shown, blocks.filter(({ language }) => language === 'json').length);
       await claims(url, JSON.parse(answers[1] as string));
+      await uniqueness(url, JSON.parse(answers.at(-2) as string));
       await knownFiles(join(house, '.cardume'));
     } finally {
       await stop(running);
@@ -299,6 +302,26 @@ describe('the guide to a service of one’s own', { timeout: 120_000 }, () => {
     const port = Number(new URL(url).port) - topology.edge.port + (region as { port: number }).port;
     const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
     match(await metrics.text(), /http_requests_total{[^}]*service="reviews"/);
+  }
+
+  /** What section 8 says of pen names. @param first Ana's */
+  async function uniqueness(url: string, first: { readonly id: string }): Promise<void> {
+    const signedIn = async (email: string, password: string) => ({
+      authorization: `Bearer ${(await post(`${url}/users/sign-in`, { email, password })).body['token']}`,
+    });
+    const ana = await signedIn('ana@example.com', 'many-small-fish');
+    const bela = await signedIn('bela@example.com', 'a-quiet-harbour');
+    const wants = (key: string, who: Record<string, string>): Promise<Answer> =>
+      post(`${url}/reviews/pens`, { name: 'DORY' }, { ...who, 'idempotency-key': key });
+
+    for (const _ of ['first', 'again']) strictEqual((await wants('bela-1', bela)).status, 409);
+    const giveUp = (who: Record<string, string>) =>
+      fetch(`${url}/reviews/pens/${first.id}`, { method: 'DELETE', headers: who });
+    deepStrictEqual([(await giveUp(bela)).status, (await giveUp(ana)).status], [404, 204]);
+    strictEqual((await wants('bela-1', bela)).status, 409, 'a retry hears the same');
+    for (let attempt = 2; (await wants(`bela-${attempt}`, bela)).status !== 201; attempt += 1)
+      ok(attempt < 100, 'the name does not become free');
+    strictEqual((await wants('ana-2', ana)).status, 409);
   }
 });
 

@@ -80,17 +80,14 @@ export function claimAggregate<Value extends string, Holder extends string>({
     const has: string | null = state[holder];
     const own = has === id;
     const claimed: Event = { type: 'Claimed', holder: id, untilMs: atMs + CLAIM_MS };
+    const isTaken = !own && has !== null && (state.confirmed || atMs < state.untilMs);
+    if (isTaken && (type === 'Claim' || type === 'Confirm')) return reject(taken.code, taken.detail);
     switch (type) {
       case 'Claim':
-        if (own && (state.confirmed || atMs < state.untilMs)) return [];
-        if (!own && has !== null && (state.confirmed || atMs < state.untilMs)) {
-          return reject(taken.code, taken.detail);
-        }
-        return [claimed];
+        return own && (state.confirmed || atMs < state.untilMs) ? [] : [claimed];
       case 'Confirm':
         if (own) return state.confirmed ? [] : [{ type: 'Confirmed', holder: id }];
-        if (has !== null) return reject(taken.code, taken.detail);
-        // Released by a twin of the request that goes on: nobody has it, so it is still this holder's to take.
+        // Never claimed, or let go of by a twin of the request that goes on, or lapsed: it is there to take.
         return [claimed, { type: 'Confirmed', holder: id }];
       case 'Release':
         return own && !state.confirmed ? [{ type: 'Released', holder: id }] : [];

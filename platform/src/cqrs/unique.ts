@@ -5,11 +5,12 @@
  * in its one spelling: whoever wants the value meets the same claim, and neither ids nor events tell the value. Between
  * two partitions there is no transaction, so a holder comes by its value in steps:
  *
- *   claim     a holder that is to be made has the value for a minute
  *   make      the holder is made, pending, and names the claim in its first event
  *   confirm   its process makes the value its own for good; then it is held, or lost to one that was quicker
- *   release   the holder was certainly not made: the value is free at once
- *   free      the holder has ended, and its process lets go of what was confirmed
+ *   free      a holder that held it has ended, and its process lets go of it
+ *
+ * Where a holder is dear to make, the value is claimed before, for a minute: losers learn it early. Should the holder
+ * certainly not come about, the claim is released.
  *
  * What a crash leaves needs no search. A claim without a holder lapses. A holder without its value is pending, so its
  * process is open, is taken up at the next start, and tries until it knows. So does one that has a value to free.
@@ -51,7 +52,7 @@ export interface Unique<Value extends string, Holder extends string> {
   normal(text: string): string;
   /** Id of the claim on a value, in any spelling. */
   idOf(text: string, ground: ClaimGround): string;
-  /** @throws CardumeError `taken`, or what a bus throws */
+  /** For a minute. @throws CardumeError `taken`, or what a bus throws */
   claim(bus: Bus, claim: string, holder: string): Promise<void>;
   /** Makes the holder of a claim. When it certainly was not made, the value is free at once; what `make` threw is thrown. */
   make<Made>(bus: Bus, claim: string, holder: string, make: () => Promise<Made>): Promise<Made>;
@@ -61,7 +62,7 @@ export interface Unique<Value extends string, Holder extends string> {
     holder: string,
     then: { readonly held: Command; readonly lost: Command },
   ): Effect<Command>;
-  /** Effect of an ended holder's process: lets go of its value, and then tells the holder. */
+  /** Effect of the process of a holder that held its value and has ended: lets go of it, and then tells the holder. */
   freeing<Command extends Typed>(claim: string, holder: string, freed: Command): Effect<Command>;
 }
 

@@ -249,8 +249,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/claim.ts',
-        find: 'if (!own && has !== null && (state.confirmed || atMs < state.untilMs)) {',
-        put: 'if (!own && has !== null && !state.confirmed && atMs < state.untilMs) {',
+        find: 'const isTaken = !own && has !== null && (state.confirmed || atMs < state.untilMs);',
+        put: 'const isTaken = !own && has !== null && !state.confirmed && atMs < state.untilMs;',
       },
     ],
   },
