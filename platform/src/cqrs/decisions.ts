@@ -23,6 +23,7 @@ import type { Answer, IdempotencyKey, Loaded, SendOptions } from './bus.ts';
 import { codecOf } from './codec.ts';
 import { type Kind, type Live, openLives, revisionOf, subjectOf } from './live.ts';
 import type { SnapshotStore } from './snapshots.ts';
+import type { Snapshot } from './storage.ts';
 
 export interface Decisions {
   /** @param partition of the id, when the caller knows it already */
@@ -182,12 +183,15 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   ): Promise<Answer> {
     const { kind, partition, id } = sent;
     const version = live.version + events.length;
-    let frozen: Uint8Array | null = null;
+    let snapshot: Snapshot | null = null;
     let committing: Promise<Appended>;
     try {
       for (const event of events) live.state = kind.aggregate.evolve(live.state, event);
-      const mayFreeze = key !== null || !kind.codec.personal;
-      if (mayFreeze && isOccasion(live.version, version)) frozen = snapshots.freeze(id, live.state, key);
+      live.opened ||= key !== null;
+      if (isOccasion(live.version, version) && live.opened === (key !== null)) {
+        const state = snapshots.freeze(id, live.state, key);
+        snapshot = { partition, stream: id, version, revision: revisionOf(kind, key), state };
+      }
       committing = log.append(partition, entries);
     } catch (error) {
       lives.drop(id);
@@ -195,16 +199,16 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     }
     live.version = version;
     lives.hold(live);
-    return written(sent, live, version, entries.length, result, frozen, committing);
+    return written(sent, live, version, entries.length, result, snapshot, committing);
   }
 
   async function written(
-    { kind, partition, id }: Sent,
+    { id }: Sent,
     live: Live,
     version: number,
     entries: number,
     result: Json,
-    frozen: Uint8Array | null,
+    snapshot: Snapshot | null,
     committing: Promise<Appended>,
   ): Promise<Answer> {
     let first: Appended;
@@ -216,9 +220,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     lives.release(live);
     const token = encodeToken({ ...first, position: first.position + entries - 1 });
     live.token = token;
-    if (frozen !== null) {
-      snapshots.save({ partition, stream: id, version, revision: revisionOf(kind), state: frozen });
-    }
+    if (snapshot !== null) snapshots.save(snapshot);
     return { id, version, result, token, replayed: false };
   }
 

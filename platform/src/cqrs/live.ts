@@ -28,6 +28,8 @@ export interface Live {
   shown: Loaded<unknown> | null;
   /** Token of its newest event, or '' when it has none yet in this epoch. */
   token: string;
+  /** Folded with the key of its subject: personal fields may stand open in the state. */
+  opened: boolean;
 }
 
 export interface Lives {
@@ -53,11 +55,13 @@ export interface LivesOptions {
   readonly keys: KeyRing;
   readonly snapshots: SnapshotStore;
   readonly aggregatesCachedMax: number;
+  readonly snapshotEveryEvents: number;
 }
 
 const PAGE_EVENTS = 1_000;
 
-export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOptions): Lives {
+export function openLives(options: LivesOptions): Lives {
+  const { log, keys, snapshots, aggregatesCachedMax, snapshotEveryEvents } = options;
   const cached = new LRUCache<string, Live>({ max: aggregatesCachedMax });
   const held = new Map<string, Live>();
   const loading = new Map<string, Promise<Live>>();
@@ -72,7 +76,7 @@ export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOp
 
   function fresh(kind: Kind, partition: number, id: string): Live {
     const state = kind.aggregate.initial();
-    return { id, partition, state, version: 0, pending: 0, shown: null, token: '' };
+    return { id, partition, state, version: 0, pending: 0, shown: null, token: '', opened: false };
   }
 
   function load(kind: Kind, partition: number, id: string): Promise<Live> {
@@ -98,9 +102,10 @@ export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOp
     const { aggregate, codec } = kind;
     const subject = subjectOf(kind, id);
     const key = codec.personal ? await keys.find(partition, subject) : null;
+    const revision = revisionOf(kind, key);
     const live = fresh(kind, partition, id);
-    const snapshot =
-      codec.personal && key === null ? null : await snapshots.find(partition, id, revisionOf(kind), key);
+    live.opened = key !== null;
+    const snapshot = await snapshots.find(partition, id, revision, key);
     // The page begins with the snapshot's own event: it names the token, and proves that the log still has it.
     let page = await log.readStream(partition, id, Math.max(1, snapshot?.version ?? 1), PAGE_EVENTS);
     const [first] = page;
@@ -112,6 +117,7 @@ export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOp
     } else if (snapshot !== null) {
       page = await log.readStream(partition, id, 1, PAGE_EVENTS);
     }
+    const { version: unfolded } = live;
     while (page.length > 0) {
       for (const entry of page) {
         live.state = aggregate.evolve(live.state, codec.decode(entry.type, entry.data, subject, key));
@@ -122,6 +128,11 @@ export function openLives({ log, keys, snapshots, aggregatesCachedMax }: LivesOp
         page.length < PAGE_EVENTS - 1
           ? []
           : await log.readStream(partition, id, live.version + 1, PAGE_EVENTS);
+    }
+    // There was none, or an old one: the next load need not do the same again.
+    if (live.version - unfolded >= snapshotEveryEvents) {
+      const state = snapshots.freeze(id, live.state, key);
+      snapshots.save({ partition, stream: id, version: live.version, revision, state });
     }
     return live;
   }
@@ -154,6 +165,13 @@ export function subjectOf({ aggregate }: Kind, stream: string): string {
   return aggregate.subjectOf?.(stream) ?? stream;
 }
 
-export function revisionOf({ aggregate }: Kind): number {
-  return aggregate.stateRevision ?? 1;
+/**
+ * What a snapshot's state is made of. One that was folded without its subject's key has other fields than one with it,
+ * and is not sealed.
+ */
+export function revisionOf({ aggregate, codec }: Kind, key: Uint8Array | null): number {
+  return (aggregate.stateRevision ?? 1) + (codec.personal && key === null ? WITHOUT_KEY : 0);
 }
+
+/** Above all revisions that code states. */
+const WITHOUT_KEY = 2 ** 31;

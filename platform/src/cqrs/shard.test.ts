@@ -4,94 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
-import { newId } from '../base/id.ts';
-import { openWriterPool } from '../events/events.ts';
-import { realHost } from '../host/real.ts';
 import { planQuery } from '../sharding/plan.ts';
-import { type Home, homes } from '../testing/shard-homes.ts';
+import { homes } from '../testing/shard-homes.ts';
 import { partitionKey } from '../topology/partition.ts';
-import type { Bounds } from '../topology/topology.ts';
-import { type AccountCommand, type AccountState, balances, service } from './bank.fixture.ts';
+import { type AccountState, balances } from './bank.fixture.ts';
 import { service as changed } from './bank-changed.fixture.ts';
-import type { Bus, SendOptions } from './bus.ts';
+import { accountId, host, openBank as open, places } from './bank-shard.fixture.ts';
 import { openReaders } from './readers.ts';
-import type { Service } from './service.ts';
-import { openShard, type Shard } from './shard.ts';
-
-const host = realHost();
-const places = [0, 1, 2, 3].map((partition) => ({ scope: 1, partition }));
-const bounds = {
-  batchEntriesMax: 512,
-  queueEntriesMax: 20_000,
-  aggregatesCachedMax: 1_000,
-  snapshotEveryEvents: 50,
-  processesOpenMax: 1_000,
-  idempotencyDays: 1,
-} as Bounds;
-const masterKey = host.random.bytes(32);
 
 const engines = await homes(host);
 after(engines.clear);
-
-interface Open {
-  readonly shard: Shard;
-  readonly reports: string[];
-  send(id: string, command: AccountCommand, options?: SendOptions): ReturnType<Shard['send']>;
-  state(id: string): Promise<AccountState>;
-  close(): Promise<void>;
-}
-
-async function open(
-  { place }: Pick<Home, 'place'>,
-  ports: Record<string, unknown> = {},
-  over: Partial<Bounds> = {},
-  code: Service = service,
-): Promise<Open> {
-  const pool = openWriterPool(host, { threadsMax: 1 });
-  const readers = openReaders(host, { threadsMax: 1, deadlineMs: 5_000 });
-  const reports: string[] = [];
-  let shard: Shard | undefined;
-  const bus = {
-    send: (to: { aggregate: string }, id: string, command: AccountCommand, options?: SendOptions) =>
-      (shard as Shard).send(to.aggregate, id, command, options),
-  } as unknown as Bus;
-  shard = await openShard({
-    host,
-    service: code,
-    place,
-    partitions: places.map(partitionKey),
-    pool,
-    readers,
-    bounds: { ...bounds, ...over },
-    masterKey,
-    bus,
-    ports,
-    report: (message) => void reports.push(message),
-  });
-  await shard.recover();
-  shard.begin();
-  const opened = shard;
-  return {
-    shard: opened,
-    reports,
-    send: (id, command, options) => opened.send('account', id, command, options),
-    state: async (id) => (await opened.load('account', id)).state as AccountState,
-    async close() {
-      await opened.close();
-      await readers.close();
-      await pool.close();
-    },
-  };
-}
-
-function accountId(n: number): string {
-  return newId(
-    'acc',
-    places[n % places.length] as (typeof places)[number],
-    host.clock.nowMs(),
-    host.random.bytes(10),
-  );
-}
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const end = performance.now() + 10_000;

@@ -1,6 +1,8 @@
 /**
- * Snapshots bound how many events a cold load folds. A snapshot holds the state right after an event that was decided,
- * and is stored only when that event is durable. States with personal data are sealed under the subject's key.
+ * Snapshots bound how many events a cold load folds. A snapshot holds the state right after an event that is durable. It
+ * is made when a decision crosses a multiple of `snapshotEveryEvents`, and when a load had to fold more than so many:
+ * after the snapshots were lost, or the code that wrote them was replaced. States with personal data are sealed under
+ * the subject's key.
  */
 import { deserialize, serialize } from 'node:v8';
 import type { Cryptography } from '../host/cryptography.ts';
@@ -35,7 +37,16 @@ export function openSnapshots(
       const found = await findSnapshot(partition, stream);
       if (found === null || found.revision !== revision) return null;
       const bytes = key === null ? found.state : crypto.open(key, found.state, context(stream));
-      return bytes === null ? null : { state: deserialize(bytes), version: found.version };
+      return bytes === null ? null : opened(bytes, found.version);
     },
   };
+}
+
+/** Bytes of a newer Node, or damaged ones, are as good as none: the log has it all. */
+function opened(bytes: Uint8Array, version: number): { state: unknown; version: number } | null {
+  try {
+    return { state: deserialize(bytes), version };
+  } catch {
+    return null;
+  }
 }
