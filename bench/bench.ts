@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import type { Benchmark, Figure, Say } from './figure.ts';
 import { run as logAppend } from './log-append.ts';
 import { run as logGrowth } from './log-growth.ts';
+import { run as longStreams } from './long-streams.ts';
 import { run as orders } from './orders.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { probeDisk } from './probe.ts';
@@ -41,6 +42,7 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'a', title: 'log appends', run: logAppend },
   { letter: 'd', title: 'reservations of one hot product', run: reservations },
   { letter: 'e', title: 'a log that grows', run: logGrowth },
+  { letter: 'i', title: 'long streams', run: longStreams },
   { letter: 'g', title: 'the simulation', run: simulation },
   { letter: 'h', title: 'shards on a server', run: shards },
   { letter: 'f', title: 'start and memory', run: start },
@@ -51,7 +53,7 @@ const benchmarks: readonly Benchmark[] = [
 const RESULT = fileURLToPath(new URL('../.cardume/bench/latest.json', import.meta.url));
 
 const letters = benchmarks.map(({ letter }) => letter).sort();
-const help = `Runs the benchmarks (about 4 minutes) and prints one table; also written to .cardume/bench/latest.json.
+const help = `Runs the benchmarks (about 5 minutes) and prints one table; also written to .cardume/bench/latest.json.
 
   npm run bench
   npm run bench -- --only a,c
