@@ -47,6 +47,22 @@ describe('a claim', () => {
       .then({ rejected: 'already-exists' });
   });
 
+  test('need not be made before it is confirmed, and one that has lapsed is free to confirm', () => {
+    const later = { atMs: 60_000 };
+    const byBob: Event = { type: 'NameClaimed', player: 'bob', until_ms: 120_000 };
+    for (const history of [[], [claimed]]) {
+      given(names.aggregate, history)
+        .when({ type: 'Confirm', player: 'bob' }, later)
+        .then({ events: [byBob, { type: 'NameConfirmed', player: 'bob' }] });
+    }
+    given(names.aggregate, [claimed])
+      .when({ type: 'Confirm', player: 'bob' }, { atMs: 59_999 })
+      .then({ rejected: 'already-exists' });
+    given(names.aggregate, [claimed, byBob])
+      .when({ type: 'Confirm', player: 'ann' }, later)
+      .then({ rejected: 'already-exists' });
+  });
+
   test('that is confirmed is free when its holder has ended, and not before', () => {
     const held = [claimed, confirmed];
     given(names.aggregate, held).when({ type: 'Release', player: 'ann' }).then({ events: [] });
