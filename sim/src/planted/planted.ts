@@ -149,9 +149,9 @@ export const planted: readonly Planted[] = [
     what: 'the last event of a large batch does not reach the read models in time',
     changes: [
       {
-        file: 'platform/src/cqrs/projector.ts',
-        find: 'for (const entry of entries) {\n          if (entry.position <= checkpoints',
-        put: 'for (const entry of entries.slice(0, entries.length > 3 ? -1 : undefined)) {\n          if (entry.position <= checkpoints',
+        file: 'platform/src/cqrs/fold-entries.ts',
+        find: 'for (const entry of entries) {\n        if (entry.position <= checkpoints',
+        put: 'for (const entry of entries.slice(0, entries.length > 3 ? -1 : undefined)) {\n        if (entry.position <= checkpoints',
       },
     ],
   },
