@@ -56,17 +56,20 @@ export function buildsOf(
     Buffer.from(sha256(JSON.stringify(parts)))
       .toString('hex')
       .slice(0, DIGEST_CHARACTERS);
-  return projections.map(({ name: projection, revision = 1, tables }) => ({
-    name: `${projection}@${digestOf(projection, revision, tables)}`,
-    projection,
-    tables: tables.map((table) => {
-      const digest = digestOf(projection, revision, tables, table.name);
-      return {
-        name: table.name,
-        stored: { ...table, name: `${table.name.slice(0, NAME_CHARACTERS_MAX)}_${digest}` },
-      };
-    }),
-  }));
+  return projections.map(({ name: projection, revision = 1, tables }) => {
+    const shapes = tables.map(({ name, columns, key, indexes }) => [name, columns, key, indexes]);
+    return {
+      name: `${projection}@${digestOf(projection, revision, shapes)}`,
+      projection,
+      tables: tables.map((table) => {
+        const digest = digestOf(projection, revision, shapes, table.name);
+        return {
+          name: table.name,
+          stored: { ...table, name: `${table.name.slice(0, NAME_CHARACTERS_MAX)}_${digest}` },
+        };
+      }),
+    };
+  });
 }
 
 /** By the names that queries say. */
@@ -74,8 +77,14 @@ export function storedTables(builds: readonly Build[]): ReadonlyMap<string, Tabl
   return new Map(builds.flatMap(({ tables }) => tables.map(({ name, stored }) => [name, stored])));
 }
 
+/** The plan with the tables' stored names. */
 export function storedPlan(tables: ReadonlyMap<string, Table>, plan: Plan): Plan {
-  return { ...plan, table: (tables.get(plan.table) as Table).name };
+  const stored = (name: string): string => (tables.get(name) as Table).name;
+  return {
+    ...plan,
+    table: stored(plan.table),
+    joins: plan.joins.map((join) => (join.values === null ? { ...join, table: stored(join.table) } : join)),
+  };
 }
 
 /** Whether tables that are filled from its beginning would hold up whoever opens it. */

@@ -5,7 +5,7 @@
 import type { Place } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Explanation } from '../sharding/explain.ts';
-import type { Query, QueryResult } from '../sharding/query.ts';
+import type { Query, QueryBounds, QueryResult, UnionAll } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
 
@@ -18,10 +18,14 @@ export interface Bus {
   send<C extends Typed>(to: AggregateRef<C>, id: string, command: C, options?: SendOptions): Promise<Answer>;
   /** State of one aggregate after all that was decided before. `version` 0: it does not exist. */
   load<State>(of: AggregateOf<State>, id: string): Promise<Loaded<State>>;
-  /** Rows of a read model with a bounded query; scans run in reader threads. */
-  query(query: Query): Promise<QueryResult>;
+  /**
+   * Rows of read models with a bounded query; scans run in reader threads.
+   * @throws CardumeError `query-refused`, `invalid-cursor`, `deadline-exceeded`, `read-model-halted`,
+   *   `partition-unavailable`, `overloaded`, …
+   */
+  query(query: Query | UnionAll, bounds?: QueryBounds): Promise<QueryResult>;
   /** What `query` would do, without doing it. @throws CardumeError as it does for a query that it refuses */
-  explain(query: Query): Promise<Explanation>;
+  explain(query: Query | UnionAll): Promise<Explanation>;
   /** One row by its key, on the host of the place. Reads this partition's writes. */
   row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
   /** The remembered answer of an idempotency key in a partition. */

@@ -5,9 +5,9 @@
 
 import type { Cryptography } from '../host/cryptography.ts';
 import type { SqlRow, SqlValue } from '../host/disk.ts';
-import { type Dialect, PARTITION_COLUMN } from '../sharding/sql.ts';
+import type { Dialect } from '../sharding/dialect.ts';
 import { cellValue } from '../sharding/sql-reader.ts';
-import type { Table, Value } from '../sharding/table.ts';
+import { PARTITION_COLUMN, type Table, type Value } from '../sharding/table.ts';
 import { encodeValue } from '../sharding/wire.ts';
 import type { Build } from './builds.ts';
 

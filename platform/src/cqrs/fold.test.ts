@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { isCardumeError } from '../base/errors.ts';
 import type { TailSource } from '../events/tail.ts';
 import { realHost } from '../host/real.ts';
+import { unbounded } from '../sharding/deadline.ts';
 import { planQuery } from '../sharding/plan.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import { homes } from '../testing/shard-homes.ts';
@@ -176,7 +177,8 @@ for (const { name, skip, newHome } of engines.all) {
       async function compare(): Promise<void> {
         const reading = openReading(host, place, projections, readers);
         const found = await reading.scan(
-          planQuery({ service: 'test', table: 'things', limit: 1_000 }, table),
+          planQuery({ service: 'test', table: 'things', limit: 1_000 }, () => table).plan,
+          unbounded,
         );
         const rows = found.map((cells) => {
           const row = Object.fromEntries(columns.map((column, i) => [column, cells[i] as Value]));
@@ -227,7 +229,8 @@ for (const { name, skip, newHome } of engines.all) {
       await put(stale, 'third', 2);
       const reading = openReading(host, place, projections, readers);
       const found = await reading.scan(
-        planQuery({ service: 'test', table: 'things', select: ['id'] }, table),
+        planQuery({ service: 'test', table: 'things', select: ['id'] }, () => table).plan,
+        unbounded,
       );
       assert.deepEqual(found.map(([id]) => id).toSorted(), ['first', 'second', 'third']);
       await reading.close();

@@ -1,10 +1,12 @@
 /**
  * Reader threads: scans and reports never hold the main thread. SQLite cannot be interrupted from outside, so a scan
- * that outlives its deadline costs its thread: it is stopped, and a fresh one serves the next scan.
+ * that outlives its deadline costs its thread: it is stopped, and a fresh one serves the next scan. One that nobody waits
+ * for any more is given a moment first, since most end by themselves sooner than a thread starts.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Host, Timer } from '../host/host.ts';
 import type { Thread } from '../host/threads.ts';
+import type { Within } from '../sharding/deadline.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Value } from '../sharding/table.ts';
 import type { Digest, Digested } from './digest.ts';
@@ -13,9 +15,9 @@ export interface Readers {
   /**
    * @param path the shard's database of read models
    * @returns rows of `plan.columns`
-   * @throws CardumeError `overloaded`, `deadline-exceeded`
+   * @throws CardumeError `overloaded`, `deadline-exceeded`, `query-refused`
    */
-  scan(path: string, plan: Plan): Promise<Value[][]>;
+  scan(path: string, plan: Plan, within: Within): Promise<Value[][]>;
   /** On a thread of its own: scans do not wait for it. */
   digest(path: string, of: Digested): Promise<Digest>;
   /** What a scan may take. */
@@ -40,12 +42,18 @@ export type ScanReply =
 
 const QUEUE_SCANS_MAX = 1_000;
 const DIGEST_MS_MAX = 600_000;
+/** What a scan that nobody waits for may still take before its thread is stopped. */
+const LEFT_MS_MAX = 100;
 
 interface Scan {
   readonly request: ScanRequest;
   readonly resolve: (result: Value[][] | Digest) => void;
   readonly reject: (error: Error) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly left: () => void;
   deadline: Timer | null;
+  /** Nobody waits for it. */
+  isLeft: boolean;
   worker: Worker | null;
   /** A thread ended with it: it reads only, so it is tried again, but it may be what ends them. */
   hasFailed: boolean;
@@ -61,7 +69,7 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
   const digests = openThreads(host, { threadsMax: 1, deadlineMs: DIGEST_MS_MAX });
   return {
     deadlineMs: options.deadlineMs,
-    scan: (path, plan) => shared.read(path, plan) as Promise<Value[][]>,
+    scan: (path, plan, within) => shared.read(path, plan, within) as Promise<Value[][]>,
     digest: (path, of) => digests.read(path, of) as Promise<Digest>,
     async close() {
       await shared.close();
@@ -94,7 +102,8 @@ function openThreads(host: Host, options: ReadersOptions) {
     thread.onExit((error) => {
       workers.delete(worker);
       const { scan } = worker;
-      if (scan !== null && !closed) {
+      if (scan?.isLeft === true) end(scan);
+      else if (scan !== null && !closed) {
         if (scan.hasFailed) {
           end(scan).reject(new CardumeError('internal', 'two reader threads ended', { cause: error }));
         } else {
@@ -109,6 +118,7 @@ function openThreads(host: Host, options: ReadersOptions) {
 
   function end(scan: Scan): Scan {
     scan.deadline?.cancel();
+    scan.signal?.removeEventListener('abort', scan.left);
     return scan;
   }
 
@@ -128,7 +138,21 @@ function openThreads(host: Host, options: ReadersOptions) {
     }
   }
 
-  function expired(scan: Scan): void {
+  function expired(scan: Scan, deadlineMs: number): void {
+    end(scan).reject(new CardumeError('deadline-exceeded', `the scan took longer than ${deadlineMs} ms`));
+    stop(scan);
+  }
+
+  /** It may still end by itself. */
+  function leave(scan: Scan): void {
+    end(scan).reject(scan.signal?.reason);
+    scan.isLeft = true;
+    const waits = queue.includes(scan);
+    if (waits) stop(scan);
+    else scan.deadline = host.clock.after(LEFT_MS_MAX, () => stop(scan));
+  }
+
+  function stop(scan: Scan): void {
     const waiting = queue.indexOf(scan);
     if (waiting >= 0) queue.splice(waiting, 1);
     const { worker } = scan;
@@ -137,11 +161,12 @@ function openThreads(host: Host, options: ReadersOptions) {
       workers.delete(worker);
       void worker.thread.stop();
     }
-    scan.reject(new CardumeError('deadline-exceeded', `the scan took longer than ${options.deadlineMs} ms`));
     next();
   }
 
-  function read(path: string, work: Plan | Digested): Promise<Value[][] | Digest> {
+  function read(path: string, work: Plan | Digested, within?: Within): Promise<Value[][] | Digest> {
+    const { signal } = within ?? {};
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (queue.length >= QUEUE_SCANS_MAX) {
       return Promise.reject(new CardumeError('overloaded', `${QUEUE_SCANS_MAX} scans wait for a reader`));
     }
@@ -151,11 +176,16 @@ function openThreads(host: Host, options: ReadersOptions) {
         request: { id: ids, path, work },
         resolve,
         reject,
+        signal,
+        left: () => leave(scan),
         deadline: null,
+        isLeft: false,
         worker: null,
         hasFailed: false,
       };
-      scan.deadline = host.clock.after(options.deadlineMs, () => expired(scan));
+      const deadlineMs = Math.min(options.deadlineMs, within?.leftMs() ?? Infinity);
+      scan.deadline = host.clock.after(deadlineMs, () => expired(scan, deadlineMs));
+      signal?.addEventListener('abort', scan.left);
       queue.push(scan);
       next();
     });

@@ -1,5 +1,7 @@
 /** What a projection may write, the same on every engine. A throw halts the projection. */
 import { unreachable } from '../base/assert.ts';
+import { isCardumeError } from '../base/errors.ts';
+import { parseId } from '../base/id.ts';
 import {
   type ColumnType,
   KEY_BYTES_MAX,
@@ -8,6 +10,7 @@ import {
   TEXT_BYTES_MAX,
   type Value,
 } from '../sharding/table.ts';
+import { partitionKey } from '../topology/partition.ts';
 
 /** The key of a row. */
 export function required(table: Table, row: Row, column: string): string | number {
@@ -24,6 +27,24 @@ export function checkRow(table: Table, row: Readonly<Record<string, Value | unde
     if (type === undefined) throw new Error(`table '${table.name}' has no column '${column}'`);
     const value = row[column];
     if (value !== null && value !== undefined) check(table, column, type, value, TEXT_BYTES_MAX);
+  }
+}
+
+/** A row that tells its partition tells the right one: joins rest on it. @param row or a part of one */
+export function checkPlace(table: Table, row: Row, partition: number): void {
+  const { shardedBy } = table;
+  const id = shardedBy === undefined ? null : (row[shardedBy] ?? null);
+  if (id === null) return;
+  if (!isIdOf(partition, id))
+    throw new Error(`table '${table.name}': '${shardedBy}' is no id of the row's partition`);
+}
+
+function isIdOf(partition: number, id: Value): boolean {
+  try {
+    return partitionKey(parseId(String(id))) === partition;
+  } catch (error) {
+    if (!isCardumeError(error, 'not-found')) throw error;
+    return false;
   }
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
+import { unbounded } from '../sharding/deadline.ts';
 import { planQuery } from '../sharding/plan.ts';
 import { homes } from '../testing/shard-homes.ts';
 import { partitionKey } from '../topology/partition.ts';
@@ -313,16 +314,16 @@ for (const { name, skip, newHome } of engines.all) {
         await bank.send(id, { type: 'Open', owner: 'Ana' });
         await bank.send(id, { type: 'Deposit', amount: i * 10 });
       }
-      const plan = planQuery(
+      const { plan } = planQuery(
         {
           service: 'bank',
           table: 'balances',
           select: ['balance'],
           orderBy: [{ column: 'balance', direction: 'descending' }],
         },
-        balances,
+        () => balances,
       );
-      const rows = await bank.shard.scan(plan, places.map(partitionKey));
+      const rows = await bank.shard.scan(plan, places.map(partitionKey), unbounded);
       assert.deepEqual(
         rows.map((row) => row[0]),
         [40, 30, 20, 10, 0],

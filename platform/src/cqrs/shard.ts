@@ -10,7 +10,8 @@ import { encodeToken } from '../events/token.ts';
 import type { WriterPool } from '../events/writer-pool.ts';
 import type { Host } from '../host/host.ts';
 import { openKeyRing } from '../privacy/key-ring.ts';
-import type { Plan } from '../sharding/plan.ts';
+import type { Within } from '../sharding/deadline.ts';
+import { type Plan, tablesRead } from '../sharding/plan.ts';
 import type { Row, Value } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Typed } from './aggregate.ts';
@@ -65,9 +66,10 @@ export interface Shard extends Decisions {
   row(table: string, partition: number, key: Row): Promise<Row | null>;
   /**
    * @param partitions that it is asked for: all must still be at home here when it has read
-   * @throws CardumeError `read-model-halted`, `read-model-building`, `overloaded`, `deadline-exceeded`, `partition-unavailable`, `fenced`
+   * @throws CardumeError `read-model-halted`, `read-model-building`, `overloaded`, `deadline-exceeded`, `query-refused`,
+   *   `partition-unavailable`, `fenced`
    */
-  scan(plan: Plan, partitions: readonly number[]): Promise<Value[][]>;
+  scan(plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][]>;
   /** See `Bus.reached`. */
   reached(token: string): Promise<void>;
   follow(
@@ -184,9 +186,9 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       await checkOurs([partition]);
       return row;
     },
-    async scan(plan, partitions) {
-      health.refuseHalted(plan.table);
-      const rows = await reading.scan(plan);
+    async scan(plan, partitions, within) {
+      for (const table of tablesRead(plan)) health.refuseHalted(table);
+      const rows = await reading.scan(plan, within);
       await checkOurs(partitions);
       return rows;
     },

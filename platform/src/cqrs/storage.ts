@@ -5,6 +5,7 @@
  */
 import type { SqlAddress } from '../host/sql.ts';
 import type { KeyStore } from '../privacy/key-store.ts';
+import type { Within } from '../sharding/deadline.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import type { Build } from './builds.ts';
@@ -114,8 +115,8 @@ export interface Checkpoints {
 /** On the main thread: committed rows alone. */
 export interface Reading {
   row(table: Table, partition: number, key: Row): Promise<Row | null>;
-  /** @returns rows of `plan.columns` @throws CardumeError `overloaded`, `deadline-exceeded` */
-  scan(plan: Plan): Promise<Value[][]>;
+  /** @returns rows of `plan.columns` @throws CardumeError `overloaded`, `deadline-exceeded`, `query-refused` */
+  scan(plan: Plan, within: Within): Promise<Value[][]>;
   findSnapshot(partition: number, stream: string): Promise<Snapshot | null>;
   findCheckpoint(process: string, partition: number): Promise<ProcessCheckpoint | null>;
   /** In one snapshot, of which a large partition takes minutes; nobody else waits for it. */

@@ -13,6 +13,7 @@ import {
   type SqlServers,
   type SqlSession,
   type SqlTls,
+  type SqlWithin,
 } from './sql.ts';
 
 /**
@@ -77,20 +78,28 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     for (const setting of SETTINGS) raw.query(setting);
   });
 
-  async function connection(): Promise<PoolConnection> {
+  async function connection(limit?: SqlWithin): Promise<PoolConnection> {
+    const taken = pool.getConnection();
     try {
-      return await pool.getConnection();
+      return await (limit === undefined ? taken : within(limit.timeoutMs, taken, limit.signal));
     } catch (error) {
+      void taken.then(
+        (late) => late.release(),
+        () => undefined,
+      );
       throw translated(where, user, error);
     }
   }
 
-  function sessionOn(held: PoolConnection): SqlSession & { broken(): boolean; timedOut(): boolean } {
+  function sessionOn(
+    held: PoolConnection,
+    limit?: SqlWithin,
+  ): SqlSession & { broken(): boolean; timedOut(): boolean } {
     let broken = false;
     let timedOut = false;
     async function told<T>(work: Promise<[T, unknown]>): Promise<T> {
       try {
-        return (await within(bounds.statementTimeoutMs, work))[0];
+        return (await within(limit?.timeoutMs ?? bounds.statementTimeoutMs, work, limit?.signal))[0];
       } catch (error) {
         const failure = translated(where, user, error);
         broken ||= isLost(failure);
@@ -111,9 +120,13 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
     };
   }
 
-  async function held<T>(work: (session: SqlSession) => Promise<T>, isTransaction: boolean): Promise<T> {
-    const taken = await connection();
-    const session = sessionOn(taken);
+  async function held<T>(
+    work: (session: SqlSession) => Promise<T>,
+    isTransaction: boolean,
+    limit?: SqlWithin,
+  ): Promise<T> {
+    const taken = await connection(limit);
+    const session = sessionOn(taken, limit);
     try {
       const result = await work(session);
       taken.release();
@@ -148,10 +161,10 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
   }
 
   return {
-    rows: (sql, values) => held((session) => session.rows(sql, values), false),
+    rows: (sql, values, limit) => held((session) => session.rows(sql, values), false, limit),
     run: (sql, values) => held((session) => session.run(sql, values), false),
     exec: (sql) => held((session) => session.exec(sql), false),
-    session: (work) => held(work, true),
+    session: (work, limit) => held(work, true, limit),
     async close() {
       // What ends badly has ended.
       await within(CONNECT_TIMEOUT_MS, pool.end()).catch(() => undefined);
@@ -169,13 +182,20 @@ function encryption({ ca }: SqlTls): NonNullable<PoolOptions['ssl']> {
 }
 
 /** The driver's own limit begins when a statement is sent, behind its preparation and the connection's settings. */
-function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+function within<T>(limitMs: number, work: Promise<T>, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => {
-      const error = new Error(`no answer within ${limitMs} ms`);
-      reject(Object.assign(error, { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }));
-    }, limitMs);
-    work.finally(() => clearTimeout(late)).then(resolve, reject);
+    const over = (why: string): void =>
+      reject(Object.assign(new Error(why), { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }));
+    const left = (): void => over('nobody waits for an answer');
+    const late = setTimeout(() => over(`no answer within ${limitMs} ms`), limitMs);
+    signal?.addEventListener('abort', left);
+    if (signal?.aborted === true) left();
+    work
+      .finally(() => {
+        clearTimeout(late);
+        signal?.removeEventListener('abort', left);
+      })
+      .then(resolve, reject);
   });
 }
 

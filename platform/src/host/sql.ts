@@ -48,9 +48,18 @@ export interface SqlSession {
   exec(sql: string): Promise<void>;
 }
 
+/** What a call may take: each of its statements, and the wait for a connection. What takes longer is ended on the server. */
+export interface SqlWithin {
+  /** Less than the database's own bound. */
+  readonly timeoutMs: number;
+  /** Nobody waits any more: told as if it had taken too long. */
+  readonly signal: AbortSignal;
+}
+
 export interface SqlDatabase extends SqlSession {
+  rows(sql: string, values?: readonly SqlValue[], within?: SqlWithin): Promise<SqlRow[]>;
   /** Work on one connection; what it leaves open when it fails is rolled back. */
-  session<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
+  session<T>(work: (session: SqlSession) => Promise<T>, within?: SqlWithin): Promise<T>;
   close(): Promise<void>;
 }
 

@@ -3,14 +3,17 @@
  * is home to it.
  */
 
+import { CardumeError, isCardumeError } from '../base/errors.ts';
 import { type Place, parseId } from '../base/id.ts';
 import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import { decodeToken } from '../events/token.ts';
+import type { Clock } from '../host/host.ts';
+import { type Within, withDeadline } from '../sharding/deadline.ts';
 import { explain } from '../sharding/explain.ts';
 import type { Peers } from '../sharding/peer.ts';
-import type { Plan } from '../sharding/plan.ts';
+import { isKnownBefore, type Plan } from '../sharding/plan.ts';
 import type { Query } from '../sharding/query.ts';
-import { type Answered, answered, gather } from '../sharding/scatter.ts';
+import { type Answered, answered, type Cluster, gather } from '../sharding/scatter.ts';
 import type { Row, Table } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
 import { decodeRows } from '../sharding/wire.ts';
@@ -20,35 +23,54 @@ import type { Hosted } from './hosted.ts';
 import { asJson, type Message, type ScanAnswer, unpackState } from './message.ts';
 
 export interface BusOptions {
+  readonly clock: Clock;
   readonly here: RegionName;
   readonly regions: readonly RegionName[];
   readonly placement: Placement;
   readonly hosted: Hosted;
   readonly tables: ReadonlyMap<string, Table>;
   readonly peers: Pick<Peers, 'request' | 'stream'>;
+  /** Of a query. */
+  readonly readDeadlineMs: number;
 }
 
 export function openBus(options: BusOptions): Bus {
-  const { here, regions, placement, hosted, tables, peers } = options;
+  const { clock, here, regions, placement, hosted, tables, peers, readDeadlineMs } = options;
 
   function homeOf(service: string, place: Place): RegionName {
     return placement.homeOf({ service, scope: place.scope, partition: place.partition });
   }
 
-  function tableOf({ service, table }: Query): Table {
-    const found = tables.get(`${service}/${table}`);
-    if (found === undefined) throw new Error(`no table '${table}' in the service '${service}'`);
-    return found;
+  const cluster: Cluster<RegionName> = {
+    tableOf: (service, table) => tables.get(`${service}/${table}`),
+    targetsOf: (query) => targetsOf(query, placement, regions),
+    ask: scan,
+  };
+
+  function ask<T>(region: RegionName, message: Message, signal?: AbortSignal): Promise<T> {
+    return peers.request(region, asJson(message), signal) as Promise<T>;
   }
 
-  function ask<T>(region: RegionName, message: Message): Promise<T> {
-    return peers.request(region, asJson(message)) as Promise<T>;
+  async function scan(region: RegionName, service: string, plan: Plan, within: Within): Promise<Answered> {
+    if (region === here) return answered(plan, await hosted.scan(service, plan, within));
+    const kind = isKnownBefore(plan) ? 'scan-region' : 'scan-region-2';
+    const message: Message = { kind, service, plan, leftMs: within.leftMs() };
+    const answer = await ask<ScanAnswer>(region, message, within.signal).catch(async (error: unknown) => {
+      if (kind === 'scan-region-2' && isCardumeError(error, 'internal')) await checkKnows(region);
+      throw error;
+    });
+    return { shards: answer.shards, parts: answer.parts.map(decodeRows) };
   }
 
-  async function scan(region: RegionName, service: string, plan: Plan): Promise<Answered> {
-    if (region === here) return answered(plan, await hosted.scan(service, plan));
-    const { shards, parts } = await ask<ScanAnswer>(region, { kind: 'scan-region', service, plan });
-    return { shards, parts: parts.map(decodeRows) };
+  /** A region of the version before takes what it does not know for a fault of its own. */
+  async function checkKnows(region: RegionName): Promise<void> {
+    try {
+      await ask(region, { kind: 'scan-kinds' });
+    } catch (cause) {
+      if (!isCardumeError(cause, 'internal')) throw cause;
+      const detail = `'${region}' runs the version before, which knows neither joins nor unions`;
+      throw new CardumeError('partition-unavailable', detail, { cause });
+    }
   }
 
   async function asked(region: RegionName, query: Query): Promise<Target[]> {
@@ -99,14 +121,19 @@ export function openBus(options: BusOptions): Bus {
         return { state: unpackState(state) as never, version, token };
       });
     },
-    async query(query) {
-      const targets = targetsOf(query, placement, regions);
-      return gather(query, tableOf(query), targets, (region, plan) => scan(region, query.service, plan));
+    async query(query, { deadlineMs = readDeadlineMs, signal } = {}) {
+      if (!(deadlineMs >= 1)) throw new CardumeError('query-refused', 'deadlineMs: expected at least 1');
+      const bound = Math.min(deadlineMs, readDeadlineMs);
+      return withDeadline(clock, { deadlineMs: bound, signal }, (within) => gather(query, cluster, within));
     },
-    async explain(query) {
-      const targets = targetsOf(query, placement, regions).map((region) => asked(region, query));
-      return explain(query, tableOf(query), (await Promise.all(targets)).flat());
-    },
+    explain: (query) =>
+      explain(
+        query,
+        cluster.tableOf,
+        async (part) =>
+          (await Promise.all(cluster.targetsOf(part).map((region) => asked(region, part)))).flat(),
+        readDeadlineMs,
+      ),
     async row(service, table, place, key): Promise<Row | null> {
       const home = homeOf(service, place);
       const partition = partitionKey(place);

@@ -9,6 +9,7 @@ import { tablesOf } from '../cqrs/projection.ts';
 import type { Service } from '../cqrs/service.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import type { Clock } from '../host/host.ts';
+import type { Within } from '../sharding/deadline.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Table, Value } from '../sharding/table.ts';
 import { partitionKey } from '../topology/partition.ts';
@@ -39,7 +40,7 @@ export interface Hosted {
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
   /** Each shard's part of the answer: together every partition that is at home here, once. */
-  scan(service: string, plan: Plan): Promise<Value[][][]>;
+  scan(service: string, plan: Plan, within: Within): Promise<Value[][][]>;
   /** Names of the shards that `scan` would ask. */
   asked(service: string, partitions: readonly number[] | null): string[];
   hosts(service: string, place: Place): boolean;
@@ -140,7 +141,12 @@ export function hostedShards(clock: Clock): Hosted {
   }
 
   /** @param isFiltered rows of the shards' own partitions alone, whatever else they hold */
-  async function scanOnce(service: string, plan: Plan, isFiltered: boolean): Promise<Value[][][] | null> {
+  async function scanOnce(
+    service: string,
+    plan: Plan,
+    within: Within,
+    isFiltered: boolean,
+  ): Promise<Value[][][] | null> {
     const asked = askedFor(service, plan.partitions);
     const parts = await Promise.all(
       [...asked].map(async ([name, own]) => {
@@ -148,9 +154,9 @@ export function hostedShards(clock: Clock): Hosted {
         if (shard === undefined)
           throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
         if (isFiltered || (copies.get(name)?.size ?? 0) > 0)
-          return shard.scan({ ...plan, partitions: own }, own);
+          return shard.scan({ ...plan, partitions: own }, own, within);
         const before = arrivals.get(name);
-        const rows = await shard.scan(plan, own);
+        const rows = await shard.scan(plan, own, within);
         return before === arrivals.get(name) ? rows : null; // a copy that came meanwhile may have been read as well
       }),
     );
@@ -214,18 +220,20 @@ export function hostedShards(clock: Clock): Hosted {
         }
       }
     },
-    async scan(service, plan) {
+    async scan(service, plan, within) {
       const untilMs = clock.monotonicMs() + HELD_MS_MAX;
       for (;;) {
         const turn = turns;
         try {
-          const parts = (await scanOnce(service, plan, false)) ?? (await scanOnce(service, plan, true));
+          const parts =
+            (await scanOnce(service, plan, within, false)) ?? (await scanOnce(service, plan, within, true));
           if (parts !== null) return parts;
         } catch (error) {
           // A partition has begun to move: the whole answer is made again when it stands.
           if (!isMoved(error, turn) || clock.monotonicMs() >= untilMs) throw error;
           for (const partition of homes.get(service)?.keys() ?? []) await pass(service, partition, untilMs);
           await clock.sleep(AGAIN_MS);
+          within.signal.throwIfAborted();
         }
       }
     },

@@ -112,12 +112,14 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     serve: (_from, message, signal) => receive(message as unknown as Message, signal),
   });
   const bus = openBus({
+    clock: host.clock,
     here: region,
     regions: Object.keys(topology.regions),
     placement,
     hosted,
     tables: tableIndex(application.services.map(({ service }) => service)),
     peers,
+    readDeadlineMs: bounds.readDeadlineMs,
   });
   const report = (message: string, fields: Readonly<Record<string, unknown>>): void =>
     log.error(message, fields);
@@ -213,9 +215,11 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     report,
   });
   const receive = openReceiver({
+    clock: host.clock,
     hosted,
     staticHomes: (service, name) => resharding.staticHomes(service, name),
     resharding: (request) => resharding.handle(request) as Promise<unknown> as Promise<Json>,
+    readDeadlineMs: bounds.readDeadlineMs,
     execute: gateway.execute,
   });
 

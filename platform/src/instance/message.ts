@@ -40,8 +40,19 @@ export type Message =
       readonly shard: string;
       readonly plan: Plan;
     }
-  /** To all shards of the region: answered with a `ScanAnswer`. */
-  | { readonly kind: 'scan-region'; readonly service: string; readonly plan: Plan }
+  | {
+      /**
+       * To all shards of the region: answered with a `ScanAnswer`. The second has what the version before would answer
+       * wrongly: joins, and pages that begin with a part of an order.
+       */
+      readonly kind: 'scan-region' | 'scan-region-2';
+      readonly service: string;
+      readonly plan: Plan;
+      /** Of the query's deadline. The version before does not say. */
+      readonly leftMs?: number;
+    }
+  /** Answered with the kinds of scans that the instance knows; the version before knows not even this. */
+  | { readonly kind: 'scan-kinds' }
   /** Names of the shards that `scan-region` would ask. */
   | { readonly kind: 'asked'; readonly service: string; readonly partitions: readonly number[] | null }
   | { readonly kind: 'resharding'; readonly request: ReshardingRequest }

@@ -1,11 +1,12 @@
 /** The other end of a link: answers the messages of other instances from what is hosted here. */
-import { unreachable } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
+import type { Clock } from '../host/host.ts';
+import { withDeadline } from '../sharding/deadline.ts';
 import { type Plan, receivedPlan } from '../sharding/plan.ts';
 import { answered } from '../sharding/scatter.ts';
 import { encodeRows } from '../sharding/wire.ts';
@@ -15,17 +16,20 @@ import { type Message, packState } from './message.ts';
 import type { ReshardingRequest } from './resharding.ts';
 
 export interface ReceiverOptions {
+  readonly clock: Clock;
   readonly hosted: Hosted;
   /** Partitions of a shard of the topology's; null when the region's map is another one by now. */
   readonly staticHomes: (service: string, name: string) => readonly number[] | null;
   readonly resharding: (request: ReshardingRequest) => Promise<Json>;
+  /** Of a scan. */
+  readonly readDeadlineMs: number;
   readonly execute: (call: Call) => Promise<PlainReply>;
 }
 
 export type Receiver = (message: Message, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
 
 export function openReceiver(options: ReceiverOptions): Receiver {
-  const { hosted, staticHomes, resharding, execute } = options;
+  const { clock, hosted, staticHomes, resharding, readDeadlineMs, execute } = options;
   return (message, signal) => {
     switch (message.kind) {
       case 'call':
@@ -56,9 +60,12 @@ export function openReceiver(options: ReceiverOptions): Receiver {
       }
       case 'scan':
       case 'scan-2':
-        return scanByName(message.service, message.shard, receivedPlan(message.plan));
+        return scanByName(message.service, message.shard, receivedPlan(message.plan), signal);
       case 'scan-region':
-        return scanAll(message.service, receivedPlan(message.plan));
+      case 'scan-region-2':
+        return scanAll(message.service, receivedPlan(message.plan), message.leftMs, signal);
+      case 'scan-kinds':
+        return Promise.resolve(['scan-region', 'scan-region-2']);
       case 'asked':
         return Promise.resolve(hosted.asked(message.service, message.partitions));
       case 'resharding':
@@ -76,17 +83,25 @@ export function openReceiver(options: ReceiverOptions): Receiver {
         ) as AsyncIterable<unknown> as AsyncIterable<Json>;
       }
       default:
-        return unreachable(message);
+        return unknown(message);
     }
   };
 
-  async function scanAll(service: string, plan: Plan): Promise<Json> {
-    const { shards, parts } = answered(plan, await hosted.scan(service, plan));
-    return { shards, parts: parts.map(encodeRows) };
+  async function scanAll(
+    service: string,
+    plan: Plan,
+    leftMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Json> {
+    const deadlineMs = Math.min(readDeadlineMs, leftMs ?? readDeadlineMs);
+    return withDeadline(clock, { deadlineMs, signal }, async (within) => {
+      const { shards, parts } = answered(plan, await hosted.scan(service, plan, within));
+      return { shards, parts: parts.map(encodeRows) };
+    });
   }
 
   /** For askers of the version before, who know the shards' names from the topology. */
-  async function scanByName(service: string, name: string, plan: Plan): Promise<Json> {
+  async function scanByName(service: string, name: string, plan: Plan, signal: AbortSignal): Promise<Json> {
     const own = staticHomes(service, name);
     if (own === null) {
       throw new CardumeError(
@@ -94,7 +109,10 @@ export function openReceiver(options: ReceiverOptions): Receiver {
         `the shards of '${service}' are others by now: queries from instances of the version before are refused`,
       );
     }
-    return encodeRows(await (hosted.named(service, name) as Shard).scan(plan, own));
+    const shard = hosted.named(service, name) as Shard;
+    return withDeadline(clock, { deadlineMs: readDeadlineMs, signal }, async (within) =>
+      encodeRows(await shard.scan(plan, own, within)),
+    );
   }
 
   async function load(service: string, aggregate: string, id: string): Promise<Json> {
@@ -103,4 +121,15 @@ export function openReceiver(options: ReceiverOptions): Receiver {
     );
     return { ...loaded, state: packState(loaded.state) };
   }
+}
+
+/** Of a later version. */
+function unknown(message: never): Promise<Json> {
+  const { kind } = message as Message;
+  return Promise.reject(
+    new CardumeError(
+      'partition-unavailable',
+      `this instance is of a version that does not know '${String(kind).slice(0, 60)}'`,
+    ),
+  );
 }

@@ -4,11 +4,12 @@ import type { Json } from '../base/json.ts';
 import type { Clock } from '../host/host.ts';
 import { STREAM_ITEMS_AHEAD_MAX } from './asker.ts';
 import { type Channel, FRAME_BYTES_MAX, fitsFrame, Kind, QUEUE_CHARS_MAX, watchSilence } from './channel.ts';
+import { nobodyWaits } from './deadline.ts';
 import { encodeFailure } from './failure.ts';
 
 /**
  * Answers a message: a promise for a request, items for a stream. It may throw at once.
- * @param signal of a stream: the peer has cancelled, or the link is gone; of a request: the link is gone
+ * @param signal the peer waits no more, or the link is gone; its reason is a CardumeError
  */
 export type Serve = (from: string, message: Json, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
 
@@ -41,9 +42,8 @@ export function openAnswerer(
   closed: () => void,
 ): Answerer {
   const { peer, timeoutMs, requestsMax, serve, report } = options;
-  const gone = new AbortController();
   const outflows = new Map<number, Outflow>();
-  let requests = 0;
+  const requests = new Map<number, AbortController>();
   let leaving = false;
 
   channel.onFrame = (kind, id, text) => {
@@ -53,8 +53,9 @@ export function openAnswerer(
       case Kind.stream:
         return void flow(id, text);
       case Kind.cancel: {
+        requests.get(id)?.abort(nobodyWaits());
         const outflow = outflows.get(id);
-        outflow?.cancel.abort();
+        outflow?.cancel.abort(nobodyWaits());
         outflow?.wake();
         return;
       }
@@ -70,9 +71,9 @@ export function openAnswerer(
     }
   };
   channel.onClose = () => {
-    gone.abort();
+    for (const request of requests.values()) request.abort(nobodyWaits());
     for (const outflow of outflows.values()) {
-      outflow.cancel.abort();
+      outflow.cancel.abort(nobodyWaits());
       outflow.wake();
     }
     closed();
@@ -88,7 +89,7 @@ export function openAnswerer(
 
   function started(text: string, signal: AbortSignal): Promise<Json> | AsyncIterable<Json> {
     if (leaving) throw new CardumeError('draining', 'the instance is shutting down');
-    if (requests + outflows.size > requestsMax) {
+    if (requests.size + outflows.size > requestsMax) {
       throw new CardumeError('overloaded', `${requestsMax} requests of '${peer}' are being served`);
     }
     return serve(peer, JSON.parse(text) as Json, signal);
@@ -113,9 +114,10 @@ export function openAnswerer(
   }
 
   function answer(id: number, text: string): void {
-    requests += 1;
+    const cancel = new AbortController();
+    requests.set(id, cancel);
     const done = (finish: () => void): void => {
-      requests -= 1;
+      requests.delete(id);
       if (channel.closed) return;
       try {
         finish();
@@ -125,7 +127,7 @@ export function openAnswerer(
     };
     let answering: Promise<Json> | AsyncIterable<Json>;
     try {
-      answering = started(text, gone.signal);
+      answering = started(text, cancel.signal);
     } catch (error) {
       done(() => fail(id, error));
       return;
@@ -183,14 +185,14 @@ export function openAnswerer(
 
   return {
     get serving() {
-      return requests + outflows.size;
+      return requests.size + outflows.size;
     },
     leave() {
       if (leaving || channel.closed) return;
       leaving = true;
       channel.send(Kind.leaving, 0, '');
       for (const outflow of outflows.values()) {
-        outflow.cancel.abort();
+        outflow.cancel.abort(nobodyWaits());
         outflow.wake();
       }
     },

@@ -19,7 +19,8 @@ import {
 import { decodeFailure } from './failure.ts';
 
 export interface Asker {
-  request(text: string): Promise<Json>;
+  /** @param signal its reason is a CardumeError: the peer is told that nobody waits for its answer */
+  request(text: string, signal?: AbortSignal): Promise<Json>;
   stream(text: string, signal: AbortSignal): AsyncGenerator<Json, void, undefined>;
   readonly requests: number;
   readonly streams: number;
@@ -42,6 +43,8 @@ interface Pending {
   readonly deadlineMs: number;
   readonly resolve: (answer: Json) => void;
   readonly reject: (error: CardumeError) => void;
+  /** Of its signal. */
+  readonly unhear: () => void;
 }
 
 interface Incoming {
@@ -79,7 +82,10 @@ export function openAsker(
   channel.onClose = (reason) => {
     usable = false;
     sweep?.cancel();
-    for (const request of pending.values()) request.reject(broken(request.frame, reason));
+    for (const request of pending.values()) {
+      request.unhear();
+      request.reject(broken(request.frame, reason));
+    }
     pending.clear();
     for (const stream of incoming.values()) finish(stream, broken(null, reason));
     incoming.clear();
@@ -123,6 +129,7 @@ export function openAsker(
     const request = pending.get(id);
     if (request !== undefined) {
       pending.delete(id);
+      request.unhear();
       if (!usable) closeWhenIdle();
     }
     return request;
@@ -155,6 +162,7 @@ export function openAsker(
     for (const [id, request] of pending) {
       if (request.deadlineMs > nowMs) break;
       pending.delete(id);
+      request.unhear();
       request.reject(
         channel.drop(request.frame)
           ? new CardumeError('partition-unavailable', `'${peer}' took nothing for ${timeoutMs} ms`)
@@ -200,13 +208,20 @@ export function openAsker(
     get usable() {
       return usable;
     },
-    request(text) {
-      const refused = refusal(text);
+    request(text, signal) {
+      const refused = signal?.aborted === true ? (signal.reason as CardumeError) : refusal(text);
       if (refused !== null) return Promise.reject(refused);
       return new Promise((resolve, reject) => {
         const id = nextId();
         const frame = channel.send(Kind.request, id, text);
-        pending.set(id, { frame, deadlineMs: clock.monotonicMs() + timeoutMs, resolve, reject });
+        const leave = (): void => {
+          if (settle(id) === undefined) return;
+          if (!channel.drop(frame)) channel.send(Kind.cancel, id, '');
+          reject(signal?.reason);
+        };
+        const unhear = (): void => signal?.removeEventListener('abort', leave);
+        signal?.addEventListener('abort', leave);
+        pending.set(id, { frame, deadlineMs: clock.monotonicMs() + timeoutMs, resolve, reject, unhear });
         if (sweep === null) schedule();
       });
     },

@@ -19,10 +19,10 @@ export function encodeCursor(shape: string, values: readonly Value[]): string {
 export function decodeCursor(cursor: string, shape: string, types: readonly (ColumnType | 'sum')[]): Value[] {
   const parts = parsed(cursor);
   if (parts === undefined || parts[0] !== digest(shape) || parts.length !== types.length + 1)
-    throw invalid(cursor);
+    throw invalidCursor(cursor);
   return types.map((type, i) => {
     const value = decodeValue(parts[i + 1]);
-    if (value === undefined || !fits(value, type)) throw invalid(cursor);
+    if (value === undefined || !fits(value, type)) throw invalidCursor(cursor);
     return value;
   });
 }
@@ -51,7 +51,7 @@ function fits(value: Value, type: ColumnType | 'sum'): boolean {
   }
 }
 
-function invalid(cursor: string): CardumeError {
+export function invalidCursor(cursor: string): CardumeError {
   return new CardumeError('invalid-cursor', `'${cursor.slice(0, 40)}' is not a cursor of this list`);
 }
 

@@ -15,10 +15,9 @@ import type { Plan } from './plan.ts';
 import type { Aggregation, Filter, Output, Query, QueryResult } from './query.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
-import { PARTITION_COLUMN } from './sql.ts';
 import { readPlan } from './sql-reader.ts';
 import { createTable, quoted } from './sqlite.ts';
-import type { Row, Table, Value } from './table.ts';
+import { PARTITION_COLUMN, type Row, type Table, type Value } from './table.ts';
 import { decodeRows, encodeRows } from './wire.ts';
 
 const host = realHost();
@@ -333,7 +332,12 @@ async function allPages<Shard>(query: Query, { shards, ask }: Spread<Shard>): Pr
   const rows: Row[] = [];
   let after: string | null = null;
   for (let pages = 0; pages < 200; pages += 1) {
-    const page: QueryResult = await scatter(after === null ? query : { ...query, after }, table, shards, ask);
+    const page: QueryResult = await scatter(
+      after === null ? query : { ...query, after },
+      () => table,
+      shards,
+      ask,
+    );
     rows.push(...page.rows);
     assert.ok(page.rows.length <= (query.limit ?? 100));
     if (page.next === null) return rows;
@@ -497,7 +501,7 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
             if (offset === undefined) {
               assert.deepEqual(await allPages(query, placed), expected);
             } else {
-              const page = await scatter({ ...query, offset }, table, placed.shards, placed.ask);
+              const page = await scatter({ ...query, offset }, () => table, placed.shards, placed.ask);
               assert.deepEqual([...page.rows], expected.slice(offset, offset + limit));
               assert.equal(page.next !== null, expected.length > offset + limit);
             }
@@ -558,10 +562,15 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
             const placed = await spread(rows, count);
             const query: Query = { service: 'test', table: 'things', orderBy, limit };
             const all = await allPages(query, placed);
-            const page = await scatter({ ...query, offset }, table, placed.shards, placed.ask);
+            const page = await scatter({ ...query, offset }, () => table, placed.shards, placed.ask);
             assert.deepEqual([...page.rows], all.slice(offset, offset + limit));
             if (page.next !== null) {
-              const next = await scatter({ ...query, after: page.next }, table, placed.shards, placed.ask);
+              const next = await scatter(
+                { ...query, after: page.next },
+                () => table,
+                placed.shards,
+                placed.ask,
+              );
               assert.deepEqual([...next.rows], all.slice(offset + limit, offset + 2 * limit));
             } else assert.ok(all.length <= offset + limit);
             await placed.close();

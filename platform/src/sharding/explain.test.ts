@@ -16,12 +16,19 @@ const targets = [
   { region: 'eu-west', shard: 'orders-0' },
 ];
 const list: Query = { service: 'orders', table: 'orders' };
-const text = (query: Partial<Query>, of = targets): string =>
-  explanationText(explain({ ...list, ...query }, table, of));
+const text = async (query: Partial<Query>, of = targets): Promise<string> =>
+  explanationText(
+    await explain(
+      { ...list, ...query },
+      () => table,
+      async () => of,
+      5_000,
+    ),
+  );
 
-test('a list says where it goes, what each shard returns, and how they merge', () => {
+test('a list says where it goes, what each shard returns, and how they merge', async () => {
   assert.equal(
-    text({
+    await text({
       where: [
         { column: 'country', op: '=', value: 'BR' },
         { column: 'total', op: '>', value: 5 },
@@ -37,18 +44,19 @@ test('a list says where it goes, what each shard returns, and how they merge', (
   then: merge 2 ordered lists
   then: pass over 40
   then: take 20
-  at most 122 rows in memory, of 100,000 that are allowed`,
+at most 122 rows in memory, of 100,000 that are allowed
+at most 33,554,432 bytes, within 5,000 ms`,
   );
 });
 
-test('groups in the order of their columns are pushed down, others are not', () => {
+test('groups in the order of their columns are pushed down, others are not', async () => {
   const aggregate = {
     groupBy: ['country'],
     columns: { mean: { average: 'total' }, buyers: { countDistinct: 'customer' } },
     having: [{ column: 'mean', op: '>', value: 3 }],
   } as const;
   assert.equal(
-    text({ aggregate, limit: 5 }),
+    await text({ aggregate, limit: 5 }),
     `2 shards: us-east/orders-0, eu-west/orders-0
   each: read orders
   each: group by country, customer: mean = average(total), buyers = countDistinct(customer)
@@ -57,13 +65,14 @@ test('groups in the order of their columns are pushed down, others are not', () 
   then: keep groups where mean > 3
   then: order by country
   then: take 5
-  at most 20,002 rows in memory, of 100,000 that are allowed`,
+at most 20,002 rows in memory, of 100,000 that are allowed
+at most 33,554,432 bytes, within 5,000 ms`,
   );
-  assert.match(text({ distinct: true, select: ['country'], limit: 5 }), /each: return the first 6\n/);
+  assert.match(await text({ distinct: true, select: ['country'], limit: 5 }), /each: return the first 6\n/);
 });
 
-test('what is refused is not explained', () => {
-  assert.throws(
+test('what is refused is not explained', async () => {
+  await assert.rejects(
     () => text({ select: ['nothing'] }),
     (error) => isCardumeError(error, 'query-refused'),
   );

@@ -1,6 +1,6 @@
 /** The dialect of MySQL's family, and its tables of read models. */
-import { type Condition, type Dialect, PARTITION_COLUMN } from './sql.ts';
-import { type ColumnType, checkTable, KEY_BYTES_MAX, type Table } from './table.ts';
+import type { Condition, Dialect } from './dialect.ts';
+import { type ColumnType, checkTable, KEY_BYTES_MAX, PARTITION_COLUMN, type Table } from './table.ts';
 
 export function quoted(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``;
@@ -9,20 +9,34 @@ export function quoted(name: string): string {
 export const mysql: Dialect = {
   quoted,
   /** A decimal: exact for any number of rows. */
-  sum: (column) => [`IFNULL(SUM(${quoted(column)}), 0)`],
+  sum: (column) => [`IFNULL(SUM(${column}), 0)`],
   sumOf: ([sum]) => BigInt(sum as string),
   /** Written out: these servers find no index for a comparison of row values. */
   behind(columns, descending, values): Condition {
     const than = descending ? '<' : '>';
     const ways = columns.map((column, i) => {
-      const equal = columns.slice(0, i).map((one) => `${quoted(one)} = ?`);
-      return [...equal, `${quoted(column)} ${than} ?`].join(' AND ');
+      const equal = columns.slice(0, i).map((one) => `${one} = ?`);
+      return [...equal, `${column} ${than} ?`].join(' AND ');
     });
     return {
       text: `((${ways.join(') OR (')}))`,
       values: columns.flatMap((_, i) => values.slice(0, i + 1)),
     };
   },
+  /** Cast, since a server must know types before it has values. MySQL and MariaDB share no other table of values. */
+  table(columns, types, rows) {
+    const casts = types.map((type) => `CAST(? AS ${CASTS[type]})`);
+    const first = `SELECT ${casts.map((cast, i) => `${cast} AS ${columns[i]}`).join(', ')}`;
+    const rest = ` UNION ALL SELECT ${casts.join(', ')}`;
+    return `(${first}${rest.repeat(rows - 1)})`;
+  },
+};
+
+const CASTS: Readonly<Record<ColumnType, string>> = {
+  text: 'BINARY',
+  integer: 'SIGNED',
+  real: 'DOUBLE',
+  json: 'BINARY',
 };
 
 /** Text is bytes, which no collation folds or pads; a key is short enough for an index to hold whole. */

@@ -36,11 +36,12 @@ export interface PeersOptions {
 
 export interface Peers {
   /**
-   * One message, one answer. JSON text of at most 8 MiB each.
+   * One message, one answer. JSON text of at most 8 MiB each. When the signal ends, with a CardumeError as its reason,
+   * that is thrown, and the peer is told to stop.
    * @throws CardumeError what the peer's `serve` threw; `partition-unavailable`, `unknown-outcome`, `overloaded`,
    *   `body-too-large`, `draining`
    */
-  request(peer: string, message: Json): Promise<Json>;
+  request(peer: string, message: Json, signal?: AbortSignal): Promise<Json>;
   /** Items until the peer ends them or the signal does (without an error). The peer runs at most 64 items ahead. */
   stream(peer: string, message: Json, signal: AbortSignal): AsyncIterable<Json>;
   /** @returns the address, with the port that was chosen */
@@ -187,12 +188,12 @@ export function openPeers(host: Host, options: PeersOptions): Peers {
   }
 
   return {
-    request(name, message) {
+    request(name, message, signal) {
       try {
         const peer = peerOf(name);
         const text = JSON.stringify(message);
-        if (peer.asker?.usable) return peer.asker.request(text);
-        return connected(peer).then((asker) => asker.request(text));
+        if (peer.asker?.usable) return peer.asker.request(text, signal);
+        return connected(peer).then((asker) => asker.request(text, signal));
       } catch (error) {
         return Promise.reject(error);
       }

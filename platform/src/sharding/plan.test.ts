@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
-import { cursorOf, planQuery } from './plan.ts';
+import { cursorOf, type Plan, planQuery } from './plan.ts';
 import type { Query } from './query.ts';
 import type { Table } from './table.ts';
 
@@ -13,9 +13,11 @@ const table: Table = {
 };
 const query: Query = { service: 'orders', table: 'orders' };
 
+const planned = (asked: Query): Plan => planQuery(asked, () => table).plan;
+
 function refused(changes: Partial<Query> | Record<string, unknown>, reason: RegExp): void {
   assert.throws(
-    () => planQuery({ ...query, ...changes } as Query, table),
+    () => planned({ ...query, ...changes } as Query),
     (error) => isCardumeError(error, 'query-refused') && reason.test(error.message),
     `${JSON.stringify(changes)} is refused since ${reason}`,
   );
@@ -23,10 +25,11 @@ function refused(changes: Partial<Query> | Record<string, unknown>, reason: RegE
 
 describe('planQuery', () => {
   it('makes the order total, in the direction of the last column', () => {
-    const { order, columns, shown } = planQuery(
-      { ...query, select: ['note'], orderBy: [{ column: 'total', direction: 'descending' }] },
-      table,
-    );
+    const { order, columns, shown } = planned({
+      ...query,
+      select: ['note'],
+      orderBy: [{ column: 'total', direction: 'descending' }],
+    });
     assert.deepEqual(columns, ['note', 'total', '_partition', 'id']);
     assert.equal(shown, 1);
     assert.deepEqual(
@@ -86,14 +89,10 @@ describe('planQuery', () => {
 
   it('takes a cursor only for the list that gave it', () => {
     const list: Query = { ...query, orderBy: [{ column: 'total', direction: 'ascending' }] };
-    const plan = planQuery({ ...list, limit: 5 }, table);
+    const plan = planned({ ...list, limit: 5 });
     const row = plan.columns.map((column) => (column === 'id' ? 'a' : column === '_partition' ? 1025 : null));
     const after = cursorOf(plan, row);
-    assert.deepEqual(planQuery({ ...list, limit: 7, select: ['note'], after }, table).after, [
-      null,
-      1025,
-      'a',
-    ]);
+    assert.deepEqual(planned({ ...list, limit: 7, select: ['note'], after }).after, [null, 1025, 'a']);
 
     const ofAnother: Query[] = [
       query,
@@ -105,18 +104,18 @@ describe('planQuery', () => {
     ];
     for (const other of ofAnother) {
       assert.throws(
-        () => planQuery({ ...other, after }, table),
+        () => planned({ ...other, after }),
         (error) => isCardumeError(error, 'invalid-cursor'),
       );
     }
-    const changed = planQuery(list, table);
+    const changed = planned(list);
     const forged = cursorOf(
       changed,
       row.map((value) => (value === 'a' ? 3 : value)),
     );
     for (const text of ['', 'x', '💥', after.slice(1), `${after}AAAA`, forged, btoa('[]'), btoa('{"a":1}')]) {
       assert.throws(
-        () => planQuery({ ...list, after: text }, table),
+        () => planned({ ...list, after: text }),
         (error) => isCardumeError(error, 'invalid-cursor'),
         text,
       );

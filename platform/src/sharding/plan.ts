@@ -14,21 +14,28 @@
  *   of each, whole. Any other order needs all groups in memory.
  * - Different rows are groups without an output.
  * - `json` columns can be selected and tested for NULL; they have no order and no equality.
+ * - Joins are pushed down whole: see join.ts. Behind the first table's key, the joined ones' make the order total.
  */
-import { CardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
-import { columnOf, typeOfOutput } from './aggregates.ts';
+import { type OutputType, typeOfOutput } from './aggregates.ts';
+import {
+  checkFilter,
+  checkHaving,
+  checkOutput,
+  FILTERS_MAX,
+  refuse,
+  typeOf,
+  typeWithEquality,
+} from './check.ts';
 import { compareValues } from './compare.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import type { Aggregation, Filter, Output, Query } from './query.ts';
-import { PARTITION_COLUMN } from './sql.ts';
-import { type ColumnType, NAME, type Table, type Value } from './table.ts';
+import { type Joined, type PlannedJoin, planJoins, type TableOf } from './join.ts';
+import type { Aggregation, Filter, Order, Query } from './query.ts';
+import { NAME, PARTITION_COLUMN, type Table, type Value } from './table.ts';
 import { encodeValue } from './wire.ts';
 
 export const LIMIT_MAX = 1_000;
 export const LIMIT_DEFAULT = 100;
-export const FILTERS_MAX = 50;
-export const FILTER_VALUES_MAX = 1_000;
 export const ORDER_COLUMNS_MAX = 8;
 export const OFFSET_MAX = 10_000;
 /** Groups over all shards: they are merged in memory. */
@@ -36,6 +43,7 @@ export const GROUPS_MAX = 10_000;
 
 export interface Plan {
   readonly table: string;
+  readonly joins: readonly PlannedJoin[];
   /** What a shard returns, in this order. The first `shown` are the caller's. */
   readonly columns: readonly string[];
   readonly shown: number;
@@ -49,10 +57,12 @@ export interface Plan {
   /** Most rows that a shard returns: one more than are wanted, to tell whether there are more. */
   readonly fetch: number;
   /**
-   * Order values, in wire form, of the row behind which the page begins. With an aggregate it is the merge that skips
-   * to it.
+   * Order values, in wire form, of the row behind which the page begins, or of the order's first columns alone. With an
+   * aggregate it is the merge that skips to it.
    */
   readonly after: readonly Json[] | null;
+  /** Rows that equal `after` belong to the page, too. */
+  readonly isInclusive: boolean;
   readonly aggregate: Aggregation | null;
   /**
    * Groups that a shard returns, in the plan's order and behind `after`; null when it returns all. A shard of the version
@@ -71,24 +81,28 @@ export interface PlannedOrder {
   readonly nullable: boolean;
 }
 
+/** A plan, and what its asker alone has to know. */
+export interface PlannedQuery {
+  readonly plan: Plan;
+  /** Of the plan's columns. */
+  readonly types: readonly OutputType[];
+  /** By place in `plan.joins`: what has to be read before the plan goes out, to be its join's values. */
+  readonly reads: readonly (Query | null)[];
+}
+
 /** @throws CardumeError `query-refused` with the reason, `invalid-cursor` */
-export function planQuery(query: Query, table: Table): Plan {
+export function planQuery(query: Query, tableOf: TableOf): PlannedQuery {
+  const joined = planJoins(query, tableOf);
+  const { table } = joined;
   const where = query.where ?? [];
   if (where.length > FILTERS_MAX) refuse(`at most ${FILTERS_MAX} filters, got ${where.length}`);
   for (const filter of where) checkFilter(filter, table);
-  const limit = query.limit ?? LIMIT_DEFAULT;
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX) {
-    refuse(`limit: expected a whole number from 1 to ${LIMIT_MAX}, got ${limit}`);
-  }
-  const offset = query.offset ?? 0;
-  if (!Number.isInteger(offset) || offset < 0 || offset > OFFSET_MAX)
-    refuse(`offset: expected a whole number from 0 to ${OFFSET_MAX}, got ${offset}`);
-  if (offset > 0 && query.after !== undefined) refuse('offset: not together with after');
+  const { limit, offset } = pageOf(query);
   const partitions = query.partitions ?? null;
   if (partitions?.some((key) => !Number.isInteger(key) || key < 0)) refuse('partitions: expected place keys');
 
   const aggregate = aggregationOf(query, table);
-  const output = aggregate === null ? rowOutput(query, table) : groupOutput(query, aggregate, table);
+  const output = aggregate === null ? rowOutput(query, joined) : groupOutput(query, aggregate, table);
   const shape = JSON.stringify([
     query.service,
     query.table,
@@ -97,10 +111,12 @@ export function planQuery(query: Query, table: Table): Plan {
     aggregate,
     partitions,
     query.region ?? null,
+    ...(joined.joins.length === 0 ? [] : [query.join]),
   ]);
-  const types = output.order.map(({ at }) => output.types[at] as ColumnType | 'sum');
-  return {
+  const types = output.order.map(({ at }) => output.types[at] as OutputType);
+  const plan: Plan = {
     table: table.name,
+    joins: joined.joins,
     columns: output.columns,
     shown: output.shown,
     where,
@@ -110,15 +126,60 @@ export function planQuery(query: Query, table: Table): Plan {
     offset,
     fetch: aggregate === null ? offset + limit + 1 : GROUPS_MAX + 1,
     after: query.after === undefined ? null : decodeCursor(query.after, shape, types).map(encodeValue),
+    isInclusive: false,
     aggregate,
     groups: aggregate !== null && isPushed(aggregate, output) ? offset + limit + 1 : null,
     shape,
   };
+  return { plan, types: output.types, reads: joined.reads };
 }
 
-/** A plan as it came from another instance, which may be of the version before: that one pushes no groups down. */
+/** @throws CardumeError `query-refused` for a page that nothing can have */
+export function pageOf({
+  limit = LIMIT_DEFAULT,
+  offset = 0,
+  after,
+}: Pick<Query, 'limit' | 'offset' | 'after'>): {
+  readonly limit: number;
+  readonly offset: number;
+} {
+  if (!Number.isInteger(limit) || limit < 1 || limit > LIMIT_MAX)
+    refuse(`limit: expected a whole number from 1 to ${LIMIT_MAX}, got ${limit}`);
+  if (!Number.isInteger(offset) || offset < 0 || offset > OFFSET_MAX)
+    refuse(`offset: expected a whole number from 0 to ${OFFSET_MAX}, got ${offset}`);
+  if (offset > 0 && after !== undefined) refuse('offset: not together with after');
+  return { limit, offset };
+}
+
+/** A plan as it came from another instance, which may be of a version before: those push down less. */
 export function receivedPlan(plan: Plan): Plan {
-  return { ...plan, offset: plan.offset ?? 0, groups: plan.groups ?? null };
+  return {
+    ...plan,
+    joins: plan.joins ?? [],
+    offset: plan.offset ?? 0,
+    isInclusive: plan.isInclusive ?? false,
+    groups: plan.groups ?? null,
+  };
+}
+
+/** Whether instances of the version before, which know neither joins nor unions, would answer it rightly. */
+export function isKnownBefore({ joins, after, order, isInclusive }: Plan): boolean {
+  return joins.length === 0 && !isInclusive && (after === null || after.length === order.length);
+}
+
+/** Tables of the shard's own. */
+export function tablesRead({ table, joins }: Plan): string[] {
+  return [table, ...joins.filter(({ values }) => values === null).map((join) => join.table)];
+}
+
+/** Where a row of `plan.columns` stands to the values of the order's first columns: negative before, positive behind. */
+export function placeOf(plan: Plan, row: readonly Value[], values: readonly Value[]): number {
+  for (const [i, value] of values.entries()) {
+    const { at, descending } = plan.order[i] as PlannedOrder;
+    const difference = compareValues(row[at] as Value, value);
+    if (difference !== 0) return descending ? -difference : difference;
+  }
+  return 0;
 }
 
 /** Compares two rows of `plan.columns` in the plan's order. */
@@ -142,12 +203,12 @@ export function cursorOf(plan: Plan, row: readonly Value[]): string {
 
 interface Planned {
   readonly columns: string[];
-  readonly types: (ColumnType | 'sum')[];
+  readonly types: OutputType[];
   readonly shown: number;
   readonly order: PlannedOrder[];
 }
 
-function rowOutput(query: Query, table: Table): Planned {
+function rowOutput(query: Query, { table, order: joinedOrder }: Joined): Planned {
   if (query.select?.length === 0) refuse('select: expected at least one column');
   const columns = [...new Set(query.select ?? Object.keys(table.columns))];
   for (const column of columns) typeOf(column, table);
@@ -166,8 +227,16 @@ function rowOutput(query: Query, table: Table): Planned {
   for (const column of [PARTITION_COLUMN, ...table.key]) {
     if (!order.some((known) => known.column === column)) add(column, descending, false);
   }
-  const types = columns.map((column) => (column === PARTITION_COLUMN ? 'integer' : typeOf(column, table)));
+  for (const { column, nullable } of joinedOrder) {
+    if (!order.some((known) => known.column === column)) add(column, descending, nullable);
+  }
+  const types = columns.map((column) => (isPartition(column) ? 'integer' : typeOf(column, table)));
   return { columns, types, shown, order };
+}
+
+/** Of any of the tables; none of them tells of it. */
+function isPartition(column: string): boolean {
+  return column === PARTITION_COLUMN || column.endsWith(`.${PARTITION_COLUMN}`);
 }
 
 /** Different rows are groups without an output. */
@@ -189,7 +258,7 @@ function groupOutput(query: Query, aggregate: Aggregation, table: Table): Planne
   if (query.select !== undefined && query.distinct !== true)
     refuse('select: not together with aggregate, whose columns are the output');
   const groups = [...new Set(aggregate.groupBy)];
-  const types: (ColumnType | 'sum')[] = groups.map((column) => {
+  const types: OutputType[] = groups.map((column) => {
     return typeWithEquality('groupBy', column, table);
   });
   for (const [name, what] of Object.entries(aggregate.columns)) {
@@ -215,99 +284,11 @@ function groupOutput(query: Query, aggregate: Aggregation, table: Table): Planne
   return { columns, types, shown: columns.length, order };
 }
 
-function checkOutput(output: Output, table: Table): void {
-  const column = columnOf(output);
-  if ('count' in output) {
-    if (column !== '*') typeOf(column, table);
-  } else if ('countDistinct' in output) {
-    typeWithEquality('aggregate', column, table);
-  } else {
-    const type = typeOf(column, table);
-    if (type === 'json') refuse(`aggregate: '${column}' is json, which has no order`);
-    if (('sum' in output || 'average' in output) && type !== 'integer')
-      refuse(`aggregate: '${column}' is ${type}; sums are exact, so of integer columns only`);
-  }
-}
-
-/** As a filter of a table whose columns are the outputs. */
-function checkHaving(filter: Filter, { columns }: Aggregation, table: Table): void {
-  const output = Object.hasOwn(columns, filter.column) ? columns[filter.column] : undefined;
-  if (output === undefined)
-    refuse(
-      `having: '${filter.column.slice(0, 60)}' is not an output column; they are ${Object.keys(columns).join(', ')}`,
-    );
-  const type = typeOfOutput(output, table);
-  const asColumn = { ...table, columns: { [filter.column]: type === 'sum' ? 'integer' : type } } as const;
-  checkFilter(filter, asColumn);
-}
-
-function typeWithEquality(part: string, column: string, table: Table): ColumnType {
-  const type = typeOf(column, table);
-  if (type === 'json' || type === 'real')
-    refuse(`${part}: '${column}' is ${type}, which has no exact equality`);
-  return type;
-}
-
-function orderBy(query: Query): NonNullable<Query['orderBy']> {
+export function orderBy(query: { readonly orderBy?: readonly Order[] }): readonly Order[] {
   const order = query.orderBy ?? [];
   if (order.length > ORDER_COLUMNS_MAX)
     refuse(`orderBy: at most ${ORDER_COLUMNS_MAX} columns, got ${order.length}`);
   if (new Set(order.map(({ column }) => column)).size < order.length)
     refuse('orderBy: a column is named twice');
   return order;
-}
-
-function checkFilter(filter: Filter, table: Table): void {
-  const type = typeOf(filter.column, table);
-  const { column, op } = filter;
-  switch (op) {
-    case 'is-null':
-    case 'is-not-null':
-      return;
-    case 'prefix':
-      if (type !== 'text') refuse(`where: '${column}' is ${type}; prefix is for text`);
-      checkValue(column, type, filter.value);
-      return;
-    case 'in':
-      if (filter.value.length > FILTER_VALUES_MAX) {
-        refuse(`where: at most ${FILTER_VALUES_MAX} values for '${column}', got ${filter.value.length}`);
-      }
-      for (const value of filter.value) checkValue(column, type, value);
-      return;
-    case '=':
-    case '<>':
-    case '<':
-    case '<=':
-    case '>':
-    case '>=':
-      checkValue(column, type, filter.value);
-      return;
-    default:
-      refuse(`where: there is no operator '${op satisfies never}'`);
-  }
-}
-
-function checkValue(column: string, type: ColumnType, value: unknown): void {
-  if (type === 'json') refuse(`where: '${column}' is json; only is-null and is-not-null are for json`);
-  if (type === 'text') {
-    if (typeof value !== 'string') refuse(`where: expected text for '${column}', got ${typeof value}`);
-    // A lone surrogate has no UTF-8 form: the database would compare another character.
-    if (!value.isWellFormed()) refuse(`where: the text for '${column}' is not well-formed Unicode`);
-  } else if (!Number.isFinite(value)) {
-    refuse(`where: expected a finite number for '${column}', got ${typeof value}`);
-  }
-}
-
-function typeOf(column: string, table: Table): ColumnType {
-  const type = Object.hasOwn(table.columns, column) ? table.columns[column] : undefined;
-  if (type === undefined) {
-    refuse(
-      `'${table.name}' has no column '${column.slice(0, 60)}'; it has ${Object.keys(table.columns).join(', ')}`,
-    );
-  }
-  return type;
-}
-
-function refuse(reason: string): never {
-  throw new CardumeError('query-refused', reason);
 }

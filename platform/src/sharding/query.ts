@@ -1,6 +1,6 @@
 /**
- * A query over one table of a service's read models, over some or all of its shards. What the type does not say
- * cannot be asked; what a planner cannot answer rightly is refused (`query-refused`), never guessed.
+ * A query over a table of a service's read models, joined with others or not, over some or all of its shards. What the
+ * type does not say cannot be asked; what a planner cannot answer rightly is refused (`query-refused`), never guessed.
  */
 import type { RegionName, ServiceName } from '../topology/topology.ts';
 import type { Value } from './table.ts';
@@ -8,6 +8,9 @@ import type { Value } from './table.ts';
 export interface Query {
   readonly service: ServiceName;
   readonly table: string;
+  /** Up to 4, from left to right. Whatever names a column may then name theirs, as `lines.quantity`. */
+  readonly join?: readonly Join[];
+  /** Of the rows that the joins give. */
   readonly where?: readonly Filter[];
   /** Columns to return; all when left out. Not together with `aggregate`. */
   readonly select?: readonly string[];
@@ -25,6 +28,44 @@ export interface Query {
   readonly partitions?: readonly number[];
   /** Only partitions whose home is this region. */
   readonly region?: RegionName;
+}
+
+export interface Join {
+  /** `inner`: each pair of rows that match. `left`: rows without a match as well, with NULL in the columns of this table. */
+  readonly type: 'inner' | 'left';
+  readonly table: string;
+  /** What its columns are called by; the table's name when left out. */
+  readonly as?: string;
+  /**
+   * 1 to 8 pairs that are equal: a column of the tables before, and one of this table, without its name. NULL equals
+   * nothing. One pair must be of both tables' sharding columns (`Table.shardedBy`), or the table is broadcast.
+   */
+  readonly on: readonly { readonly left: string; readonly right: string }[];
+  /** The table is small: it is read first, from all of its shards, and goes along with the plan. At most 1,000 rows. */
+  readonly broadcast?: boolean;
+  /** Of a broadcast table; the query's own when left out. */
+  readonly service?: ServiceName;
+}
+
+/** All rows of 2 to 8 queries, in one list. Columns are called as in the first; the others' meet them by place. */
+export interface UnionAll {
+  readonly unionAll: readonly UnionPart[];
+  /** By columns of the first query. Rows that are equal in them stand in the order of their queries. */
+  readonly orderBy?: readonly Order[];
+  /** As those of a query, over all rows together. */
+  readonly limit?: number;
+  readonly offset?: number;
+  readonly after?: string;
+}
+
+export type UnionPart = Omit<Query, 'orderBy' | 'limit' | 'offset' | 'after'>;
+
+/** What an asker allows. */
+export interface QueryBounds {
+  /** For all shards, and all that the query reads; the topology's `readDeadlineMs` when left out, which is also the most. */
+  readonly deadlineMs?: number;
+  /** The asker goes away: scans that run for it are ended where they run. */
+  readonly signal?: AbortSignal;
 }
 
 export type Filter =

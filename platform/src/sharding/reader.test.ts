@@ -23,15 +23,21 @@ test('the error of a page is its own, not that of the COMMIT behind it', async (
   const database = host.disk.database('/views.db');
   for (const sql of createTable(table)) database.exec(sql);
   database.exec("INSERT INTO things VALUES (1, 'a', 1), (1, 'b', 2)");
-  const { next } = await scatter(query, table, [database], async (one, plan) => shardReader(one).read(plan));
+  const { next } = await scatter(
+    query,
+    () => table,
+    [database],
+    async (one, plan) => shardReader(one).read(plan),
+  );
   assert.ok(next !== null);
-  const second = planQuery({ ...query, after: next }, table);
+  const second = planQuery({ ...query, after: next }, () => table).plan;
   /** As SQLite does it when a read fails: the transaction is over. */
   const failing: Database = {
     ...database,
     prepare: (sql) => ({
       ...database.prepare(sql),
-      all() {
+      // biome-ignore lint/correctness/useYield: it fails before its first row
+      *iterate() {
         database.exec('ROLLBACK');
         throw new CardumeError('storage-failed', 'the disk reported an input/output error');
       },

@@ -2,13 +2,17 @@
 import { LRUCache } from 'lru-cache';
 import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
+import { openMeter } from './bytes.ts';
 import type { Plan } from './plan.ts';
 import { groupsOf, rowsMax, type Sql, selectGroups, selectRows } from './sql.ts';
 import { sqlite } from './sqlite.ts';
 import type { Value } from './table.ts';
 
 export interface ShardReader {
-  /** Rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group. */
+  /**
+   * @returns rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group
+   * @throws CardumeError `query-refused` when they take more memory than a query may
+   */
   read(plan: Plan): Value[][];
 }
 
@@ -29,11 +33,16 @@ export function shardReader(database: Database): ShardReader {
   /** Statements one after another, until there are as many rows as are wanted. */
   function cellsOf(plan: Plan, statements: readonly Sql[], hasBigInts: boolean): Value[][] {
     const read: Value[][] = [];
+    const meter = openMeter();
     for (const { text, values } of statements) {
       const wanted = rowsMax(plan) - read.length;
       if (wanted === 0) break;
       const statement = hasBigInts ? prepared(text).readBigInts() : prepared(text);
-      for (const row of statement.all(...values, wanted)) read.push(Object.values(row) as Value[]);
+      for (const row of statement.iterate(...values, wanted)) {
+        const cells = Object.values(row) as Value[];
+        meter.add([cells]);
+        read.push(cells);
+      }
     }
     return read;
   }

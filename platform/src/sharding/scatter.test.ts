@@ -7,9 +7,8 @@ import type { Plan } from './plan.ts';
 import type { Query } from './query.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
-import { PARTITION_COLUMN } from './sql.ts';
 import { createTable, quoted } from './sqlite.ts';
-import type { Table, Value } from './table.ts';
+import { PARTITION_COLUMN, type Table, type Value } from './table.ts';
 import { decodeRows, encodeRows } from './wire.ts';
 
 const host = realHost();
@@ -55,42 +54,64 @@ describe('scatter', () => {
     const shard = databaseOf([...many, row('x', { size: -3 })]);
     assert.throws(() => shard.prepare('SELECT sum(size) FROM things').get(), /overflow/);
     const aggregate = { groupBy: [], columns: { total: { sum: 'size' } } } as const;
-    const { rows } = await scatter({ ...query, aggregate }, table, [shard], ask);
+    const { rows } = await scatter({ ...query, aggregate }, () => table, [shard], ask);
     assert.deepEqual(rows, [{ total: BigInt(max) * 1100n - 3n }]);
   });
 
   it('fails as a whole when a shard fails', async () => {
-    const failing = scatter(query, table, [1, 2], (shard) =>
-      shard === 1 ? Promise.resolve([]) : Promise.reject(new CardumeError('partition-unavailable', 'gone')),
+    const failing = scatter(
+      query,
+      () => table,
+      [1, 2],
+      (shard) =>
+        shard === 1 ? Promise.resolve([]) : Promise.reject(new CardumeError('partition-unavailable', 'gone')),
     );
     await assert.rejects(failing, (error) => isCardumeError(error, 'partition-unavailable'));
   });
 
   it('fails when a row stands in two shards, or a shard answers out of order', async () => {
     const one = databaseOf([row('a')]);
-    await assert.rejects(scatter(query, table, [one, one], ask), /each once/);
+    await assert.rejects(
+      scatter(query, () => table, [one, one], ask),
+      /each once/,
+    );
     const two = databaseOf([row('a'), row('b')]);
-    const reversed = scatter(query, table, [two], async (shard, plan) => (await ask(shard, plan)).reverse());
+    const reversed = scatter(
+      query,
+      () => table,
+      [two],
+      async (shard, plan) => (await ask(shard, plan)).reverse(),
+    );
     await assert.rejects(reversed, /in order/);
   });
 
   it('has an answer over no shards', async () => {
-    assert.deepEqual(await scatter(query, table, [], ask), { rows: [], next: null, shards: 0 });
+    assert.deepEqual(await scatter(query, () => table, [], ask), { rows: [], next: null, shards: 0 });
     const aggregate = { groupBy: [], columns: { count: { count: '*' }, total: { sum: 'n' } } } as const;
-    const { rows } = await scatter({ ...query, aggregate }, table, [], ask);
+    const { rows } = await scatter({ ...query, aggregate }, () => table, [], ask);
     assert.deepEqual(rows, [{ count: 0, total: 0n }]);
   });
 
   it('refuses more rows or groups than it may hold', async () => {
     const shards = Array.from({ length: 100 }, (_, i) => i);
-    const large = scatter({ ...query, limit: 1000 }, table, shards, async () => []);
+    const large = scatter(
+      { ...query, limit: 1000 },
+      () => table,
+      shards,
+      async () => [],
+    );
     await assert.rejects(
       large,
       (error) => isCardumeError(error, 'query-refused') && /at most 999 rows/.test(error.message),
     );
     const aggregate = { groupBy: ['n'], columns: { rows: { count: '*' } } };
     const byRows = { ...query, aggregate, orderBy: [{ column: 'rows', direction: 'descending' }] } as const;
-    const groups = scatter(byRows, table, [0], async () => Array.from({ length: 10_001 }, (_, i) => [i, 1]));
+    const groups = scatter(
+      byRows,
+      () => table,
+      [0],
+      async () => Array.from({ length: 10_001 }, (_, i) => [i, 1]),
+    );
     await assert.rejects(
       groups,
       (error) => isCardumeError(error, 'query-refused') && /groups/.test(error.message),
@@ -111,10 +132,10 @@ describe('scatter', () => {
       },
     };
     const secondPage = async (asked: Query): Promise<string[]> => {
-      const first = await scatter({ ...asked, limit: 2 }, table, [shard], ask);
+      const first = await scatter({ ...asked, limit: 2 }, () => table, [shard], ask);
       assert.ok(first.next !== null);
       plans.length = 0;
-      await scatter({ ...asked, limit: 2, after: first.next }, table, [watched], ask);
+      await scatter({ ...asked, limit: 2, after: first.next }, () => table, [watched], ask);
       return plans;
     };
     assert.deepEqual(await secondPage(query), [

@@ -3,19 +3,16 @@
  * with all rows would answer. A shard that fails fails the query: a part of an answer is a wrong answer.
  */
 import { assert } from '../base/assert.ts';
-import { CardumeError } from '../base/errors.ts';
-import { accumulator } from './aggregates.ts';
-import { matches } from './filter.ts';
-import { cursorOf, GROUPS_MAX, type Plan, planQuery, rowOrder } from './plan.ts';
-import type { Aggregation, Query, QueryResult } from './query.ts';
-import { rowsMax } from './sql.ts';
-import type { Table, Value } from './table.ts';
-import { decodeRow } from './wire.ts';
-
-/** Rows in memory while they merge: shards × (limit + 1). */
-export const ROWS_MERGED_MAX = 100_000;
-
-export type Rows = readonly (readonly Value[])[];
+import { openMeter } from './bytes.ts';
+import { refuse } from './check.ts';
+import { unbounded, type Within } from './deadline.ts';
+import { BROADCAST_BYTES_MAX, BROADCAST_ROWS_MAX, type PlannedJoin, type TableOf } from './join.ts';
+import { checkSize, merged, mergeRows, type Rows } from './merge.ts';
+import { cursorOf, type Plan, type PlannedQuery, planQuery } from './plan.ts';
+import type { Query, QueryResult, UnionAll } from './query.ts';
+import type { Value } from './table.ts';
+import { mergeUnion, planUnion, unionCursor } from './union.ts';
+import { encodeRow } from './wire.ts';
 
 /** What a target knows of a plan. */
 export interface Answered {
@@ -25,124 +22,161 @@ export interface Answered {
   readonly parts: readonly Rows[];
 }
 
+/** Who holds rows, in groups of shards that are asked together: regions. */
+export interface Cluster<Target> {
+  readonly tableOf: TableOf;
+  targetsOf(query: Query): readonly Target[];
+  /** Runs the plan on all shards of a target. */
+  ask(target: Target, service: string, plan: Plan, within: Within): Promise<Answered>;
+}
+
 /** The answer of a target with several shards, as few rows as will do. @param parts of its shards */
 export function answered(plan: Plan, parts: readonly Rows[]): Answered {
-  checkSize(plan, parts.length);
+  checkSize([{ plan, shards: parts.length }]);
+  const meter = openMeter();
+  for (const part of parts) meter.add(part);
   return { shards: parts.length, parts: plan.aggregate === null ? [mergeRows(plan, parts)] : parts };
 }
 
 /**
- * @param shards whatever `ask` understands; together they hold every row once
- * @param ask runs the plan on one shard (`ShardReader.read`)
+ * @param within its signal ends when a part has failed: `withDeadline`
  * @throws CardumeError `query-refused`, `invalid-cursor`, and whatever a shard's `ask` throws
  */
+export async function gather<Target>(
+  query: Query | UnionAll,
+  cluster: Cluster<Target>,
+  within: Within,
+): Promise<QueryResult> {
+  return 'unionAll' in query ? gatherUnion(query, cluster, within) : gatherQuery(query, cluster, within);
+}
+
+/** The same over shards that are asked one by one. @param shards together they hold every row once */
 export function scatter<Shard>(
-  query: Query,
-  table: Table,
+  query: Query | UnionAll,
+  tableOf: TableOf,
   shards: readonly Shard[],
   ask: (shard: Shard, plan: Plan) => Promise<Rows>,
 ): Promise<QueryResult> {
-  return gather(query, table, shards, async (shard, plan) => ({
-    shards: 1,
-    parts: [await ask(shard, plan)],
-  }));
+  const cluster: Cluster<Shard> = {
+    tableOf,
+    targetsOf: () => shards,
+    ask: async (shard, _service, plan) => ({ shards: 1, parts: [await ask(shard, plan)] }),
+  };
+  return gather(query, cluster, unbounded);
 }
 
-/** The same over targets that have several shards each: regions. @param ask runs the plan on all shards of a target */
-export async function gather<Target>(
+async function gatherQuery<Target>(
   query: Query,
-  table: Table,
-  targets: readonly Target[],
-  ask: (target: Target, plan: Plan) => Promise<Answered>,
+  cluster: Cluster<Target>,
+  within: Within,
 ): Promise<QueryResult> {
-  const plan = planQuery(query, table);
-  checkSize(plan, targets.length);
-  const answers = await Promise.all(targets.map((target) => ask(target, plan)));
-  const parts = answers.flatMap((answer) => answer.parts);
-  checkSize(plan, parts.length);
-  const rows = plan.aggregate === null ? mergeRows(plan, parts) : mergeGroups(plan, parts);
+  const [list] = await listsOf([{ query, planned: planQuery(query, cluster.tableOf) }], cluster, within);
+  const { plan, rows, shards } = list as List;
   const end = plan.offset + plan.limit;
   const page = rows.slice(plan.offset, end);
   const last = page.at(-1);
   return {
-    rows: page.map((row) => shown(plan, row)),
+    rows: page.map((row) => shown(plan.columns.slice(0, plan.shown), row)),
     next: rows.length > end && last !== undefined ? cursorOf(plan, last) : null,
-    shards: answers.reduce((sum, answer) => sum + answer.shards, 0),
+    shards,
   };
 }
 
-/** @throws CardumeError `query-refused` when the parts would not fit in memory */
-export function checkSize(plan: Plan, shards: number): void {
-  if (plan.aggregate !== null && plan.groups === null) return; // groups are counted as they come
-  if (shards * rowsMax(plan) <= ROWS_MERGED_MAX) return;
-  const rows = Math.floor(ROWS_MERGED_MAX / shards) - 1;
-  throw new CardumeError(
-    'query-refused',
-    `limit: over ${shards} shards offset and page have at most ${rows} rows`,
-  );
+async function gatherUnion<Target>(
+  query: UnionAll,
+  cluster: Cluster<Target>,
+  within: Within,
+): Promise<QueryResult> {
+  const union = planUnion(query, cluster.tableOf);
+  const lists = await listsOf(union.parts, cluster, within);
+  const rows = mergeUnion(union, lists);
+  const end = union.offset + union.limit;
+  const page = rows.slice(union.offset, end);
+  const last = page.at(-1);
+  return {
+    rows: page.map(({ row }) => shown(union.columns, row)),
+    next: rows.length > end && last !== undefined ? unionCursor(union, last) : null,
+    shards: lists.reduce((sum, { shards }) => sum + shards, 0),
+  };
 }
 
-/** The first `plan.fetch` rows of all parts, each of which is in order. */
-export function mergeRows(plan: Plan, parts: readonly Rows[]): Rows {
-  const compare = rowOrder(plan);
-  const heads = parts.map(() => 0);
-  const merged: (readonly Value[])[] = [];
-  while (merged.length < plan.fetch) {
-    let least: readonly Value[] | undefined;
-    let from = 0;
-    for (let i = 0; i < parts.length; i += 1) {
-      const row = parts[i]?.[heads[i] as number];
-      if (row === undefined || (least !== undefined && compare(row, least) >= 0)) continue;
-      least = row;
-      from = i;
-    }
-    if (least === undefined) break;
-    heads[from] = (heads[from] as number) + 1;
-    const before = merged.at(-1);
-    // Out of order, or twice: two shards hold the row, or the shard compares otherwise than the merge does.
-    assert(
-      before === undefined || compare(before, least) < 0,
-      `rows of '${plan.table}' arrive in order, each once`,
+interface Asked {
+  readonly query: Query;
+  readonly planned: PlannedQuery;
+}
+
+interface List {
+  readonly plan: Plan;
+  /** In order, at least as many as `plan.offset + plan.limit + 1` if there are. */
+  readonly rows: Rows;
+  readonly shards: number;
+}
+
+/** The answers of several plans, side by side, under one cap of rows and bytes. */
+async function listsOf<Target>(
+  asked: readonly Asked[],
+  cluster: Cluster<Target>,
+  within: Within,
+): Promise<List[]> {
+  const aims = asked.map(({ query, planned }) => ({ query, planned, targets: cluster.targetsOf(query) }));
+  checkSize(aims.map(({ planned, targets }) => ({ plan: planned.plan, shards: targets.length })));
+  const meter = openMeter();
+  const answers = await Promise.all(
+    aims.map(async ({ query, planned, targets }) => {
+      const plan = await withValues(planned, cluster, within);
+      const parts = await Promise.all(
+        targets.map(async (target) => {
+          const answer = await cluster.ask(target, query.service, plan, within);
+          for (const rows of answer.parts) meter.add(rows);
+          return answer;
+        }),
+      );
+      const lists = parts.flatMap((answer) => answer.parts);
+      return { plan, lists, shards: parts.reduce((sum, { shards }) => sum + shards, 0) };
+    }),
+  );
+  checkSize(answers.map(({ plan, lists }) => ({ plan, shards: lists.length })));
+  return answers.map(({ plan, lists, shards }) => ({ plan, shards, rows: merged(plan, lists) }));
+}
+
+/** The plan with the rows of its broadcast tables, which are read first. */
+async function withValues<Target>(
+  { plan, reads }: PlannedQuery,
+  cluster: Cluster<Target>,
+  within: Within,
+): Promise<Plan> {
+  if (reads.every((read) => read === null)) return plan;
+  const joins = await Promise.all(
+    plan.joins.map(async (join, i) => {
+      const read = reads[i] ?? null;
+      return read === null ? join : broadcast(join, read, cluster, within);
+    }),
+  );
+  return { ...plan, joins };
+}
+
+async function broadcast<Target>(
+  join: PlannedJoin,
+  read: Query,
+  cluster: Cluster<Target>,
+  within: Within,
+): Promise<PlannedJoin> {
+  const { values, as } = join;
+  const planned = planQuery(read, cluster.tableOf);
+  assert(
+    values !== null && values.columns.join() === planned.plan.columns.join(),
+    'it is read as it was planned',
+  );
+  const [list] = await listsOf([{ query: read, planned }], cluster, within);
+  const { rows } = list as List;
+  if (rows.length > BROADCAST_ROWS_MAX)
+    refuse(
+      `join '${as}': a broadcast table has at most ${BROADCAST_ROWS_MAX.toLocaleString('en')} rows, and this one has more`,
     );
-    merged.push(least);
-  }
-  return merged;
+  openMeter(BROADCAST_BYTES_MAX, `join '${as}': the rows of a broadcast table take`).add(rows);
+  return { ...join, values: { ...values, rows: rows.map(encodeRow) } };
 }
 
-/** All groups behind the cursor, in order; each added up over the parts. */
-export function mergeGroups(plan: Plan, parts: readonly Rows[]): Rows {
-  const aggregation = plan.aggregate as Aggregation;
-  const groups = accumulator(aggregation);
-  const heldMax = plan.groups === null ? GROUPS_MAX : ROWS_MERGED_MAX;
-  for (const part of parts) {
-    // Also where groups are pushed down: a shard of the version before returns all of them, or as many as it may.
-    if (part.length > GROUPS_MAX && part.length > (plan.groups ?? 0)) refuseGroups();
-    for (const row of part) groups.add(row);
-    if (groups.held > heldMax) refuseGroups();
-  }
-  const { having = [] } = aggregation;
-  const places = having.map(({ column }) => plan.columns.indexOf(column));
-  const compare = rowOrder(plan);
-  const rows = groups
-    .rows()
-    .filter((row) => having.every((filter, i) => matches(row[places[i] as number] as Value, filter)))
-    .sort(compare);
-  if (plan.after === null) return rows;
-  const after = decodeRow(plan.after);
-  const seek: Value[] = plan.columns.map(() => null);
-  for (const [i, { at }] of plan.order.entries()) seek[at] = after[i] as Value;
-  return rows.filter((row) => compare(row, seek) > 0);
-}
-
-function refuseGroups(): never {
-  throw new CardumeError(
-    'query-refused',
-    `groupBy: there are more than ${GROUPS_MAX} groups, or different values that are counted`,
-  );
-}
-
-function shown(plan: Plan, row: readonly Value[]): Record<string, Value> {
-  const result: Record<string, Value> = {};
-  for (let i = 0; i < plan.shown; i += 1) result[plan.columns[i] as string] = row[i] as Value;
-  return result;
+function shown(columns: readonly string[], row: readonly Value[]): Record<string, Value> {
+  return Object.fromEntries(columns.map((column, i) => [column, row[i] as Value]));
 }

@@ -2,30 +2,14 @@
 import { unreachable } from '../base/assert.ts';
 import type { SqlValue } from '../host/disk.ts';
 import { groupColumns, type Part, partsOf } from './aggregates.ts';
+import type { Condition, Dialect } from './dialect.ts';
+import { type Names, namesOf, sourceOf } from './join-sql.ts';
 import type { Plan, PlannedOrder } from './plan.ts';
 import type { Aggregation, Filter } from './query.ts';
-import type { Value } from './table.ts';
+import { PARTITION_COLUMN, type Value } from './table.ts';
 import { decodeRow } from './wire.ts';
 
-/** The hidden first key column of every table: the place key of the row's partition. */
-export const PARTITION_COLUMN = '_partition';
-
 export interface Sql {
-  readonly text: string;
-  readonly values: readonly SqlValue[];
-}
-
-/** Where servers differ. */
-export interface Dialect {
-  quoted(name: string): string;
-  /** Expressions whose values together are the exact sum of an integer column; `sumOf` reads them. */
-  sum(column: string): readonly string[];
-  sumOf(cells: readonly Value[]): bigint;
-  /** Rows whose columns, none of them NULL, stand behind the values; all in one direction. */
-  behind(columns: readonly string[], descending: boolean, values: readonly SqlValue[]): Condition;
-}
-
-export interface Condition {
   readonly text: string;
   readonly values: readonly SqlValue[];
 }
@@ -35,11 +19,14 @@ export interface Condition {
  * all stand before those of statement i + 1. The last bound value of each is the number of rows still wanted.
  */
 export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
-  const { quoted } = dialect;
-  const filters = conditionsOf(plan, dialect);
-  const head = `SELECT ${plan.columns.map(quoted).join(', ')} FROM ${quoted(plan.table)}`;
-  const tail = ` ORDER BY ${orderOf(plan, dialect)} LIMIT ?`;
-  return rangesOf(plan, dialect).map((range) => joined(head, [...filters, ...range], tail));
+  const names = namesOf(plan, dialect);
+  const filters = conditionsOf(plan, names);
+  const columns = plan.columns.map(names.column);
+  // Columns of two tables may have one name.
+  const named = plan.joins.length === 0 ? columns : columns.map((column, i) => `${column} AS _${i}`);
+  const head = selected(named, plan, names);
+  const tail = ` ORDER BY ${orderOf(plan, names)} LIMIT ?`;
+  return rangesOf(plan, names).map((range) => joined(head, [...filters, ...range], tail));
 }
 
 /**
@@ -47,21 +34,21 @@ export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
  * which returns all of its groups has one statement, whose bound is `plan.fetch`.
  */
 export function selectGroups(plan: Plan, dialect: Dialect): Sql[] {
-  const { quoted } = dialect;
+  const names = namesOf(plan, dialect);
   const aggregation = plan.aggregate as Aggregation;
   const { own, counted } = groupColumns(aggregation);
-  const groups = [...own, ...counted].map(quoted);
+  const groups = [...own, ...counted].map(names.column);
   const parts = Object.values(aggregation.columns).flatMap(partsOf);
-  const output = [...groups, ...parts.flatMap((part) => expressionsOf(part, dialect))];
+  const output = [...groups, ...parts.flatMap((part) => expressionsOf(part, names))];
   // No column can have such a name, so an order by a column never means one of these.
   const named = output.map((expression, i) => `${expression} AS _${i}`);
-  const head = `SELECT ${named.join(', ')} FROM ${quoted(plan.table)}`;
-  const conditions = conditionsOf(plan, dialect);
+  const head = selected(named, plan, names);
+  const conditions = conditionsOf(plan, names);
   if (groups.length === 0) return [joined(head, conditions, ' LIMIT ?')];
   const by = ` GROUP BY ${groups.join(', ')}`;
   if (plan.groups === null) return [joined(head, conditions, `${by} LIMIT ?`)];
-  const tail = `${by} ORDER BY ${orderOf(plan, dialect)} LIMIT ?`;
-  return rangesOf(plan, dialect).map((range) => joined(head, [...conditions, ...range], tail));
+  const tail = `${by} ORDER BY ${orderOf(plan, names)} LIMIT ?`;
+  return rangesOf(plan, names).map((range) => joined(head, [...conditions, ...range], tail));
 }
 
 /** Rows that a shard returns at most. */
@@ -74,7 +61,8 @@ export function groupsOf(plan: Plan, dialect: Dialect, rows: readonly (readonly 
   const aggregation = plan.aggregate as Aggregation;
   const { own, counted } = groupColumns(aggregation);
   const parts = Object.values(aggregation.columns).flatMap(partsOf);
-  const widths = parts.map((part) => expressionsOf(part, dialect).length);
+  const names = namesOf(plan, dialect);
+  const widths = parts.map((part) => expressionsOf(part, names).length);
   const groupsAt = own.length + counted.length;
   return rows.map((cells) => {
     const group: Value[] = cells.slice(0, groupsAt).map(plain);
@@ -91,45 +79,64 @@ export function groupsOf(plan: Plan, dialect: Dialect, rows: readonly (readonly 
 
 const plain = (cell: Value): Value => (typeof cell === 'bigint' ? Number(cell) : cell);
 
-function expressionsOf({ kind, column }: Part, dialect: Dialect): readonly string[] {
+function expressionsOf({ kind, column }: Part, names: Names): readonly string[] {
   switch (kind) {
     case 'sum':
-      return dialect.sum(column);
+      return names.dialect.sum(names.column(column));
     case 'count':
-      return [column === '*' ? 'COUNT(*)' : `COUNT(${dialect.quoted(column)})`];
+      return [column === '*' ? 'COUNT(*)' : `COUNT(${names.column(column)})`];
     case 'min':
-      return [`MIN(${dialect.quoted(column)})`];
+      return [`MIN(${names.column(column)})`];
     case 'max':
-      return [`MAX(${dialect.quoted(column)})`];
+      return [`MAX(${names.column(column)})`];
     default:
       return unreachable(kind);
   }
 }
 
-function orderOf({ order }: Plan, { quoted }: Dialect): string {
-  return order.map(({ column, descending }) => `${quoted(column)}${descending ? ' DESC' : ''}`).join(', ');
+function orderOf({ order }: Plan, names: Names): string {
+  return order
+    .map(({ column, descending }) => `${names.column(column)}${descending ? ' DESC' : ''}`)
+    .join(', ');
 }
 
 /** What stands behind the cursor, as disjoint ranges in order. */
-function rangesOf(plan: Plan, dialect: Dialect): Condition[][] {
-  return plan.after === null ? [[]] : rangesAfter(dialect, plan.order, decodeRow(plan.after), 0);
+function rangesOf(plan: Plan, names: Names): Condition[][] {
+  if (plan.after === null) return [[]];
+  const values = decodeRow(plan.after);
+  const order = plan.order.slice(0, values.length);
+  const behind = rangesAfter(names, order, values, 0);
+  return plan.isInclusive ? [equalTo(names, order, values), ...behind] : behind;
 }
 
-function conditionsOf(plan: Plan, dialect: Dialect): Condition[] {
-  return [...plan.where.map((filter) => filterSql(filter, dialect)), ...partitionSql(plan, dialect)];
+function equalTo(names: Names, order: readonly PlannedOrder[], values: readonly Value[]): Condition[] {
+  return order.map(({ column }, i) => {
+    const value = values[i] as SqlValue;
+    if (value === null) return { text: `${names.column(column)} IS NULL`, values: [] };
+    return { text: `${names.column(column)} = ?`, values: [value] };
+  });
 }
 
-function joined(head: string, conditions: readonly Condition[], tail: string): Sql {
+function conditionsOf(plan: Plan, names: Names): Condition[] {
+  return [...plan.where.map((filter) => filterSql(filter, names)), ...partitionSql(plan, names)];
+}
+
+function selected(expressions: readonly string[], plan: Plan, names: Names): Condition {
+  const source = sourceOf(plan, names);
+  return { text: `SELECT ${expressions.join(', ')} FROM ${source.text}`, values: source.values };
+}
+
+function joined(head: Condition, conditions: readonly Condition[], tail: string): Sql {
   const where = conditions.map(({ text }) => text).join(' AND ');
   return {
-    text: `${head}${where === '' ? '' : ` WHERE ${where}`}${tail}`,
-    values: conditions.flatMap(({ values }) => values),
+    text: `${head.text}${where === '' ? '' : ` WHERE ${where}`}${tail}`,
+    values: [...head.values, ...conditions.flatMap(({ values }) => values)],
   };
 }
 
-function partitionSql(plan: Plan, { quoted }: Dialect): Condition[] {
+function partitionSql(plan: Plan, names: Names): Condition[] {
   if (plan.partitions === null) return [];
-  return [among(quoted(PARTITION_COLUMN), plan.partitions)];
+  return [among(names.column(PARTITION_COLUMN), plan.partitions)];
 }
 
 /** Servers know no empty list. */
@@ -138,8 +145,8 @@ function among(column: string, values: readonly SqlValue[]): Condition {
   return { text: `${column} IN (${values.map(() => '?').join(', ')})`, values };
 }
 
-function filterSql(filter: Filter, { quoted }: Dialect): Condition {
-  const column = quoted(filter.column);
+function filterSql(filter: Filter, names: Names): Condition {
+  const column = names.column(filter.column);
   switch (filter.op) {
     case 'is-null':
       return { text: `${column} IS NULL`, values: [] };
@@ -185,19 +192,18 @@ export function prefixEnd(prefix: string): string | null {
  * run of its own, and its NULLs are one more range.
  */
 function rangesAfter(
-  dialect: Dialect,
+  names: Names,
   order: readonly PlannedOrder[],
   values: readonly Value[],
   from: number,
 ): Condition[][] {
-  const { quoted } = dialect;
   const first = order[from];
   if (first === undefined) return [];
-  const isNull: Condition = { text: `${quoted(first.column)} IS NULL`, values: [] };
+  const isNull: Condition = { text: `${names.column(first.column)} IS NULL`, values: [] };
   if (values[from] === null) {
-    const same = rangesAfter(dialect, order, values, from + 1).map((range) => [isNull, ...range]);
+    const same = rangesAfter(names, order, values, from + 1).map((range) => [isNull, ...range]);
     if (first.descending) return same;
-    return [...same, [{ text: `${quoted(first.column)} IS NOT NULL`, values: [] }]];
+    return [...same, [{ text: `${names.column(first.column)} IS NOT NULL`, values: [] }]];
   }
 
   let end = from + 1;
@@ -206,15 +212,15 @@ function rangesAfter(
     if (next.descending !== first.descending || values[end] === null || (next.descending && next.nullable))
       break;
   }
-  const run = order.slice(from, end).map(({ column }) => column);
+  const run = order.slice(from, end).map(({ column }) => names.column(column));
   const bound = values.slice(from, end) as SqlValue[];
   const equal: Condition = {
-    text: run.map((column) => `${quoted(column)} = ?`).join(' AND '),
+    text: run.map((column) => `${column} = ?`).join(' AND '),
     values: bound,
   };
-  const behind = dialect.behind(run, first.descending, bound);
+  const behind = names.dialect.behind(run, first.descending, bound);
   return [
-    ...rangesAfter(dialect, order, values, end).map((range) => [equal, ...range]),
+    ...rangesAfter(names, order, values, end).map((range) => [equal, ...range]),
     [behind],
     ...(first.descending && first.nullable ? [[isNull]] : []),
   ];

@@ -1,6 +1,6 @@
 /** SQLite's dialect, and its tables of read models. */
-import { type Dialect, PARTITION_COLUMN } from './sql.ts';
-import { type ColumnType, checkTable, type Table } from './table.ts';
+import type { Dialect } from './dialect.ts';
+import { type ColumnType, checkTable, PARTITION_COLUMN, type Table } from './table.ts';
 
 export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
@@ -13,16 +13,18 @@ function list(columns: readonly string[]): string {
 export const sqlite: Dialect = {
   quoted,
   /** Halves above and below 2^32, since SQLite's own sum fails beyond 2^63: exact for any number of rows. */
-  sum: (column) => [
-    `IFNULL(SUM(${quoted(column)} >> 32), 0)`,
-    `IFNULL(SUM(${quoted(column)} & 4294967295), 0)`,
-  ],
+  sum: (column) => [`IFNULL(SUM(${column} >> 32), 0)`, `IFNULL(SUM(${column} & 4294967295), 0)`],
   sumOf: ([high, low]) => (high as bigint) * 4_294_967_296n + (low as bigint),
   /** One comparison of row values, which an index answers. */
   behind: (columns, descending, values) => ({
-    text: `(${list(columns)}) ${descending ? '<' : '>'} (${values.map(() => '?').join(', ')})`,
+    text: `(${columns.join(', ')}) ${descending ? '<' : '>'} (${values.map(() => '?').join(', ')})`,
     values,
   }),
+  table(columns, _types, rows) {
+    const named = columns.map((column, i) => `column${i + 1} AS ${column}`);
+    const row = `(${columns.map(() => '?').join(', ')})`;
+    return `(SELECT ${named.join(', ')} FROM (VALUES ${Array(rows).fill(row).join(', ')}))`;
+  },
 };
 
 const SQL_TYPES: Readonly<Record<ColumnType, string>> = {

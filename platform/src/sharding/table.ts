@@ -12,7 +12,15 @@ export interface Table {
   readonly key: readonly string[];
   /** Each a list of columns, in order. */
   readonly indexes: readonly (readonly string[])[];
+  /**
+   * A text column of ids (`<type>_<place>_…`) whose place is the row's partition, or of NULLs; a projection that writes
+   * another id halts. Rows that are equal in such columns stand in one partition, so tables can be joined on them.
+   */
+  readonly shardedBy?: string;
 }
+
+/** The hidden first key column of every table: the place key of the row's partition. */
+export const PARTITION_COLUMN = '_partition';
 
 /** `integer` is a safe integer in rows, a bigint in sums; `json` is JSON text. */
 export type Value = null | string | number | bigint;
@@ -42,6 +50,9 @@ export function checkTable(table: Table): void {
     if (type !== 'text' && type !== 'integer')
       fault(`key column '${column}' is ${type}, not text or integer`);
   }
+  const { shardedBy } = table;
+  if (shardedBy !== undefined && table.columns[shardedBy] !== 'text')
+    fault(`it is sharded by '${shardedBy}', which is no text column`);
   for (const column of table.indexes.flat()) {
     if (!Object.hasOwn(table.columns, column)) fault(`an index names '${column}', which is no column`);
     if (table.columns[column] === 'json') fault(`an index names '${column}', which is json and has no order`);

@@ -22,8 +22,12 @@ export function decodeValue(json: Json | undefined): Value | undefined {
   return text === 'Infinity' || text === '-Infinity' ? Number(text) : undefined;
 }
 
+export function encodeRow(row: readonly Value[]): readonly Json[] {
+  return row.map(encodeValue);
+}
+
 export function encodeRows(rows: readonly (readonly Value[])[]): Json {
-  return rows.map((row) => row.map(encodeValue));
+  return rows.map(encodeRow);
 }
 
 /** Anything that `encodeRows` never gives is a peer's bug and throws. */

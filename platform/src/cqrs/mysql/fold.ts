@@ -14,11 +14,10 @@ import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { quoted } from '../../sharding/mysql.ts';
-import { PARTITION_COLUMN } from '../../sharding/sql.ts';
-import type { Row, Table, Value } from '../../sharding/table.ts';
+import { PARTITION_COLUMN, type Row, type Table, type Value } from '../../sharding/table.ts';
 import { type Build, storedTables } from '../builds.ts';
 import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
-import { checkDeltas, checkRow, required } from '../row.ts';
+import { checkDeltas, checkPlace, checkRow, required } from '../row.ts';
 import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
 import { rowOf } from './row-of.ts';
 
@@ -169,15 +168,18 @@ function stateOf(table: Table): TableState {
     },
     put(row) {
       checkRow(table, row);
+      checkPlace(table, row, partition);
       const place = placeOf(row);
       touched.set(nameOf(place), { place, row: { ...row } });
     },
     patch(key, changes) {
       checkRow(table, changes);
+      checkPlace(table, changes, partition);
       change(key, (row) => (row === null ? null : { ...row, ...changes }));
     },
     add(key, deltas) {
       checkDeltas(table, deltas);
+      checkPlace(table, key, partition);
       change(key, (row) => {
         const sums: Record<string, Value> = { ...(row ?? keyOf(table, key)) };
         for (const [column, by] of Object.entries(deltas)) sums[column] = Number(sums[column] ?? 0) + by;

@@ -8,7 +8,7 @@ import type { TailSource } from '../../events/tail.ts';
 import type { Clock, Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { createTable, quoted } from '../../sharding/mysql.ts';
-import { PARTITION_COLUMN } from '../../sharding/sql.ts';
+import { PARTITION_COLUMN } from '../../sharding/table.ts';
 import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild } from '../builds.ts';
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';

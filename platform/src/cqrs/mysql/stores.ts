@@ -6,9 +6,8 @@ import type { Host } from '../../host/host.ts';
 import { isTimedOut, type SqlAddress } from '../../host/sql.ts';
 import { openSqlKeyStore } from '../../privacy/sql-key-store.ts';
 import { quoted } from '../../sharding/mysql.ts';
-import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { readPlan } from '../../sharding/sql-reader.ts';
-import type { Table } from '../../sharding/table.ts';
+import { PARTITION_COLUMN, type Table } from '../../sharding/table.ts';
 import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Projection } from '../projection.ts';
 import type { Reading, Stores } from '../storage.ts';
@@ -93,11 +92,15 @@ export function openMysqlReading(
       );
       return row === undefined ? null : rowOf(table, row);
     },
-    async scan(plan) {
+    async scan(plan, within) {
+      const { signal } = within;
+      const timeoutMs = (): number => Math.min(deadlineMs, within.leftMs());
       try {
-        return await again(clock, () => readPlan(scans, storedPlan(tables, plan)));
+        const stored = storedPlan(tables, plan);
+        return await again(clock, () => readPlan(scans, stored, { timeoutMs: timeoutMs(), signal }));
       } catch (error) {
         if (!isTimedOut(error)) throw error;
+        signal.throwIfAborted();
         throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
           cause: error,
         });

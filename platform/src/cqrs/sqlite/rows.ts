@@ -1,9 +1,8 @@
 /** A projection's rows of one partition in a shard's database of read models: prepared once, used for every event. */
 import type { Database, SqlValue, Statement } from '../../host/disk.ts';
-import { PARTITION_COLUMN } from '../../sharding/sql.ts';
 import { quoted } from '../../sharding/sqlite.ts';
-import type { Row, Table } from '../../sharding/table.ts';
-import { checkDeltas, checkRow, required } from '../row.ts';
+import { PARTITION_COLUMN, type Row, type Table } from '../../sharding/table.ts';
+import { checkDeltas, checkPlace, checkRow, required } from '../row.ts';
 import type { PartitionRows } from '../storage.ts';
 
 export function tableRows(database: Database, table: Table): PartitionRows {
@@ -39,6 +38,7 @@ export function tableRows(database: Database, table: Table): PartitionRows {
     },
     put(row) {
       checkRow(table, row);
+      checkPlace(table, row, partition);
       statement(put).run(
         partition,
         ...columns.map((column) =>
@@ -48,6 +48,7 @@ export function tableRows(database: Database, table: Table): PartitionRows {
     },
     patch(key, changes) {
       checkRow(table, changes);
+      checkPlace(table, changes, partition);
       const names = Object.keys(changes);
       if (names.length === 0) return;
       const sql = `UPDATE ${named} SET ${names.map((name) => `${quoted(name)} = ?`).join(', ')} WHERE ${where}`;
@@ -55,6 +56,7 @@ export function tableRows(database: Database, table: Table): PartitionRows {
     },
     add(key, deltas) {
       checkDeltas(table, deltas);
+      checkPlace(table, key, partition);
       const names = Object.keys(deltas);
       const sql = `${insertHead}UPDATE SET ${names
         .map((name) => `${quoted(name)} = coalesce(${named}.${quoted(name)}, 0) + excluded.${quoted(name)}`)

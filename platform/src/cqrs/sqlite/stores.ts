@@ -70,7 +70,7 @@ export function openSqliteReading(
       const row = select.get(partition, ...table.key.map((column) => key[column] as string | number));
       return (row as Row | undefined) ?? null;
     },
-    scan: (plan) => readers.scan(viewsPath(base), storedPlan(tables, plan)),
+    scan: (plan, within) => readers.scan(viewsPath(base), storedPlan(tables, plan), within),
     digest: (partition) => readers.digest(viewsPath(base), { partition, builds }),
     findSnapshot: memory.findSnapshot,
     findCheckpoint: memory.findCheckpoint,
