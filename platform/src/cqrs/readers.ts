@@ -2,6 +2,9 @@
  * Reader threads: scans and reports never hold the main thread. SQLite cannot be interrupted from outside, so a scan
  * that outlives its deadline costs its thread: it is stopped, and a fresh one serves the next scan. One that nobody waits
  * for any more is given a moment first, since most end by themselves sooner than a thread starts.
+ *
+ * Limit: a thread ends between two steps of SQLite, and to add up, group or sort all rows is one step (`node:sqlite` has no
+ * way to interrupt it). So there may be as many threads that end as ones that work, and no more are started meanwhile.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Host, Timer } from '../host/host.ts';
@@ -81,12 +84,15 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
 function openThreads(host: Host, options: ReadersOptions) {
   const workers = new Set<Worker>();
   const queue: Scan[] = [];
+  /** Threads that were stopped and have not ended. */
+  let ending = 0;
   let ids = 0;
   let closed = false;
 
   function idle(): Worker | null {
     for (const worker of workers) if (worker.scan === null) return worker;
-    return workers.size < options.threadsMax ? spawn() : null;
+    const isFull = workers.size === options.threadsMax || workers.size + ending >= 2 * options.threadsMax;
+    return isFull ? null : spawn();
   }
 
   function spawn(): Worker {
@@ -159,7 +165,11 @@ function openThreads(host: Host, options: ReadersOptions) {
     if (worker !== null && worker.scan === scan) {
       worker.scan = null;
       workers.delete(worker);
-      void worker.thread.stop();
+      ending += 1;
+      void worker.thread.stop().finally(() => {
+        ending -= 1;
+        if (!closed) next();
+      });
     }
     next();
   }

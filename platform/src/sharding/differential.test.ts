@@ -4,25 +4,29 @@
  * prints the seed and path that replay it.
  */
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Database, SqlValue } from '../host/disk.ts';
-import { realHost } from '../host/real.ts';
-import type { SqlDatabase } from '../host/sql.ts';
-import { serverNamed } from '../testing/servers.ts';
-import { createTable as createOnServer, quoted as quotedOnServer } from './mysql.ts';
-import type { Plan } from './plan.ts';
-import type { Aggregation, Filter, Output, Query, QueryResult } from './query.ts';
-import { shardReader } from './reader.ts';
+import {
+  allPages,
+  ascending,
+  byBytes,
+  CASES,
+  compareBy,
+  comparison,
+  enginesWith,
+  matches,
+  orderOf,
+  orNull,
+  type Placed,
+  SHARDS_MAX,
+  size,
+  stored,
+  text,
+  weight,
+} from './differential.fixture.ts';
+import type { Aggregation, Filter, Output, Query } from './query.ts';
 import { scatter } from './scatter.ts';
-import { readPlan } from './sql-reader.ts';
-import { createTable, quoted } from './sqlite.ts';
 import { PARTITION_COLUMN, type Row, type Table, type Value } from './table.ts';
-import { decodeRows, encodeRows } from './wire.ts';
-
-const host = realHost();
-const CASES = Number(host.env.get('CARDUME_CASES') ?? 1);
-const SHARDS_MAX = 4;
 
 const table: Table = {
   name: 'things',
@@ -31,151 +35,6 @@ const table: Table = {
   indexes: [['name'], ['size', 'name']],
 };
 const columns = Object.keys(table.columns);
-interface Placed {
-  readonly partition: number;
-  readonly row: Record<string, string | number | null>;
-}
-
-/** Rows over some shards of an engine. */
-interface Spread<Shard = unknown> {
-  readonly shards: readonly Shard[];
-  ask(shard: Shard, plan: Plan): Promise<Value[][]>;
-  close(): Promise<void>;
-}
-
-interface Engine {
-  readonly name: string;
-  readonly skip: string | false;
-  /** Of the cases. */
-  readonly share: number;
-  /** SQLite keeps infinite numbers, servers do not. */
-  readonly finiteOnly: boolean;
-  spread(rows: readonly Placed[], count: number): Promise<Spread>;
-}
-
-const names = [PARTITION_COLUMN, ...columns];
-const cellsOf = ({ partition, row }: Placed): SqlValue[] => [
-  partition,
-  ...columns.map((column) => row[column] as SqlValue),
-];
-const rowsOfShard = (rows: readonly Placed[], count: number, shard: number): readonly Placed[] =>
-  rows.filter(({ partition }) => partition % count === shard);
-
-/** Over the wire form, as a peer would answer. */
-async function overTheWire<Shard>(
-  shard: Shard,
-  plan: Plan,
-  read: (shard: Shard, plan: Plan) => Promise<Value[][]>,
-): Promise<Value[][]> {
-  const read_ = await read(shard, JSON.parse(JSON.stringify(plan)));
-  return decodeRows(JSON.parse(JSON.stringify(encodeRows(read_))));
-}
-
-const sqlite: Engine = {
-  name: 'SQLite',
-  skip: false,
-  share: 1,
-  finiteOnly: false,
-  async spread(rows, count): Promise<Spread<Database>> {
-    const shards = Array.from({ length: count }, (_, i) => {
-      const database = host.disk.database(':memory:');
-      for (const sql of createTable(table)) database.exec(sql);
-      const marks = names.map(() => '?').join(', ');
-      const insert = database.prepare(
-        `INSERT INTO things (${names.map(quoted).join(', ')}) VALUES (${marks})`,
-      );
-      for (const one of rowsOfShard(rows, count, i)) insert.run(...cellsOf(one));
-      return database;
-    });
-    return {
-      shards,
-      ask: (shard, plan) => overTheWire(shard, plan, async (one, asked) => shardReader(one).read(asked)),
-      async close() {
-        for (const shard of shards) shard.close();
-      },
-    };
-  },
-};
-
-const found = await serverNamed(host, 'mariadb');
-const databases: SqlDatabase[] = [];
-const clearances: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const one of databases) await one.close();
-  for (const one of clearances) await one();
-  if (found.skip === false) await found.server.admin.close();
-});
-
-async function onServer(): Promise<SqlDatabase> {
-  assert.ok(found.skip === false);
-  const { address, drop } = await found.server.newDatabase();
-  clearances.push(drop);
-  const database = host.sql.database(address, { connectionsMax: 2, statementTimeoutMs: 10_000 });
-  await database.exec(createOnServer(table));
-  return database;
-}
-
-const mariadb: Engine = {
-  name: 'MariaDB',
-  skip: found.skip,
-  share: 0.25,
-  finiteOnly: true,
-  async spread(rows, count): Promise<Spread<SqlDatabase>> {
-    while (databases.length < SHARDS_MAX) databases.push(await onServer());
-    const shards = databases.slice(0, count);
-    const marks = `(${names.map(() => '?').join(', ')})`;
-    await Promise.all(
-      shards.map(async (shard, i) => {
-        await shard.exec('DELETE FROM things');
-        const own = rowsOfShard(rows, count, i);
-        if (own.length === 0) return;
-        await shard.run(
-          `INSERT INTO things (${names.map(quotedOnServer).join(', ')}) VALUES ${own.map(() => marks).join(', ')}`,
-          own.flatMap(cellsOf),
-        );
-      }),
-    );
-    return {
-      shards,
-      ask: (shard, plan) => overTheWire(shard, plan, readPlan),
-      close: async () => undefined,
-    };
-  },
-};
-
-// Few distinct values make ties; the characters stand on both sides of the surrogates, where UTF-16 order is wrong.
-const character = fc.constantFrom(
-  'a',
-  'A',
-  'b',
-  '%',
-  '_',
-  'é',
-  '\ud7ff',
-  '\ue000',
-  '\uffff',
-  '😀',
-  '\u{10ffff}',
-  '\0',
-);
-const text = fc.oneof(
-  character,
-  fc.array(character, { maxLength: 3 }).map((characters) => characters.join('')),
-);
-const size = fc.oneof(
-  { weight: 4, arbitrary: fc.integer({ min: -2, max: 2 }) },
-  { weight: 1, arbitrary: fc.maxSafeInteger() },
-);
-const weight = fc.oneof(
-  fc.constantFrom(-1.5, 0, 0.1, 2),
-  fc.double({ noNaN: true, noDefaultInfinity: true }),
-);
-const stored = fc.oneof(
-  { weight: 4, arbitrary: weight },
-  { weight: 1, arbitrary: fc.constantFrom(Infinity, -Infinity) },
-);
-const orNull = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(of, { freq: 2 });
-
 const finite = weight;
 const placedWith = (weights: fc.Arbitrary<number>): fc.Arbitrary<Placed> =>
   fc.record({
@@ -203,14 +62,6 @@ const rowsThat = (weights: fc.Arbitrary<number>) =>
     selector: ({ partition, row }) => JSON.stringify([partition, row['id'], row['n']]),
   });
 
-const comparison = fc.constantFrom(
-  '=' as const,
-  '<>' as const,
-  '<' as const,
-  '<=' as const,
-  '>' as const,
-  '>=' as const,
-);
 const filter: fc.Arbitrary<Filter> = fc.oneof(
   fc.record({ column: fc.constantFrom('id', 'name'), op: comparison, value: text }),
   fc.record({
@@ -235,15 +86,6 @@ const filter: fc.Arbitrary<Filter> = fc.oneof(
     op: fc.constantFrom('is-null' as const, 'is-not-null' as const),
   }),
 );
-const orderOf = (names: readonly string[]): fc.Arbitrary<NonNullable<Query['orderBy']>> =>
-  fc.uniqueArray(
-    fc.record({
-      column: fc.constantFrom(...names),
-      direction: fc.constantFrom('ascending' as const, 'descending' as const),
-    }),
-    { maxLength: 4, selector: ({ column }) => column },
-  );
-
 /** Outputs, and what they mean. */
 const outputs: Readonly<Record<string, Output>> = {
   rows: { count: '*' },
@@ -290,64 +132,7 @@ const having: fc.Arbitrary<Filter> = fc.oneof(
     op: fc.constantFrom('is-null' as const, 'is-not-null' as const),
   }),
 );
-const ascending = (columns: readonly string[]): NonNullable<Query['orderBy']> =>
-  columns.map((column) => ({ column, direction: 'ascending' }));
-function compareBy(a: Row, b: Row, order: NonNullable<Query['orderBy']>): number {
-  for (const { column, direction } of order) {
-    const difference = byBytes(a[column] as Value, b[column] as Value);
-    if (difference !== 0) return direction === 'descending' ? -difference : difference;
-  }
-  return 0;
-}
-
-/** What the query means, said once more and without SQL. Bytes decide about text. */
-function matches(row: Placed['row'], where: readonly Filter[]): boolean {
-  return where.every((one) => {
-    const value = row[one.column] ?? null;
-    if (one.op === 'is-null') return value === null;
-    if (one.op === 'is-not-null') return value !== null;
-    if (value === null || !('value' in one)) return false;
-    if (one.op === 'prefix') return (value as string).startsWith(one.value);
-    if (one.op === 'in') return one.value.includes(value);
-    const difference = byBytes(value, one.value);
-    const holds = {
-      '=': difference === 0,
-      '<>': difference !== 0,
-      '<': difference < 0,
-      '<=': difference <= 0,
-      '>': difference > 0,
-      '>=': difference >= 0,
-    };
-    return holds[one.op];
-  });
-}
-
-function byBytes(a: Value, b: Value): number {
-  if (a === null || b === null) return a === b ? 0 : a === null ? -1 : 1;
-  if (typeof a === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b as string));
-  return a < (b as number) ? -1 : a > (b as number) ? 1 : 0;
-}
-
-async function allPages<Shard>(query: Query, { shards, ask }: Spread<Shard>): Promise<Row[]> {
-  const rows: Row[] = [];
-  let after: string | null = null;
-  for (let pages = 0; pages < 200; pages += 1) {
-    const page: QueryResult = await scatter(
-      after === null ? query : { ...query, after },
-      () => table,
-      shards,
-      ask,
-    );
-    rows.push(...page.rows);
-    assert.ok(page.rows.length <= (query.limit ?? 100));
-    if (page.next === null) return rows;
-    assert.equal(page.rows.length, query.limit, 'a page before the last is full');
-    after = page.next;
-  }
-  assert.fail('the pages never end');
-}
-
-for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
+for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
   describe(`scatter on ${name}, against the whole in one place`, { skip }, () => {
     const rowsOf = finiteOnly ? rowsThat(finite) : rowsThat(stored);
     it('gives every row once, in order, over all pages', async () => {
@@ -396,8 +181,8 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
               ...(partitions === undefined ? {} : { partitions }),
               ...(select === undefined ? {} : { select }),
             };
-            const placed = await spread(rows, count);
-            const found = await allPages(query, placed);
+            const placed = await spread({ things: rows }, count);
+            const found = await allPages(query, () => table, placed);
             await placed.close();
             assert.deepEqual(found, expected);
           },
@@ -437,7 +222,7 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
               }
               return 0;
             });
-            const placed = await spread(rows, count);
+            const placed = await spread({ things: rows }, count);
             const aggregate = {
               groupBy,
               columns: { total: { sum: 'size' }, count: { count: '*' } },
@@ -450,7 +235,7 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
               limit,
               aggregate,
             };
-            const found = await allPages(query, placed);
+            const found = await allPages(query, () => table, placed);
             await placed.close();
             assert.deepEqual(found, expected);
           },
@@ -497,9 +282,9 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
               limit,
               aggregate,
             };
-            const placed = await spread(rows, count);
+            const placed = await spread({ things: rows }, count);
             if (offset === undefined) {
-              assert.deepEqual(await allPages(query, placed), expected);
+              assert.deepEqual(await allPages(query, () => table, placed), expected);
             } else {
               const page = await scatter({ ...query, offset }, () => table, placed.shards, placed.ask);
               assert.deepEqual([...page.rows], expected.slice(offset, offset + limit));
@@ -541,8 +326,8 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
               orderBy: order,
               limit,
             };
-            const placed = await spread(rows, count);
-            assert.deepEqual(await allPages(query, placed), expected);
+            const placed = await spread({ things: rows }, count);
+            assert.deepEqual(await allPages(query, () => table, placed), expected);
             await placed.close();
           },
         ),
@@ -559,9 +344,9 @@ for (const { name, skip, share, finiteOnly, spread } of [sqlite, mariadb]) {
           fc.integer({ min: 1, max: 7 }),
           fc.integer({ min: 0, max: 12 }),
           async (rows, count, orderBy, limit, offset) => {
-            const placed = await spread(rows, count);
+            const placed = await spread({ things: rows }, count);
             const query: Query = { service: 'test', table: 'things', orderBy, limit };
-            const all = await allPages(query, placed);
+            const all = await allPages(query, () => table, placed);
             const page = await scatter({ ...query, offset }, () => table, placed.shards, placed.ask);
             assert.deepEqual([...page.rows], all.slice(offset, offset + limit));
             if (page.next !== null) {

@@ -77,3 +77,79 @@ test('what is refused is not explained', async () => {
     (error) => isCardumeError(error, 'query-refused'),
   );
 });
+
+const lines: Table = {
+  name: 'lines',
+  columns: { order: 'text', n: 'integer', sku: 'text' },
+  key: ['order', 'n'],
+  indexes: [],
+  shardedBy: 'order',
+};
+const products: Table = {
+  name: 'products',
+  columns: { sku: 'text', title: 'text' },
+  key: ['sku'],
+  indexes: [],
+};
+const tables = [{ ...table, shardedBy: 'id' }, lines, products];
+
+test('joins and unions say what is read before, where rows meet, and how the lists merge', async () => {
+  const explanation = await explain(
+    {
+      unionAll: [
+        {
+          service: 'orders',
+          table: 'orders',
+          select: ['id', 'p.title'],
+          join: [
+            { type: 'left', table: 'lines', on: [{ left: 'id', right: 'order' }] },
+            {
+              type: 'inner',
+              service: 'products',
+              table: 'products',
+              as: 'p',
+              on: [{ left: 'lines.sku', right: 'sku' }],
+              broadcast: true,
+            },
+          ],
+          where: [{ column: 'p.title', op: 'prefix', value: 'a' }],
+        },
+        { service: 'orders', table: 'orders', select: ['id', 'country'] },
+      ],
+      orderBy: [{ column: 'p.title', direction: 'descending' }],
+      limit: 20,
+      offset: 5,
+    },
+    (_service, name) => tables.find((one) => one.name === name),
+    async ({ service }) => (service === 'orders' ? targets : targets.slice(0, 1)),
+    5_000,
+  );
+  assert.equal(
+    explanationText(explanation),
+    `query 1 of the union
+before: a table that is broadcast
+  1 shard: us-east/orders-0
+    each: read products where title prefix "a"
+    each: order by _partition, sku
+    each: return the first 1001
+2 shards: us-east/orders-0, eu-west/orders-0
+  each: read orders
+  each: left join lines on id = lines.order (of the same partition)
+  each: inner join products as p on lines.sku = p.sku (sent along, at most 1,000 rows and 262,144 bytes)
+  each: keep rows where p.title prefix "a"
+  each: order by p.title descending, _partition descending, id descending, lines.order descending, lines.n descending, p._partition descending, p.sku descending
+  each: return the first 26
+  then: merge 2 ordered lists
+query 2 of the union
+2 shards: us-east/orders-0, eu-west/orders-0
+  each: read orders
+  each: order by country descending, _partition descending, id descending
+  each: return the first 26
+  then: merge 2 ordered lists
+then: merge 2 lists by p.title descending, the place of the query
+then: pass over 5
+then: take 20
+at most 104 rows in memory, of 100,000 that are allowed
+at most 33,554,432 bytes, within 5,000 ms`,
+  );
+});

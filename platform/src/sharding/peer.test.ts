@@ -172,6 +172,30 @@ describe('requests', () => {
     assert.equal(await a.request('b', 'quick'), 'done');
   });
 
+  it('end on both sides when nobody waits for them any more', async () => {
+    const signals: AbortSignal[] = [];
+    const serve: Serve = (_, message, signal) => {
+      if (message === 'quick') return Promise.resolve('done');
+      signals.push(signal);
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const { a } = await pair(serve);
+    const asker = new AbortController();
+    const asked = a.request('b', 'slow', asker.signal);
+    const other = a.request('b', 'slow');
+    await until(() => signals.length === 2);
+    asker.abort(new CardumeError('deadline-exceeded', 'gone'));
+    await assert.rejects(asked, failsWith('deadline-exceeded', /gone/));
+    await until(() => signals[0]?.aborted === true);
+    assert.equal(signals[1]?.aborted, false);
+    await assert.rejects(a.request('b', 'never sent', asker.signal), failsWith('deadline-exceeded'));
+    assert.equal(await a.request('b', 'quick'), 'done');
+    assert.equal(a.state()[0]?.requests, 1);
+    await a.close();
+    await assert.rejects(other, failsWith('unknown-outcome'));
+    await until(() => signals[1]?.aborted === true);
+  });
+
   it('are bounded in number, each way', async () => {
     const release: (() => void)[] = [];
     const serve: Serve = () => new Promise((resolve) => release.push(() => resolve(null)));

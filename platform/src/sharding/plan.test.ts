@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
 import { cursorOf, type Plan, planQuery } from './plan.ts';
-import type { Query } from './query.ts';
+import type { Join, Query } from './query.ts';
 import type { Table } from './table.ts';
 
 const table: Table = {
@@ -120,5 +120,135 @@ describe('planQuery', () => {
         text,
       );
     }
+  });
+
+  describe('with joins', () => {
+    const lines: Table = {
+      name: 'lines',
+      columns: { order: 'text', n: 'integer', sku: 'text', price: 'real' },
+      key: ['order', 'n'],
+      indexes: [],
+      shardedBy: 'order',
+    };
+    const skus: Table = {
+      name: 'skus',
+      columns: { sku: 'text', title: 'text', data: 'json' },
+      key: ['sku'],
+      indexes: [],
+    };
+    const tables: Record<string, Table> = {
+      'orders/orders': { ...table, shardedBy: 'id' },
+      'orders/lines': lines,
+      'products/skus': skus,
+    };
+    const tableOf = (service: string, name: string) => tables[`${service}/${name}`];
+    const beside: Join = { type: 'left', table: 'lines', on: [{ left: 'id', right: 'order' }] };
+    const sent: Join = {
+      type: 'inner',
+      table: 'skus',
+      service: 'products',
+      as: 's',
+      broadcast: true,
+      on: [{ left: 'lines.sku', right: 'sku' }],
+    };
+
+    it('takes the joined columns into the order, and reads first what is broadcast', () => {
+      const { plan, reads } = planQuery(
+        {
+          ...query,
+          join: [beside, sent],
+          select: ['id', 's.title'],
+          where: [
+            { column: 's.title', op: 'prefix', value: 'a' },
+            { column: 'total', op: '>', value: 1 },
+          ],
+        },
+        tableOf,
+      );
+      assert.deepEqual(
+        plan.order.map(({ column, nullable }) => [column, nullable]),
+        [
+          ['_partition', false],
+          ['id', false],
+          ['lines.order', true],
+          ['lines.n', true],
+          ['s._partition', false],
+          ['s.sku', false],
+        ],
+      );
+      assert.deepEqual(plan.columns, [
+        'id',
+        's.title',
+        '_partition',
+        'lines.order',
+        'lines.n',
+        's._partition',
+        's.sku',
+      ]);
+      assert.deepEqual(reads, [
+        null,
+        {
+          service: 'products',
+          table: 'skus',
+          select: ['sku', 'title'],
+          where: [{ column: 'title', op: 'prefix', value: 'a' }],
+          limit: 1_000,
+        },
+      ]);
+      assert.deepEqual(plan.joins[1]?.values?.columns, ['sku', 'title', '_partition']);
+      // What a left join leaves out early would come back as NULLs.
+      const left = planQuery(
+        {
+          ...query,
+          join: [beside, { ...sent, type: 'left' }],
+          where: [{ column: 's.title', op: 'is-null' }],
+        },
+        tableOf,
+      );
+      assert.deepEqual(left.reads[1]?.where, []);
+    });
+
+    it('refuses what shards cannot join alone, and says why', () => {
+      const joining = (join: unknown, reason: RegExp, more: Partial<Query> = {}): void =>
+        assert.throws(
+          () => planQuery({ ...query, join, ...more } as Query, tableOf),
+          (error) => isCardumeError(error, 'query-refused') && reason.test(error.message),
+          `${JSON.stringify(join)} is refused since ${reason}`,
+        );
+      joining(
+        [{ ...beside, on: [{ left: 'note', right: 'order' }] }],
+        /may stand in different partitions.*'lines' is sharded by 'order'.*before by 'id'/,
+      );
+      joining([{ ...beside, on: [{ left: 'id', right: 'sku' }] }], /may stand in different partitions/);
+      joining([{ ...sent, broadcast: false }], /is of the service 'products', whose shards are others/);
+      joining([{ ...sent, service: 'orders' }], /no table 'skus' in the service 'orders'/);
+      joining([{ ...beside, table: 'nothing' }], /no table 'nothing'/);
+      joining([{ ...beside, type: 'full' }], /expected inner or left, got 'full'/);
+      joining([{ ...beside, on: [] }], /on: expected 1 to 8 pairs, got 0/);
+      joining([{ ...beside, on: Array(9).fill(beside.on[0]) }], /on: expected 1 to 8 pairs, got 9/);
+      joining([{ ...beside, on: [{ left: 'id', right: 'n' }] }], /'id' is text and 'n' is integer/);
+      joining([{ ...beside, on: [{ left: 'rate', right: 'price' }] }], /real, which has no exact equality/);
+      joining([{ ...beside, on: [{ left: 'lines.n', right: 'n' }] }], /no column 'lines.n'/);
+      joining([beside, beside], /a table 'lines' already/);
+      joining([{ ...beside, as: 'ORDERS' }], /a table 'ORDERS' already/);
+      joining([{ ...beside, as: 'a.b' }], /'a.b' is not a name/);
+      joining(Array(5).fill(beside), /at most 4, got 5/);
+      joining([beside], /no column 'order'/, { select: ['order'] });
+      joining([beside], /no column 'lines._partition'/, { select: ['lines._partition'] });
+      joining([beside, sent], /json, which has no order/, {
+        orderBy: [{ column: 's.data', direction: 'ascending' }],
+      });
+    });
+
+    it('binds cursors to the joins', () => {
+      const { plan } = planQuery({ ...query, join: [beside] }, tableOf);
+      const row = plan.columns.map((column) => (/partition|n$|total|rate/.test(column) ? 1 : 'a'));
+      const after = cursorOf(plan, row);
+      assert.deepEqual(planQuery({ ...query, join: [beside], after }, tableOf).plan.after, [1, 'a', 'a', 1]);
+      assert.throws(
+        () => planQuery({ ...query, join: [{ ...beside, type: 'inner' }], after }, tableOf),
+        (error) => isCardumeError(error, 'invalid-cursor'),
+      );
+    });
   });
 });

@@ -3,11 +3,12 @@ import { describe, it } from 'node:test';
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Database, SqlValue } from '../host/disk.ts';
 import { realHost } from '../host/real.ts';
-import type { Plan } from './plan.ts';
-import type { Query } from './query.ts';
+import { type Plan, planQuery } from './plan.ts';
+import type { Join, Query } from './query.ts';
 import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
-import { createTable, quoted } from './sqlite.ts';
+import { selectRows } from './sql.ts';
+import { createTable, quoted, sqlite } from './sqlite.ts';
 import { PARTITION_COLUMN, type Table, type Value } from './table.ts';
 import { decodeRows, encodeRows } from './wire.ts';
 
@@ -150,5 +151,101 @@ describe('scatter', () => {
       'SEARCH things USING INDEX things_by_size_name (size=? AND name<?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
       'SEARCH things USING INDEX things_by_size_name (size=? AND name=?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
     ]);
+  });
+
+  describe('a broadcast table', () => {
+    const labels: Table = {
+      name: 'labels',
+      columns: { code: 'text', label: 'text' },
+      key: ['code'],
+      indexes: [],
+    };
+    const tableOf = (_service: string, name: string): Table => (name === 'labels' ? labels : table);
+    const joining: Query = {
+      ...query,
+      select: ['id', 'labels.label'],
+      join: [{ type: 'left', table: 'labels', on: [{ left: 'name', right: 'code' }], broadcast: true }],
+    };
+    /** Some have one shard's rows of things, one has labels. */
+    const shardWith = (rows: readonly Placed[], some: readonly (readonly [string, string])[]): Database => {
+      const database = databaseOf(rows);
+      for (const sql of createTable(labels)) database.exec(sql);
+      const insert = database.prepare('INSERT INTO labels VALUES (0, ?, ?)');
+      for (const one of some) insert.run(...one);
+      return database;
+    };
+    const numbered = (count: number, label = 'x'): [string, string][] =>
+      Array.from({ length: count }, (_, i) => [`code ${i}`, label]);
+    const refusedFor = (reason: RegExp) => (error: unknown) =>
+      isCardumeError(error, 'query-refused') && reason.test(error.message);
+
+    it('meets rows of every shard, up to its bound and not above it', async () => {
+      const rows = [row('a', { name: 'code 0' }), row('b', { name: 'code 999' }), row('c')];
+      const full = [
+        shardWith(rows.slice(0, 2), numbered(400)),
+        shardWith(rows.slice(2), numbered(1_000).slice(400)),
+      ];
+      const found = await scatter(joining, tableOf, full, ask);
+      assert.deepEqual(found.rows, [
+        { id: 'a', 'labels.label': 'x' },
+        { id: 'b', 'labels.label': 'x' },
+        { id: 'c', 'labels.label': null },
+      ]);
+      const more = [...full, shardWith([], [['one more', 'x']])];
+      await assert.rejects(
+        scatter(joining, tableOf, more, ask),
+        refusedFor(/at most 1,000 rows, and this one has more/),
+      );
+      const filtered: Query = {
+        ...joining,
+        join: [{ ...(joining.join as readonly Join[])[0], type: 'inner' } as Join],
+        where: [{ column: 'labels.code', op: 'in', value: ['code 0', 'one more'] }],
+      };
+      assert.deepEqual((await scatter(filtered, tableOf, more, ask)).rows, [
+        { id: 'a', 'labels.label': 'x' },
+      ]);
+      const large = [shardWith([], numbered(14, 'x'.repeat(10_000)))];
+      await assert.rejects(scatter(joining, tableOf, large, ask), refusedFor(/more than 262,144 bytes/));
+      const empty = [shardWith(rows, [])];
+      assert.equal((await scatter(joining, tableOf, empty, ask)).rows.length, 3);
+    });
+  });
+
+  it('has a cap of bytes, in each shard and over all', async () => {
+    const large = 'x'.repeat(4_000_000);
+    const isTooLarge = (error: unknown): boolean =>
+      isCardumeError(error, 'query-refused') &&
+      /fewer rows or columns, .* 33,554,432 bytes/.test(error.message);
+    const one = databaseOf(['a', 'b', 'c', 'd', 'e'].map((id) => row(id, { extra: large })));
+    await assert.rejects(
+      scatter(query, () => table, [one], ask),
+      isTooLarge,
+    );
+    assert.equal((await scatter({ ...query, limit: 3 }, () => table, [one], ask)).rows.length, 3);
+    assert.equal((await scatter({ ...query, select: ['id'] }, () => table, [one], ask)).rows.length, 5);
+    const halves = [
+      databaseOf([row('a', { extra: large }), row('b', { extra: large }), row('c', { extra: large })]),
+    ];
+    halves.push(databaseOf([row('d', { extra: large }), row('e', { extra: large })]));
+    await assert.rejects(
+      scatter(query, () => table, halves, ask),
+      isTooLarge,
+    );
+  });
+
+  it('finds joined rows by the beginning of their key', async () => {
+    const lines: Table = { ...table, name: 'lines', shardedBy: 'id' };
+    const shard = databaseOf([row('a')]);
+    for (const sql of createTable(lines)) shard.exec(sql);
+    const { plan } = planQuery(
+      { ...query, join: [{ type: 'left', table: 'lines', on: [{ left: 'id', right: 'id' }] }] },
+      (_service, name) => (name === 'lines' ? lines : { ...table, shardedBy: 'id' }),
+    );
+    const [{ text, values } = { text: '', values: [] }] = selectRows(plan, sqlite);
+    const steps = shard.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...values, 1);
+    assert.match(
+      steps.map(({ detail }) => detail).join('; '),
+      /SEARCH lines USING INDEX sqlite_autoindex_lines_1 \(_partition=\? AND id=\?\)/,
+    );
   });
 });
