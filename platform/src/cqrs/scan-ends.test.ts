@@ -45,11 +45,13 @@ const { plan: endless } = planQuery(
 const { plan: quick } = planQuery({ service: 'test', table: 'things', limit: 1 }, tableOf);
 const OWNER = 'acc_000_00000000000000000000000000';
 
+const projections = [{ name: 'things', tables: [table], on: {} }];
+
 async function fill(fold: Fold): Promise<void> {
   const rows = fold.rows(table);
   rows.at(0);
   for (let i = 0; i < ROWS; i += 1) rows.put({ id: `thing ${i}`, owner: OWNER });
-  await fold.commit([{ projection: '', partition: 0, from: 0, epoch: 1, to: 1 }]);
+  await fold.commit([{ build: '', partition: 0, from: 0, epoch: 1, to: 1 }]);
 }
 
 /** Scans on the shard's server. */
@@ -75,9 +77,9 @@ for (const { name, skip, newHome } of engines.all) {
     it('ends when nobody waits for it, and behind what is left of the deadline', async () => {
       const { place } = await newHome();
       if ('base' in place) await host.disk.makeFolder(place.base.slice(0, place.base.lastIndexOf('/')));
-      const stores = await openStores(host, place, [{ name: 'things', tables: [table], on: {} }], source);
+      const stores = await openStores(host, place, projections, source);
       await fill(await stores.readModels.begin());
-      const reading = openReading(host, place, readers);
+      const reading = openReading(host, place, projections, readers);
       const isOnServer = !('base' in place);
 
       const asker = new AbortController();

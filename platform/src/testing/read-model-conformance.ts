@@ -8,6 +8,7 @@ import { differences } from '../cqrs/digest.ts';
 import type { Projection } from '../cqrs/projection.ts';
 import type { Fold, PartitionRows, Reading, ReadModels } from '../cqrs/storage.ts';
 import type { TailSource } from '../events/tail.ts';
+import { unbounded } from '../sharding/deadline.ts';
 import type { Query, QueryResult } from '../sharding/query.ts';
 import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table } from '../sharding/table.ts';
@@ -87,7 +88,12 @@ async function found(under: ReadModelsUnderTest, query: Partial<Query> = {}): Pr
   const reading = await under.read(all);
   try {
     const asked = { service: 's', table: 'things', limit: 100, ...query };
-    return await scatter(asked, things, [reading], (one, plan) => one.scan(plan));
+    return await scatter(
+      asked,
+      () => things,
+      [reading],
+      (one, plan) => one.scan(plan, unbounded),
+    );
   } finally {
     await reading.close();
   }
