@@ -348,7 +348,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
             await placed.close();
           },
         ),
-        runs(500),
+        runs(300),
       );
     });
 
@@ -396,7 +396,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
             await placed.close();
           },
         ),
-        runs(300),
+        runs(200),
       );
     });
 
@@ -480,7 +480,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
             await placed.close();
           },
         ),
-        runs(300),
+        runs(150),
       );
     });
   });
