@@ -77,14 +77,24 @@ export function storedTables(builds: readonly Build[]): ReadonlyMap<string, Tabl
   return new Map(builds.flatMap(({ tables }) => tables.map(({ name, stored }) => [name, stored])));
 }
 
+/** By the plan as it was asked: shards that have the same builds are given the same plan, which can be read together. */
+const storedPlans = new WeakMap<Plan, Plan[]>();
+
 /** The plan with the tables' stored names. */
 export function storedPlan(tables: ReadonlyMap<string, Table>, plan: Plan): Plan {
   const stored = (name: string): string => (tables.get(name) as Table).name;
-  return {
-    ...plan,
-    table: stored(plan.table),
-    joins: plan.joins.map((join) => (join.values === null ? { ...join, table: stored(join.table) } : join)),
-  };
+  const table = stored(plan.table);
+  const joins = plan.joins.map((join) =>
+    join.values === null ? { ...join, table: stored(join.table) } : join,
+  );
+  const known = storedPlans.get(plan) ?? [];
+  const same = known.find(
+    (one) => one.table === table && one.joins.every((join, i) => join.table === joins[i]?.table),
+  );
+  if (same !== undefined) return same;
+  const made = { ...plan, table, joins };
+  storedPlans.set(plan, [...known, made]);
+  return made;
 }
 
 /** Whether tables that are filled from its beginning would hold up whoever opens it. */
