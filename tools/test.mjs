@@ -6,7 +6,8 @@ const given = process.argv.slice(2);
 const files = given.some((argument) => !argument.startsWith('-')) ? [] : [everything];
 
 // Every test has a bound, and a failed one that left a server or timer open does not hold up the rest for ever.
-const timeoutMs = 180_000;
+// More cases take longer.
+const timeoutMs = 180_000 * Math.max(1, Number(process.env.CARDUME_CASES ?? 1));
 const flags = [
   '--test',
   '--test-concurrency=2',

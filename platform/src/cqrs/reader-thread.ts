@@ -3,7 +3,7 @@ import { CardumeError } from '../base/errors.ts';
 import type { Database } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
-import { type ShardReader, shardReader } from '../sharding/reader.ts';
+import { readTogether, type ShardReader, shardReader } from '../sharding/reader.ts';
 import type { ScanReply, ScanRequest } from './readers.ts';
 import { digestIn } from './sqlite/digest.ts';
 
@@ -20,11 +20,21 @@ export function serve(host: Host, port: Port): void {
     return shard;
   }
 
-  port.onMessage(({ id, path, work }: ScanRequest) => {
+  function read(paths: readonly string[], work: ScanRequest['work']) {
+    const found = paths.map(shardAt);
+    if ('table' in work) {
+      return readTogether(
+        work,
+        found.map(({ reader }) => reader),
+      );
+    }
+    return found.map(({ database }) => digestIn(host, database, work));
+  }
+
+  port.onMessage(({ id, paths, work }: ScanRequest) => {
     let reply: ScanReply;
     try {
-      const { database, reader } = shardAt(path);
-      reply = { id, result: 'table' in work ? reader.read(work) : digestIn(host, database, work) };
+      reply = { id, results: read(paths, work) };
     } catch (error) {
       const code = error instanceof CardumeError ? error.code : 'internal';
       reply = { id, error: { code, detail: (error as Error).message } };

@@ -16,6 +16,8 @@ import type { Digest, Digested } from './digest.ts';
 
 export interface Readers {
   /**
+   * Scans of one plan that are asked for in one turn are read together: each returns its part of the first `plan.fetch`
+   * rows of all of them, since whoever asked merges them.
    * @param path the shard's database of read models
    * @returns rows of `plan.columns`
    * @throws CardumeError `overloaded`, `deadline-exceeded`, `query-refused`
@@ -35,12 +37,15 @@ export interface ReadersOptions {
 
 export interface ScanRequest {
   readonly id: number;
-  readonly path: string;
+  readonly paths: readonly string[];
   readonly work: Plan | Digested;
 }
 
+type Results = readonly (Value[][] | Digest)[];
+
 export type ScanReply =
-  | { readonly id: number; readonly result: Value[][] | Digest }
+  /** Of each path. */
+  | { readonly id: number; readonly results: Results }
   | { readonly id: number; readonly error: { readonly code: string; readonly detail: string } };
 
 const QUEUE_SCANS_MAX = 1_000;
@@ -50,7 +55,7 @@ const LEFT_MS_MAX = 100;
 
 interface Scan {
   readonly request: ScanRequest;
-  readonly resolve: (result: Value[][] | Digest) => void;
+  readonly resolve: (results: Results) => void;
   readonly reject: (error: Error) => void;
   readonly signal: AbortSignal | undefined;
   readonly left: () => void;
@@ -72,13 +77,57 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
   const digests = openThreads(host, { threadsMax: 1, deadlineMs: DIGEST_MS_MAX });
   return {
     deadlineMs: options.deadlineMs,
-    scan: (path, plan, within) => shared.read(path, plan, within) as Promise<Value[][]>,
-    digest: (path, of) => digests.read(path, of) as Promise<Digest>,
+    scan: together((paths, plan, within) =>
+      spread(paths, options.threadsMax, (some) => shared.read(some, plan, within)),
+    ),
+    digest: async (path, of) => (await digests.read([path], of))[0] as Digest,
     async close() {
       await shared.close();
       await digests.close();
     },
   };
+}
+
+/** Gathers what is asked of one plan in one turn, which is for one query. */
+function together(
+  read: (paths: readonly string[], plan: Plan, within: Within) => Promise<Results>,
+): Readers['scan'] {
+  interface Batch {
+    readonly paths: string[];
+    readonly results: Promise<Results>;
+  }
+  const batches = new Map<Plan, Batch>();
+
+  function begin(plan: Plan, within: Within): Batch {
+    const paths: string[] = [];
+    const results = Promise.resolve().then(() => {
+      if (batches.get(plan)?.paths === paths) batches.delete(plan);
+      return read(paths, plan, within);
+    });
+    const batch = { paths, results };
+    batches.set(plan, batch);
+    return batch;
+  }
+
+  return async (path, plan, within) => {
+    const open = batches.get(plan);
+    const { paths, results } = open === undefined || open.paths.includes(path) ? begin(plan, within) : open;
+    const at = paths.push(path) - 1;
+    return (await results)[at] as Value[][];
+  };
+}
+
+/** @param read of some of the paths; at most so many parts at a time */
+async function spread(
+  paths: readonly string[],
+  partsMax: number,
+  read: (paths: readonly string[]) => Promise<Results>,
+): Promise<Results> {
+  const count = Math.min(partsMax, paths.length);
+  const parts = await Promise.all(
+    Array.from({ length: count }, (_, part) => read(paths.filter((__, i) => i % count === part))),
+  );
+  return paths.map((_, i) => parts[i % count]?.[Math.floor(i / count)] as Value[][]);
 }
 
 function openThreads(host: Host, options: ReadersOptions) {
@@ -129,7 +178,7 @@ function openThreads(host: Host, options: ReadersOptions) {
   }
 
   function finish(scan: Scan, reply: ScanReply): void {
-    if ('result' in reply) end(scan).resolve(reply.result);
+    if ('results' in reply) end(scan).resolve(reply.results);
     else end(scan).reject(new CardumeError(reply.error.code as 'internal', reply.error.detail));
   }
 
@@ -174,7 +223,7 @@ function openThreads(host: Host, options: ReadersOptions) {
     next();
   }
 
-  function read(path: string, work: Plan | Digested, within?: Within): Promise<Value[][] | Digest> {
+  function read(paths: readonly string[], work: Plan | Digested, within?: Within): Promise<Results> {
     const { signal } = within ?? {};
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (queue.length >= QUEUE_SCANS_MAX) {
@@ -183,7 +232,7 @@ function openThreads(host: Host, options: ReadersOptions) {
     return new Promise((resolve, reject) => {
       ids += 1;
       const scan: Scan = {
-        request: { id: ids, path, work },
+        request: { id: ids, paths, work },
         resolve,
         reject,
         signal,

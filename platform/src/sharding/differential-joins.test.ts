@@ -3,7 +3,7 @@
  * over all rows in one place; on each engine.
  */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
   allPages,
@@ -22,6 +22,7 @@ import {
 import type { Filter, Join, Order, Output, Query, UnionAll, UnionPart } from './query.ts';
 import { scatter } from './scatter.ts';
 import { type ColumnType, PARTITION_COLUMN, type Row, type Table, type Value } from './table.ts';
+import { tally } from './tally.fixture.ts';
 
 /** Joined by its key. */
 const parents: Table = {
@@ -310,6 +311,8 @@ function partRows(part: UnionPart, order: readonly Order[], all: Rows): Cells[] 
 
 for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
   describe(`joins and unions on ${engine}, against the whole in one place`, { skip }, () => {
+    const counts = tally();
+    after(() => console.log(`joins and unions on ${engine}, ${counts.text()}`));
     const runs = (count: number) => ({ numRuns: Math.ceil(count * share * CASES) });
     const shards = fc.integer({ min: 1, max: SHARDS_MAX });
     const page = fc.integer({ min: 1, max: 9 });
@@ -327,7 +330,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
           page,
           fc.option(fc.array(pick, { minLength: 1, maxLength: 4 }), { nil: undefined }),
           fc.option(fc.uniqueArray(partition, { maxLength: 4 }), { freq: 3, nil: undefined }),
-          async (rows, count, scope, filters, orders, least, select, partitions) => {
+          counts.compared(async (rows, count, scope, filters, orders, least, select, partitions) => {
             const columns = [...new Set(select?.map((at) => picked([...scope.columns.keys()], at)))];
             const orderBy = orderFrom(withOrder(scope), orders);
             const query: Query = {
@@ -346,7 +349,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
             const limit = pageOf(least, expected.length);
             assert.deepEqual(await allPages({ ...query, limit }, tableOf, placed), expected);
             await placed.close();
-          },
+          }),
         ),
         runs(300),
       );
@@ -363,7 +366,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
           pick,
           orderPicks,
           page,
-          async (rows, count, scope, filters, groups, of, orders, least) => {
+          counts.compared(async (rows, count, scope, filters, groups, of, orders, least) => {
             const exact = [...ofType(scope, 'text'), ...ofType(scope, 'integer')];
             const groupBy = [...new Set(groups.map((at) => picked(exact, at)))];
             const columns: Record<string, Output> = {
@@ -394,7 +397,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
             const limit = pageOf(least, expected.length);
             assert.deepEqual(await allPages({ ...query, limit }, tableOf, placed), expected);
             await placed.close();
-          },
+          }),
         ),
         runs(200),
       );
@@ -418,7 +421,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
           orderPicks,
           page,
           fc.option(fc.integer({ min: 1, max: 8 }), { nil: undefined }),
-          async (rows, count, asked, orders, least, offset) => {
+          counts.compared(async (rows, count, asked, orders, least, offset) => {
             // Each has a text, a whole number and another text.
             const unionAll = asked.map(({ scope, filters, kind, picks }): UnionPart => {
               const [a, b, c] = picks as [number, number, number];
@@ -478,7 +481,7 @@ for (const { name: engine, skip, share, spread } of enginesWith(tables)) {
               assert.equal(next !== null, expected.length > offset + limit);
             }
             await placed.close();
-          },
+          }),
         ),
         runs(150),
       );

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import fc from 'fast-check';
-import { again } from '../events/mysql/again.ts';
 import type { Database, SqlValue } from '../host/disk.ts';
 import { realHost } from '../host/real.ts';
 import type { SqlDatabase } from '../host/sql.ts';
@@ -14,7 +13,7 @@ import type { TableOf } from './join.ts';
 import { createTable as createOnServer, quoted as quotedOnServer } from './mysql.ts';
 import type { Plan } from './plan.ts';
 import type { Filter, Query, QueryResult, UnionAll } from './query.ts';
-import { shardReader } from './reader.ts';
+import { readTogether, shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
 import { readPlan } from './sql-reader.ts';
 import { createTable, quoted } from './sqlite.ts';
@@ -87,9 +86,17 @@ const sqliteWith = (tables: readonly Table[]): Engine => ({
       }
       return database;
     });
+    const readers = shards.map(shardReader);
+    const read = new WeakMap<Plan, Value[][][]>();
     return {
       shards,
-      ask: (shard, plan) => overTheWire(shard, plan, async (one, asked) => shardReader(one).read(asked)),
+      ask: (shard, plan) =>
+        overTheWire(shard, plan, async (one, asked) => {
+          // As a reader thread does it: all shards of a plan together.
+          const parts = read.get(plan) ?? readTogether(asked, readers);
+          read.set(plan, parts);
+          return parts[shards.indexOf(one)] as Value[][];
+        }),
       async close() {
         for (const shard of shards) shard.close();
       },
@@ -109,8 +116,7 @@ after(async () => {
 async function onServer(tables: readonly Table[]): Promise<SqlDatabase> {
   assert.ok(found.skip === false);
   const { server } = found;
-  // Servers end what is idle for long, as this connection is while the other engine is tried.
-  const { address, drop } = await again(host.clock, () => server.newDatabase());
+  const { address, drop } = await server.newDatabase();
   clearances.push(drop);
   const database = host.sql.database(address, { connectionsMax: 2, statementTimeoutMs: 10_000 });
   opened.push(database);

@@ -4,7 +4,7 @@
  * prints the seed and path that replay it.
  */
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
   allPages,
@@ -27,6 +27,7 @@ import {
 import type { Aggregation, Filter, Output, Query } from './query.ts';
 import { scatter } from './scatter.ts';
 import { PARTITION_COLUMN, type Row, type Table, type Value } from './table.ts';
+import { tally } from './tally.fixture.ts';
 
 const table: Table = {
   name: 'things',
@@ -134,6 +135,8 @@ const having: fc.Arbitrary<Filter> = fc.oneof(
 );
 for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
   describe(`scatter on ${name}, against the whole in one place`, { skip }, () => {
+    const counts = tally();
+    after(() => console.log(`${name}, ${counts.text()}`));
     const rowsOf = finiteOnly ? rowsThat(finite) : rowsThat(stored);
     it('gives every row once, in order, over all pages', async () => {
       await fc.assert(
@@ -145,7 +148,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
           fc.integer({ min: 1, max: 7 }),
           fc.option(fc.uniqueArray(fc.integer({ min: 0, max: 7 }), { maxLength: 3 }), { nil: undefined }),
           fc.option(fc.subarray(columns, { minLength: 1 }), { nil: undefined }),
-          async (rows, count, where, orderBy, limit, partitions, select) => {
+          counts.compared(async (rows, count, where, orderBy, limit, partitions, select) => {
             const descending = orderBy.at(-1)?.direction === 'descending';
             const rest = ['id', 'n'].map((column) => ({
               column,
@@ -185,7 +188,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
             const found = await allPages(query, () => table, placed);
             await placed.close();
             assert.deepEqual(found, expected);
-          },
+          }),
         ),
         { numRuns: Math.ceil(700 * share * CASES) },
       );
@@ -200,7 +203,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
           fc.subarray(['name', 'n']),
           orderOf(['name', 'n', 'total', 'count']),
           fc.integer({ min: 1, max: 5 }),
-          async (rows, count, where, groupBy, orderBy, limit) => {
+          counts.compared(async (rows, count, where, groupBy, orderBy, limit) => {
             const output = [...groupBy, 'total', 'count'];
             const order = orderBy.filter(({ column }) => output.includes(column));
             const groups = new Map<string, Record<string, Value>>();
@@ -238,7 +241,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
             const found = await allPages(query, () => table, placed);
             await placed.close();
             assert.deepEqual(found, expected);
-          },
+          }),
         ),
         { numRuns: Math.ceil(300 * share * CASES) },
       );
@@ -256,7 +259,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
           fc.option(having, { nil: undefined }),
           fc.integer({ min: 1, max: 5 }),
           fc.option(fc.integer({ min: 0, max: 6 }), { nil: undefined }),
-          async (rows, count, where, groupBy, wanted, orderBy, asked, limit, offset) => {
+          counts.compared(async (rows, count, where, groupBy, wanted, orderBy, asked, limit, offset) => {
             const output = [...groupBy, ...wanted];
             const order = orderBy.filter(({ column }) => output.includes(column));
             const filters = asked === undefined || !wanted.includes(asked.column) ? [] : [asked];
@@ -291,7 +294,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
               assert.equal(page.next !== null, expected.length > offset + limit);
             }
             await placed.close();
-          },
+          }),
         ),
         { numRuns: Math.ceil(600 * share * CASES) },
       );
@@ -306,7 +309,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
           fc.subarray(['id', 'n', 'name', 'size'], { minLength: 1 }),
           orderOf(['id', 'n', 'name', 'size']),
           fc.integer({ min: 1, max: 5 }),
-          async (rows, count, where, select, orderBy, limit) => {
+          counts.compared(async (rows, count, where, select, orderBy, limit) => {
             const order = orderBy.filter(({ column }) => select.includes(column));
             const different = new Map(
               rows
@@ -329,7 +332,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
             const placed = await spread({ things: rows }, count);
             assert.deepEqual(await allPages(query, () => table, placed), expected);
             await placed.close();
-          },
+          }),
         ),
         { numRuns: Math.ceil(400 * share * CASES) },
       );
@@ -343,7 +346,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
           orderOf(['id', 'n', 'name', 'size', 'weight']),
           fc.integer({ min: 1, max: 7 }),
           fc.integer({ min: 0, max: 12 }),
-          async (rows, count, orderBy, limit, offset) => {
+          counts.compared(async (rows, count, orderBy, limit, offset) => {
             const placed = await spread({ things: rows }, count);
             const query: Query = { service: 'test', table: 'things', orderBy, limit };
             const all = await allPages(query, () => table, placed);
@@ -359,7 +362,7 @@ for (const { name, skip, share, finiteOnly, spread } of enginesWith([table])) {
               assert.deepEqual([...next.rows], all.slice(offset + limit, offset + 2 * limit));
             } else assert.ok(all.length <= offset + limit);
             await placed.close();
-          },
+          }),
         ),
         { numRuns: Math.ceil(300 * share * CASES) },
       );

@@ -3,6 +3,7 @@ import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import { accumulator } from './aggregates.ts';
 import { matches } from './filter.ts';
+import { mergeLists } from './merge-lists.ts';
 import { GROUPS_MAX, type Plan, placeOf, rowOrder } from './plan.ts';
 import type { Aggregation } from './query.ts';
 import { rowsMax } from './sql.ts';
@@ -34,26 +35,16 @@ export function merged(plan: Plan, parts: readonly Rows[]): Rows {
 /** The first `plan.fetch` rows of all parts, each of which is in order. */
 export function mergeRows(plan: Plan, parts: readonly Rows[]): Rows {
   const compare = rowOrder(plan);
-  const heads = parts.map(() => 0);
   const merged: (readonly Value[])[] = [];
-  while (merged.length < plan.fetch) {
-    let least: readonly Value[] | undefined;
-    let from = 0;
-    for (let i = 0; i < parts.length; i += 1) {
-      const row = parts[i]?.[heads[i] as number];
-      if (row === undefined || (least !== undefined && compare(row, least) >= 0)) continue;
-      least = row;
-      from = i;
-    }
-    if (least === undefined) break;
-    heads[from] = (heads[from] as number) + 1;
+  const lists = parts.map((part) => part.values());
+  for (const { item: row } of mergeLists(lists, compare, plan.fetch)) {
     const before = merged.at(-1);
     // Out of order, or twice: two shards hold the row, or the shard compares otherwise than the merge does.
     assert(
-      before === undefined || compare(before, least) < 0,
+      before === undefined || compare(before, row) < 0,
       `rows of '${plan.table}' arrive in order, each once`,
     );
-    merged.push(least);
+    merged.push(row);
   }
   return merged;
 }

@@ -32,6 +32,7 @@ import { decodeCursor, encodeCursor } from './cursor.ts';
 import { type Joined, type PlannedJoin, planJoins, type TableOf } from './join.ts';
 import type { Aggregation, Filter, Order, Query } from './query.ts';
 import { NAME, PARTITION_COLUMN, type Table, type Value } from './table.ts';
+import { byWholeNumbers } from './whole-numbers.ts';
 import { encodeValue } from './wire.ts';
 
 export const LIMIT_MAX = 1_000;
@@ -119,7 +120,9 @@ export function planQuery(query: Query, tableOf: TableOf): PlannedQuery {
     joins: joined.joins,
     columns: output.columns,
     shown: output.shown,
-    where,
+    where: where.map((filter) =>
+      typeOf(filter.column, table) === 'integer' ? byWholeNumbers(filter) : filter,
+    ),
     partitions,
     order: output.order,
     limit,

@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import { openMeter } from './bytes.ts';
-import type { Plan } from './plan.ts';
+import { mergeLists } from './merge-lists.ts';
+import { type Plan, rowOrder } from './plan.ts';
 import { groupsOf, rowsMax, type Sql, selectGroups, selectRows } from './sql.ts';
 import { sqlite } from './sqlite.ts';
 import type { Value } from './table.ts';
@@ -14,6 +15,30 @@ export interface ShardReader {
    * @throws CardumeError `query-refused` when they take more memory than a query may
    */
   read(plan: Plan): Value[][];
+  /** The same rows of a plan without groups, one at a time; whoever stops early ends it. @param statements of the plan */
+  rows(plan: Plan, statements: readonly Sql[]): Generator<Value[], void, undefined>;
+}
+
+/**
+ * Of several shards that are asked for the same rows: each one's part of the plan's first `fetch`, and no more. What is
+ * read is the answer and a head of each shard.
+ */
+export function readTogether(plan: Plan, shards: readonly ShardReader[]): Value[][][] {
+  if (plan.aggregate !== null || shards.length === 1) return shards.map((shard) => shard.read(plan));
+  const statements = selectRows(plan, sqlite);
+  const parts: Value[][][] = shards.map(() => []);
+  const lists: Generator<Value[], void, undefined>[] = [];
+  try {
+    for (const shard of shards) lists.push(shard.rows(plan, statements));
+    const meter = openMeter();
+    for (const { item, from } of mergeLists(lists, rowOrder(plan), plan.fetch)) {
+      meter.add([item]);
+      parts[from]?.push(item);
+    }
+  } finally {
+    for (const list of lists) list.return();
+  }
+  return parts;
 }
 
 const STATEMENTS_CACHED_MAX = 200;
@@ -47,22 +72,43 @@ export function shardReader(database: Database): ShardReader {
     return read;
   }
 
-  function rows(plan: Plan): Value[][] {
+  function all(plan: Plan): Value[][] {
     if (plan.aggregate === null) return cellsOf(plan, selectRows(plan, sqlite), false);
     return groupsOf(plan, sqlite, cellsOf(plan, selectGroups(plan, sqlite), true));
   }
 
   return {
     read(plan) {
-      if (plan.after === null) return rows(plan);
+      if (plan.after === null) return all(plan);
       database.exec('BEGIN');
       try {
-        const read = rows(plan);
+        const read = all(plan);
         database.exec('COMMIT');
         return read;
       } catch (error) {
         rollBack(database);
         throw error;
+      }
+    },
+    *rows(plan, statements) {
+      const isMany = statements.length > 1;
+      let left = rowsMax(plan);
+      let hasFailed = false;
+      if (isMany) prepared('BEGIN').run();
+      try {
+        for (const { text, values } of statements) {
+          if (left === 0) return;
+          for (const row of prepared(text).iterate(...values, left)) {
+            left -= 1;
+            yield Object.values(row) as Value[];
+          }
+        }
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      } finally {
+        if (isMany && hasFailed) rollBack(database);
+        else if (isMany) prepared('COMMIT').run();
       }
     },
   };

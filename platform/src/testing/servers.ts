@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { isCardumeError } from '../base/errors.ts';
+import { again } from '../events/mysql/again.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../host/sql.ts';
 
@@ -48,22 +49,26 @@ export async function serverNamed(host: Host, name: string): Promise<Found> {
 }
 
 function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress, ca: string): Server {
+  // A long test may leave its connections alone for longer than the server keeps them.
+  const exec = (sql: string): Promise<void> => again(host.clock, () => admin.exec(sql));
   return {
     admin,
     address,
     ca,
     async dropAll(prefix) {
-      const rows = await admin.rows('SELECT schema_name AS name FROM schemata WHERE schema_name LIKE ?', [
-        `${prefix.replaceAll('_', '\\_')}%`,
-      ]);
-      for (const { name } of rows) await admin.exec(`DROP DATABASE \`${name}\``);
+      const rows = await again(host.clock, () =>
+        admin.rows('SELECT schema_name AS name FROM schemata WHERE schema_name LIKE ?', [
+          `${prefix.replaceAll('_', '\\_')}%`,
+        ]),
+      );
+      for (const { name } of rows) await exec(`DROP DATABASE IF EXISTS \`${name}\``);
     },
     async newDatabase() {
       const database = `cardume_test_${Buffer.from(host.random.bytes(6)).toString('hex')}`;
-      await admin.exec(`CREATE DATABASE ${database}`);
+      await exec(`CREATE DATABASE IF NOT EXISTS ${database}`);
       return {
         address: { ...address, database },
-        drop: () => admin.exec(`DROP DATABASE IF EXISTS ${database}`),
+        drop: () => exec(`DROP DATABASE IF EXISTS ${database}`),
       };
     },
   };

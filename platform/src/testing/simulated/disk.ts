@@ -272,8 +272,12 @@ function statementOf(statement: SqliteStatement, told: <T>(work: () => T) => T):
     all: (...values) => told(() => statement.all(...values)),
     *iterate(...values) {
       const rows = statement.iterate(...values);
-      for (let next = told(() => rows.next()); next.done !== true; next = told(() => rows.next())) {
-        yield next.value;
+      try {
+        for (let next = told(() => rows.next()); next.done !== true; next = told(() => rows.next())) {
+          yield next.value;
+        }
+      } finally {
+        rows.return?.();
       }
     },
     readBigInts() {
