@@ -8,41 +8,15 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import fastify from 'fastify';
-
-export interface Baseline {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-/** Products 1 to this, each with more stock than a benchmark can sell. */
-export const BASELINE_PRODUCTS = 1_000;
-const STOCK = 1_000_000_000;
-const PRICE_E4 = 25_500;
-
-interface NewOrder {
-  readonly product: number;
-  readonly quantity: number;
-}
-
-const orderBody = {
-  type: 'object',
-  required: ['product', 'quantity'],
-  additionalProperties: false,
-  properties: {
-    product: { type: 'integer', minimum: 1 },
-    quantity: { type: 'integer', minimum: 1, maximum: 1_000_000 },
-  },
-} as const;
-
-const orderAnswer = {
-  type: 'object',
-  properties: {
-    id: { type: 'integer' },
-    status: { type: 'string' },
-    total_e4: { type: 'integer' },
-  },
-} as const;
+import {
+  BASELINE_PRICE_E4,
+  BASELINE_PRODUCTS,
+  BASELINE_STOCK,
+  type Baseline,
+  type NewOrder,
+  type OrderAnswer,
+  serveOrders,
+} from './baseline-http.ts';
 
 export async function startBaseline(folder: string, port = 0): Promise<Baseline> {
   mkdirSync(folder, { recursive: true });
@@ -59,7 +33,7 @@ export async function startBaseline(folder: string, port = 0): Promise<Baseline>
       quantity INTEGER NOT NULL, price_e4 INTEGER NOT NULL, PRIMARY KEY (order_id, line)
     ) STRICT, WITHOUT ROWID;
     WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ${BASELINE_PRODUCTS})
-    INSERT INTO product SELECT id, ${PRICE_E4}, ${STOCK} FROM n WHERE true ON CONFLICT DO NOTHING;
+    INSERT INTO product SELECT id, ${BASELINE_PRICE_E4}, ${BASELINE_STOCK} FROM n WHERE true ON CONFLICT DO NOTHING;
   `);
   const begin = database.prepare('BEGIN IMMEDIATE');
   const take = database.prepare(
@@ -72,7 +46,7 @@ export async function startBaseline(folder: string, port = 0): Promise<Baseline>
   const commit = database.prepare('COMMIT');
   const rollback = database.prepare('ROLLBACK');
 
-  function place({ product, quantity }: NewOrder): { id: number; status: string; total_e4: number } | null {
+  function place({ product, quantity }: NewOrder): OrderAnswer | null {
     begin.run();
     try {
       const taken = take.get(quantity, product, quantity) as { price_e4: number } | undefined;
@@ -91,20 +65,9 @@ export async function startBaseline(folder: string, port = 0): Promise<Baseline>
     }
   }
 
-  const server = fastify();
-  server.post<{ Body: NewOrder }>(
-    '/orders',
-    { schema: { body: orderBody, response: { 201: orderAnswer } } },
-    (request, reply) => {
-      const order = place(request.body);
-      if (order === null) {
-        reply.code(409).send({ message: `product ${request.body.product} is not there in that quantity` });
-      } else reply.code(201).send(order);
-    },
-  );
-  const url = await server.listen({ port, host: '127.0.0.1' });
+  const server = await serveOrders(port, place);
   return {
-    url,
+    url: server.url,
     async close() {
       await server.close();
       database.close();

@@ -4,7 +4,7 @@
  *
  *   npm run bench
  *   npm run bench -- --only a,c
- *   npm run bench -- shards      those whose titles begin so
+ *   npm run bench -- shards        those whose titles begin so
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -15,15 +15,18 @@ import type { Benchmark, Figure, Say } from './figure.ts';
 import { run as logAppend } from './log-append.ts';
 import { run as logGrowth } from './log-growth.ts';
 import { run as longStreams } from './long-streams.ts';
+import { run as mysqlAppend } from './mysql-append.ts';
+import { run as mysqlOrders } from './mysql-orders.ts';
 import { run as orders } from './orders.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { probeDisk } from './probe.ts';
 import { run as productReads } from './product-reads.ts';
 import { run as reservations } from './reservations.ts';
-import { run as shards } from './shards.ts';
+import { run as resharding } from './resharding.ts';
 import { run as simulation } from './simulation.ts';
 import { run as start } from './start.ts';
 import { tableOf } from './table.ts';
+import { run as topRows } from './top-rows.ts';
 
 /** Shared by those that need it; started when first asked for. */
 let started: Promise<Platform> | null = null;
@@ -44,7 +47,10 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'e', title: 'a log that grows', run: logGrowth },
   { letter: 'i', title: 'long streams', run: longStreams },
   { letter: 'g', title: 'the simulation', run: simulation },
-  { letter: 'h', title: 'shards on a server', run: shards },
+  { letter: 'h', title: 'shards: log appends on MariaDB', run: mysqlAppend },
+  { letter: 'j', title: 'shards: orders on MariaDB', run: mysqlOrders },
+  { letter: 'k', title: 'shards: the first rows of a million', run: topRows },
+  { letter: 'l', title: 'shards: resharding', run: resharding },
   { letter: 'f', title: 'start and memory', run: start },
   { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
   { letter: 'b', title: 'orders', run: async (say) => orders(await platform(say), say) },
@@ -53,7 +59,7 @@ const benchmarks: readonly Benchmark[] = [
 const RESULT = fileURLToPath(new URL('../.cardume/bench/latest.json', import.meta.url));
 
 const letters = benchmarks.map(({ letter }) => letter).sort();
-const help = `Runs the benchmarks (about 5 minutes) and prints one table; also written to .cardume/bench/latest.json.
+const help = `Runs the benchmarks (about 15 minutes; 'shards' alone 8) and prints one table; also written to .cardume/bench/latest.json.
 
   npm run bench
   npm run bench -- --only a,c
@@ -71,10 +77,10 @@ function chosen(): ReadonlySet<string> | 'help' {
     options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help) return 'help';
-  const named = positionals.map((name) => {
-    const found = benchmarks.find(({ title }) => title.startsWith(name));
-    if (found === undefined) throw new Error(`there is no benchmark '${name}': see --help`);
-    return found.letter;
+  const named = positionals.flatMap((name) => {
+    const found = benchmarks.filter(({ title }) => title.startsWith(name));
+    if (found.length === 0) throw new Error(`there is no benchmark '${name}': see --help`);
+    return found.map(({ letter }) => letter);
   });
   const only =
     values.only?.split(',').map((letter) => letter.trim()) ?? (named.length > 0 ? named : undefined);

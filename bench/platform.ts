@@ -25,6 +25,8 @@ export interface PlatformOptions {
   readonly demo?: boolean;
   /** A server that shards may move to. */
   readonly server?: Server;
+  /** Of the shards at the beginning: `mysql` stands on `server`. */
+  readonly engine?: 'sqlite' | 'mysql';
 }
 
 const house = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -36,7 +38,11 @@ const START_MS_MAX = 30_000;
 /** Name of the variable with the server's password. */
 const PASSWORD = 'CARDUME_BENCH_PASSWORD';
 
-export async function startPlatform({ demo = false, server }: PlatformOptions = {}): Promise<Platform> {
+export async function startPlatform({
+  demo = false,
+  server,
+  engine = 'sqlite',
+}: PlatformOptions = {}): Promise<Platform> {
   const folder = await mkdtemp(join(tmpdir(), 'cardume-bench-'));
   const databases = `cardume_bench_${basename(folder).slice(-6).toLowerCase()}`;
   let config = house('cardume.config.ts');
@@ -44,7 +50,7 @@ export async function startPlatform({ demo = false, server }: PlatformOptions = 
     const { host, port, user } = server.address;
     const address = `mysql://${user}@${host}:${port}/${databases}_{region}_{shard}`;
     config = join(folder, 'topology.mjs');
-    const engines = { ...written.engines, mysql: { address, passwordVariable: PASSWORD } };
+    const engines = { log: engine, mysql: { address, passwordVariable: PASSWORD } };
     await writeFile(config, `export default ${JSON.stringify({ ...written, engines })};`);
   }
   const place = ['--config', config, '--data', folder];

@@ -2,7 +2,7 @@
  * What the event log costs over MariaDB: events a second of `openLog` against plain `mysql2` that inserts the same rows
  * under the same keys, 128 in one prepared statement and one commit, on the same server, in alternating rounds.
  *
- *   npm run engines -- start mariadb && node tools/launch.mjs bench/shards.ts
+ *   npm run engines -- start mariadb && node tools/launch.mjs bench/mysql-append.ts
  */
 import { createConnection } from 'mysql2/promise';
 import { realHost } from '../platform/src/host/real.ts';
