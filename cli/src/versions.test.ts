@@ -120,7 +120,13 @@ test('from the version before, and back, and forth again: every order is there, 
   }
   const counts = (listed: readonly Listed[]) => listed.map(({ id, pieces }) => [id, pieces]);
   await runs(root, 2);
-  assert.match(await cardume(['prepare', ...place]), /Nothing is to be built|This version can start now/);
+  await assert.rejects(
+    cardume(['prepare', '--data', join(folder, 'nowhere')]),
+    /No region was ever started in/,
+  );
+  const prepared = await cardume(['prepare', ...place]);
+  assert.match(prepared, /us-east\/orders-\d: order-list, from \d+ entries\n/);
+  assert.match(await cardume(['prepare', ...place]), /^Nothing is to be built/);
   assert.deepEqual(counts(await runs(house, 3)), [
     [ids[0], 3],
     [ids[1], 2],

@@ -31,6 +31,7 @@ export async function prepare(shell: PrepareShell, options: PrepareOptions): Pro
       ? silentProgress
       : openProgress(shell.screen, host.clock);
   const all: Prepared[] = [];
+  let started = 0;
   for (const region of regions) {
     try {
       const prepared = await prepareRegion({
@@ -42,6 +43,8 @@ export async function prepare(shell: PrepareShell, options: PrepareOptions): Pro
         onFolded: progress.advance,
       });
       progress.end();
+      if (prepared === null) continue;
+      started += 1;
       all.push(...prepared);
     } catch (error) {
       progress.end();
@@ -49,6 +52,8 @@ export async function prepare(shell: PrepareShell, options: PrepareOptions): Pro
       throw new Failure(`Region ${region} is not prepared: ${error.message}.`, NEXT[error.code] ?? '');
     }
   }
+  if (started === 0)
+    throw new Failure(`No region was ever started in ${dataFolder}.`, 'Say with --data where the data is.');
   shell.print(options.json === true ? JSON.stringify(all) : textOf(all));
   return 0;
 }

@@ -3,7 +3,7 @@ import type { TailSource } from '../events/tail.ts';
 import { type Failed, foldEntries } from './fold-entries.ts';
 import type { Projection } from './projection.ts';
 import type { ReadModels } from './storage.ts';
-import type { UpcastersByType } from './upcasting.ts';
+import type { Upcasters } from './upcasting.ts';
 
 /** A build that is behind by so little is caught up with at once: others wait for it. */
 export const AT_ONCE_ENTRIES_MAX = 2_000;
@@ -30,7 +30,7 @@ export function walkAlone(
   readModels: ReadModels,
   projection: Projection,
   build: string,
-  upcasters: UpcastersByType,
+  upcasters: Upcasters,
   source: TailSource,
   targetOf: (partition: number) => number,
 ): Walk {

@@ -1,6 +1,7 @@
 /** A projection changes: what it was stays as it is, what it will be grows beside it, and a program can go back. */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
+import { isCardumeError } from '../base/errors.ts';
 import type { Entry } from '../events/log.ts';
 import { realHost } from '../host/real.ts';
 import type { Table } from '../sharding/table.ts';
@@ -49,14 +50,20 @@ function newLog() {
     [P, []],
     [Q, []],
   ]);
+  const read: number[] = [];
   return {
+    /** Entries that were read, each time. */
+    read,
     source: {
       heads: () =>
         [...entries].map(([partition, of]) => ({
           ...{ partition, epoch: 1, lastEpoch: 1, position: of.length, checksum: new Uint8Array(16) },
         })),
-      read: async (partition: number, afterPosition: number, max: number) =>
-        (entries.get(partition) ?? []).slice(afterPosition, afterPosition + max),
+      async read(partition: number, afterPosition: number, max: number) {
+        const page = (entries.get(partition) ?? []).slice(afterPosition, afterPosition + max);
+        read.push(page.length);
+        return page;
+      },
     },
     add(partition: number, by: number, count = 1): Entry[] {
       const own = entries.get(partition) as Entry[];
@@ -113,7 +120,9 @@ for (const { name, skip, newHome } of engines.all) {
       log.add(P, 1, 3_000);
       log.add(Q, 1, 10);
       await run(started, 1, async (projector) => {
-        assert.equal(projector.building().length, 2); // a long log is nobody's to wait for, also the first time
+        // A long log is nobody's to wait for, also the first time; nor is it read before it is built.
+        assert.equal(projector.building().length, 2);
+        assert.deepEqual(log.read.splice(0), [1, 1]);
         while (projector.building().length > 0) await projector.build();
       });
       assert.deepEqual(await sumsIn(place, 1), [3_000, 10]);
@@ -180,6 +189,23 @@ for (const { name, skip, newHome } of engines.all) {
       assert.deepEqual(await sumsIn(place, 1), [all, null]);
       await run(started, 2, async (projector) => assert.deepEqual(projector.building(), []));
       assert.deepEqual(await sumsIn(place, 2), [10 * all, null]);
+    });
+
+    it('go on behind a page that another has built', async () => {
+      const started = await start();
+      const { place, log } = started;
+      log.add(P, 1, 1_000);
+      await run(started, 1, async () => undefined);
+      log.add(P, 1, 2_000);
+      await run(started, 2, async (projector) => {
+        const projections = [sums(2), unchanged];
+        const beside = await openBeside(host, place, projections, log.source);
+        await (await prepare(beside.readModels, projections, new Map(), log.source)).step();
+        await assert.rejects(projector.build(), (error) => isCardumeError(error, 'fenced'));
+        while (projector.building().length > 0) await projector.build();
+        await beside.close();
+      });
+      assert.deepEqual(await sumsIn(place, 2), [30_000, null]);
     });
 
     it('lose the rows of a partition that moves away, all of them', async () => {

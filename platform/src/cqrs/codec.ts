@@ -4,7 +4,7 @@ import type { Cryptography } from '../host/cryptography.ts';
 import { personalFields } from '../privacy/personal.ts';
 import { openValue, sealValue } from '../privacy/sealing.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
-import { readEvent, upcastersOf, versionMark } from './upcasting.ts';
+import { readEvent, upcastersOf, VERSION, versionMark } from './upcasting.ts';
 
 type Fields = Record<string, Json>;
 
@@ -21,6 +21,8 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
   const upcasters = upcastersOf([aggregate]);
   const personalOf = new Map<string, readonly string[]>();
   for (const [type, schema] of Object.entries(aggregate.events)) {
+    if (VERSION in ((schema as { properties?: object }).properties ?? {}))
+      throw new Error(`'${type}' of '${aggregate.name}' has a field '${VERSION}', which says its version`);
     const fields = personalFields(schema);
     if (fields.length > 0) personalOf.set(type, fields);
   }
@@ -31,7 +33,11 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
     encode(event, subject, key) {
       const { type } = event;
       // An undefined field is left out of the text; leaving it out of the copy costs several times as much.
-      const fields = { ...event, type: undefined, ...versionMark(upcasters, type) } as unknown as Fields;
+      const fields = {
+        ...event,
+        type: undefined,
+        ...versionMark(upcasters, aggregate.idType, type),
+      } as unknown as Fields;
       for (const name of personalOf.get(type) ?? []) {
         const value = fields[name];
         if (value === undefined || value === null) continue;
@@ -41,7 +47,7 @@ export function codecOf(crypto: Cryptography, aggregate: Aggregate): Codec {
       return JSON.stringify(fields);
     },
     decode(type, data, subject, key) {
-      const event = readEvent(upcasters, type, data) as Typed & Fields;
+      const event = readEvent(upcasters, aggregate.idType, type, data) as Typed & Fields;
       for (const name of personalOf.get(type) ?? []) {
         const sealed = event[name];
         if (typeof sealed === 'string')

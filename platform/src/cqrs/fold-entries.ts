@@ -5,7 +5,7 @@ import { isPassing } from '../host/disk.ts';
 import type { Typed } from './aggregate.ts';
 import type { Projection, RowsOf } from './projection.ts';
 import type { Fold, ReadModels } from './storage.ts';
-import { readEvent, type UpcastersByType } from './upcasting.ts';
+import { readEvent, type Upcasters } from './upcasting.ts';
 
 /** What a fold came to: null, or whose fault it was that nothing of it stands. */
 export type Failed = { readonly culprit: Projection; readonly error: unknown } | null;
@@ -24,7 +24,7 @@ const LOADS_MAX = 50;
  */
 export async function foldEntries(
   readModels: ReadModels,
-  upcasters: UpcastersByType,
+  upcasters: Upcasters,
   entries: readonly Entry[],
   checkpoint: string,
   reactors: (entry: Entry) => readonly Projection[] | undefined,
@@ -32,6 +32,7 @@ export async function foldEntries(
   const { checkpoints } = readModels;
   const fold = await readModels.begin();
   let culprit: Projection | null = null;
+  let isUnreadable = false;
   try {
     for (let loads = 0; ; loads += 1) {
       const moved = new Map<number, Entry>();
@@ -40,9 +41,12 @@ export async function foldEntries(
         moved.set(entry.partition, entry);
         const concerned = entry.version === null ? undefined : reactors(entry);
         if (concerned === undefined) continue;
-        const event = readEvent(upcasters, entry.type, entry.data);
+        let event: Typed | null = null;
         for (const projection of concerned) {
           try {
+            isUnreadable = event === null;
+            event ??= readEvent(upcasters, entry.stream.slice(0, 3), entry.type, entry.data);
+            isUnreadable = false;
             apply(fold, projection, entry, event);
           } catch (error) {
             if (fold.isWanting) continue;
@@ -65,6 +69,7 @@ export async function foldEntries(
     }
   } catch (error) {
     await fold.undo();
+    if (culprit !== null && isUnreadable) return { culprit, error };
     // No projection's fault, whoever was at work.
     if (culprit === null || isPassing(error) || isCardumeError(error, 'fenced')) throw error;
     return { culprit, error };

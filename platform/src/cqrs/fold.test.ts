@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isCardumeError } from '../base/errors.ts';
 import type { TailSource } from '../events/tail.ts';
 import { realHost } from '../host/real.ts';
 import { unbounded } from '../sharding/deadline.ts';
@@ -200,42 +199,6 @@ for (const { name, skip, newHome } of engines.all) {
         { numRuns: 60, endOnFailure: true }, // what was left by one case is there for the next
       );
       await stores.close();
-    });
-
-    it('do not move a checkpoint that another host has moved, and leave no row then', async () => {
-      const { place } = await newHome();
-      await host.disk.makeFolder('base' in place ? place.base.slice(0, place.base.lastIndexOf('/')) : '/tmp');
-      const [stale, other] = [
-        await openStores(host, place, projections, source),
-        await openStores(host, place, projections, source),
-      ];
-      const put = async ({ readModels }: Stores, id: string, from: number): Promise<void> => {
-        const fold = await readModels.begin();
-        try {
-          fold.rows(table).at(0);
-          fold.rows(table).put({ id, n: 0 });
-          await fold.commit([{ build: '', partition: 0, from, epoch: 1, to: from + 1 }]);
-        } catch (error) {
-          await fold.undo();
-          throw error;
-        }
-      };
-      await put(stale, 'first', 0);
-      await put(other, 'second', 1);
-      for (const from of [0, 1])
-        await assert.rejects(put(stale, 'stale', from), (error) => isCardumeError(error, 'fenced'));
-      await stale.readModels.checkpoints.refresh();
-      assert.equal(stale.readModels.checkpoints.position('', 0), 2);
-      await put(stale, 'third', 2);
-      const reading = openReading(host, place, projections, readers);
-      const found = await reading.scan(
-        planQuery({ service: 'test', table: 'things', select: ['id'] }, () => table).plan,
-        unbounded,
-      );
-      assert.deepEqual(found.map(([id]) => id).toSorted(), ['first', 'second', 'third']);
-      await reading.close();
-      await stale.close();
-      await other.close();
     });
   });
 }

@@ -7,7 +7,7 @@ import type { TailSource } from '../events/tail.ts';
 import { type Building, walkAlone } from './building.ts';
 import type { Projection } from './projection.ts';
 import type { ReadModels } from './storage.ts';
-import type { UpcastersByType } from './upcasting.ts';
+import type { Upcasters } from './upcasting.ts';
 
 export interface Preparation {
   /** What is not where the log was at the beginning. */
@@ -25,7 +25,7 @@ const PAGE_ENTRIES = 256;
 export async function prepare(
   readModels: ReadModels,
   projections: readonly Projection[],
-  upcasters: UpcastersByType,
+  upcasters: Upcasters,
   source: TailSource,
 ): Promise<Preparation> {
   const { builds, checkpoints } = readModels;

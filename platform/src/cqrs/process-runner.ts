@@ -14,7 +14,7 @@ import type { Typed } from './aggregate.ts';
 import { type EffectsOptions, openEffects } from './effects.ts';
 import type { Process } from './process.ts';
 import type { ProcessCheckpoint } from './storage.ts';
-import { readEvent, type UpcastersByType } from './upcasting.ts';
+import { readEvent, type Upcasters } from './upcasting.ts';
 
 export interface ProcessRunner {
   /** Folds what was open; call once, before commands are accepted. */
@@ -40,7 +40,7 @@ export interface ProcessRunner {
 
 export interface ProcessRunnerOptions extends EffectsOptions {
   readonly log: Log;
-  readonly upcasters: UpcastersByType;
+  readonly upcasters: Upcasters;
   // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
   readonly processes: readonly Process<any, any, any>[];
   readonly openMax: number;
@@ -130,8 +130,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     }
   }
 
-  const eventOf = ({ decided, type, data }: Entry): Typed =>
-    (decided as Typed | undefined) ?? readEvent(options.upcasters, type, data);
+  const eventOf = ({ decided, stream, type, data }: Entry): Typed =>
+    (decided as Typed | undefined) ?? readEvent(options.upcasters, stream.slice(0, 3), type, data);
 
   function guarded(process: Process, work: () => void): void {
     try {

@@ -76,3 +76,40 @@ test('an I/O error halts no projection, and a bug of its own does', async () => 
   readModels.close();
   host.close();
 });
+
+test('an event that cannot be read halts those who want it, and holds up no other', async () => {
+  const host = simulatedHost({ seed: 1 });
+  const others: Table = { name: 'others', columns: { id: 'text' }, key: ['id'], indexes: [] };
+  const rests = projection<{ type: 'Rested' }>({
+    name: 'rests',
+    tables: [others],
+    on: { Rested: (_event, { stream }, rows) => rows(others).put({ id: stream }) },
+  });
+  const upcasters = new Map([
+    [
+      's2/Counted',
+      [
+        () => {
+          throw new Error('it is not what it was');
+        },
+      ],
+    ],
+  ]);
+  const log = [entry(1, 1), entry(2, 1), { ...entry(3, 1), type: 'Rested' }];
+  const source = {
+    read: async (_partition: number, after: number, max: number) => log.slice(after, after + max),
+    heads: () => [
+      { partition: 1, epoch: 1, lastEpoch: 1, position: log.length, checksum: new Uint8Array(16) },
+    ],
+  };
+  const readModels = await openReadModels(host, '/views.db', [things, rests], source);
+  const projector = openProjector(readModels, [things, rests], upcasters, source);
+  await projector.catchUp();
+  assert.deepEqual(
+    projector.halts().map(({ projection: name, reason }) => [name, reason]),
+    [['things', 'it is not what it was']],
+  );
+  assert.equal(readModels.checkpoints.position('', 1), 3);
+  readModels.close();
+  host.close();
+});

@@ -6,13 +6,13 @@
  * checkpoint per partition, so that a batch costs one row per partition. One that halts keeps its own from then on; so
  * does one that is new, and is built a page at a time while all else goes on.
  */
-import type { Entry } from '../events/log.ts';
+import type { Entry, Head } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import { AT_ONCE_ENTRIES_MAX, type Building, type Walk, walkAlone } from './building.ts';
 import { foldEntries } from './fold-entries.ts';
 import type { Projection } from './projection.ts';
 import type { ReadModels } from './storage.ts';
-import type { UpcastersByType } from './upcasting.ts';
+import type { Upcasters } from './upcasting.ts';
 
 export interface Halt {
   readonly projection: string;
@@ -43,7 +43,7 @@ const BUILD_ENTRIES = 256;
 export function openProjector(
   readModels: ReadModels,
   projections: readonly Projection[],
-  upcasters: UpcastersByType,
+  upcasters: Upcasters,
   source: TailSource,
 ): Projector {
   const { checkpoints } = readModels;
@@ -106,8 +106,15 @@ export function openProjector(
     return missing.length === 0 ? entries : [...missing, ...entries];
   }
 
+  /** Where nobody follows, the last entry is enough to say where those stand who will. */
+  async function passOver({ partition, position }: Head): Promise<void> {
+    const from = Math.max(checkpoints.position(SHARED, partition), position - 1);
+    const last = await source.read(partition, from, CATCH_UP_ENTRIES);
+    if (last.length > 0) await foldEntries(readModels, upcasters, last, SHARED, () => undefined);
+  }
+
   async function fold(committed: readonly Entry[]): Promise<readonly Halt[]> {
-    const entries = await withMissing(committed);
+    const entries = interest.size === 0 ? committed : await withMissing(committed);
     const halts: Halt[] = [];
     for (;;) {
       const failed = await foldEntries(readModels, upcasters, entries, SHARED, ({ type }) =>
@@ -143,9 +150,11 @@ export function openProjector(
         for (const head of source.heads()) {
           for (;;) {
             const position = checkpoints.position(SHARED, head.partition);
-            // Where nobody follows yet, the last entry is enough to say where those stand who will.
-            const from = interest.size === 0 ? Math.max(position, head.position - 1) : position;
-            const entries = await source.read(head.partition, from, CATCH_UP_ENTRIES);
+            if (interest.size === 0) {
+              await passOver(head);
+              break;
+            }
+            const entries = await source.read(head.partition, position, CATCH_UP_ENTRIES);
             if (entries.length === 0) break;
             await fold(entries);
           }
@@ -164,7 +173,15 @@ export function openProjector(
     building: () => [...walks.values()].map((walk) => walk.progress()),
     async build() {
       const [walk] = walks.values();
-      if (walk !== undefined) await step(walk, BUILD_ENTRIES);
+      if (walk === undefined) return;
+      try {
+        await step(walk, BUILD_ENTRIES);
+      } catch (error) {
+        // Another process may build the same; and one build that fails holds up no other.
+        await checkpoints.refresh();
+        if (walks.delete(walk.projection.name)) walks.set(walk.projection.name, walk);
+        throw error;
+      }
     },
     fold,
   };

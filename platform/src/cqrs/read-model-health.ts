@@ -78,12 +78,13 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       const now = await build();
       const restMs = Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * REST);
       // Before it is told: whoever is told goes on at once.
+      if (isClosed) return;
       nextPage = clock.after(behind === null ? restMs : PAUSE_MS, () => void buildPage());
       told(now);
       if (building.length === 0) stopBuilding();
     } catch (error) {
       if (!isClosed) report('a read model could not be built further', { error });
-      nextPage = null;
+      stopBuilding();
       buildOn(PAUSE_MS);
     }
   }

@@ -21,6 +21,21 @@ export async function standsOn(stored: readonly StoredCheckpoint[], source: Tail
   return true;
 }
 
+/**
+ * Partitions that a build was folded in, and the ones that follow were not: they have moved away since, and whoever
+ * prepared the build did not know.
+ */
+export function strays(build: string, stored: readonly StoredCheckpoint[]): number[] {
+  const shared = new Set(stored.filter((one) => one.build === '').map(({ partition }) => partition));
+  return stored
+    .filter((one) => one.build === build && !shared.has(one.partition))
+    .map(({ partition }) => partition);
+}
+
+export function openedSince(): CardumeError {
+  return new CardumeError('fenced', 'another process has opened the read models, or built the same');
+}
+
 /** @throws CardumeError `conflict`: to begin again is up to the process that has the shard */
 export function checkStands(stands: boolean): void {
   if (!stands)

@@ -70,7 +70,7 @@ describe('events of older versions', () => {
     const later = JSON.stringify({ $version: 4 });
     for (const read of [
       () => codec.decode('Moved', later, 's', null),
-      () => readEvent(upcastersOf([definition]), 'Moved', later),
+      () => readEvent(upcastersOf([definition]), 'wlk', 'Moved', later),
     ])
       assert.throws(
         read,
@@ -79,7 +79,15 @@ describe('events of older versions', () => {
       );
   });
 
-  test('have one meaning in a service', () => {
-    assert.throws(() => upcastersOf([walker, walker]), /'Moved' of 'walker'/);
+  test('are those of their aggregate, whatever others call theirs', () => {
+    const of = (idType: string, n: number) => ({ idType, upcasters: { Moved: [() => ({ n })] } });
+    const both = upcastersOf([of('one', 1), of('two', 2)] as never);
+    assert.deepEqual(readEvent(both, 'two', 'Moved', '{}'), { type: 'Moved', n: 2 });
+    assert.deepEqual(readEvent(both, 'six', 'Moved', '{}'), { type: 'Moved' });
+  });
+
+  test('have no field that says a version', () => {
+    const events = { Moved: Type.Object({ $version: Type.Number() }) };
+    assert.throws(() => codecOf(crypto, { ...definition, events } as never), /\$version/);
   });
 });

@@ -9,27 +9,23 @@ import type { Aggregate, Typed } from './aggregate.ts';
 /** Fields of an event as they are stored, personal ones sealed. */
 export type StoredFields = Record<string, Json>;
 
-/** Event type → for each version that there was, what makes the next one of it. */
-export type UpcastersByType = ReadonlyMap<string, readonly ((event: StoredFields) => StoredFields)[]>;
+/** Type of ids and of event (`ord/OrderPlaced`) → for each version that there was, what makes the next one of it. */
+export type Upcasters = ReadonlyMap<string, readonly ((event: StoredFields) => StoredFields)[]>;
 
 /** Where a stored event says its version; the first one says nothing. No event may have such a field. */
-const VERSION = '$version';
+export const VERSION = '$version';
 
-/** @throws Error when two aggregates have the same event type, and only one meaning can be right */
-export function upcastersOf(aggregates: readonly Pick<Aggregate, 'name' | 'upcasters'>[]): UpcastersByType {
-  const byType = new Map<string, readonly ((event: StoredFields) => StoredFields)[]>();
-  for (const { name, upcasters = {} } of aggregates) {
-    for (const [type, steps = []] of Object.entries(upcasters)) {
-      if (byType.has(type)) throw new Error(`'${type}' of '${name}' has upcasters in another aggregate, too`);
-      byType.set(type, steps);
-    }
-  }
-  return byType;
+export function upcastersOf(aggregates: readonly Pick<Aggregate, 'idType' | 'upcasters'>[]): Upcasters {
+  return new Map(
+    aggregates.flatMap(({ idType, upcasters = {} }) =>
+      Object.entries(upcasters).map(([type, steps = []]) => [`${idType}/${type}`, steps]),
+    ),
+  );
 }
 
 /** What is stored beside an event's fields. */
-export function versionMark(upcasters: UpcastersByType, type: string): StoredFields | undefined {
-  const steps = upcasters.get(type);
+export function versionMark(upcasters: Upcasters, idType: string, type: string): StoredFields | undefined {
+  const steps = upcasters.get(`${idType}/${type}`);
   return steps === undefined || steps.length === 0 ? undefined : { [VERSION]: steps.length + 1 };
 }
 
@@ -38,9 +34,9 @@ export function versionMark(upcasters: UpcastersByType, type: string): StoredFie
  * @param data JSON of its fields, as stored
  * @throws CardumeError `storage-failed` when a later version of the program has written it
  */
-export function readEvent(upcasters: UpcastersByType, type: string, data: string): Typed {
+export function readEvent(upcasters: Upcasters, idType: string, type: string, data: string): Typed {
   let fields = JSON.parse(data) as StoredFields;
-  const steps = upcasters.get(type);
+  const steps = upcasters.size === 0 ? undefined : upcasters.get(`${idType}/${type}`);
   const version = fields[VERSION] as number | undefined;
   if (steps !== undefined || version !== undefined) {
     delete fields[VERSION];

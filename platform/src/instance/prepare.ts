@@ -33,16 +33,17 @@ export interface Prepared {
 }
 
 /**
- * @returns what was built; nothing when this program has the read models of the one that runs, or there is none
+ * @returns what was built; nothing when this program has the read models of the one that runs; null when the region was
+ *   never started here
  * @throws CardumeError `conflict` when a projection cannot fold the log, `fenced` when another process builds the same
  */
-export async function prepareRegion(options: PrepareOptions): Promise<Prepared[]> {
+export async function prepareRegion(options: PrepareOptions): Promise<Prepared[] | null> {
   const { host, dataFolder, region } = options;
   const folder = `${dataFolder}/${region}`;
   const files = await host.disk.list(folder).catch((): string[] => []);
-  const map = files.includes('map.db') ? readMap(host, folder) : null;
+  if (!files.includes('map.db')) return null;
   const prepared: Prepared[] = [];
-  for (const shard of map?.shards ?? []) {
+  for (const shard of readMap(host, folder)?.shards ?? []) {
     const service = options.application.services.find((one) => one.service.name === shard.service)?.service;
     if (service !== undefined) prepared.push(...(await prepareShard(options, shard, service)));
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { openReading, openStores } from '../cqrs/engines.ts';
+import { openBeside, openReading, openStores } from '../cqrs/engines.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { realHost } from '../host/real.ts';
 import { readModelCases } from './read-model-conformance.ts';
@@ -24,8 +24,9 @@ for (const { name, skip, newHome } of engines.all) {
       const { place } = await newHome();
       await host.disk.makeFolder('base' in place ? place.base.slice(0, place.base.lastIndexOf('/')) : '/tmp');
       return {
-        async open(projections, source) {
-          const { readModels, close } = await openStores(host, place, projections, source);
+        async open(projections, source, opening = 'own') {
+          const open = opening === 'own' ? openStores : openBeside;
+          const { readModels, close } = await open(host, place, projections, source);
           return { readModels, close };
         },
         read: async (projections) => openReading(host, place, projections, readers),

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ErrorCode, isCardumeError } from '../base/errors.ts';
+import type { Opening } from '../cqrs/builds.ts';
 import { differences } from '../cqrs/digest.ts';
 import type { Projection } from '../cqrs/projection.ts';
 import type { Fold, PartitionRows, Reading, ReadModels } from '../cqrs/storage.ts';
@@ -14,10 +15,11 @@ import { scatter } from '../sharding/scatter.ts';
 import type { Row, Table } from '../sharding/table.ts';
 
 export interface ReadModelsUnderTest {
-  /** A further opener of the same storage, which is empty at first. */
+  /** A further opener of the same storage, which is empty at first: of its own, when left out. */
   open(
     projections: readonly Projection[],
     source: TailSource,
+    opening?: Opening,
   ): Promise<{ readonly readModels: ReadModels; close(): Promise<void> }>;
   /** A reader beside it, of what is committed. */
   read(projections: readonly Projection[]): Promise<Pick<Reading, 'row' | 'scan' | 'digest' | 'close'>>;
@@ -84,8 +86,12 @@ async function commit(
   }
 }
 
-async function found(under: ReadModelsUnderTest, query: Partial<Query> = {}): Promise<QueryResult> {
-  const reading = await under.read(all);
+async function found(
+  under: ReadModelsUnderTest,
+  query: Partial<Query> = {},
+  projections = all,
+): Promise<QueryResult> {
+  const reading = await under.read(projections);
   try {
     const asked = { service: 's', table: 'things', limit: 100, ...query };
     return await scatter(
@@ -166,24 +172,100 @@ export const readModelCases: ReadModelCases = {
     await opened.close();
   },
 
-  'whoever has fallen behind another host moves no checkpoint, and leaves no row': async (under) => {
+  'whoever had them before another host folds nothing any more, wherever it believes to be': async (
+    under,
+  ) => {
     const stale = await under.open(all, source);
     await commit(stale, (rows) => rows.put(thing('a')));
     const other = await under.open(all, source);
-    await commit(other, (rows) => rows.put(thing('b')));
     await fails(
       commit(stale, (rows) => rows.put(thing('stale'))),
       'fenced',
     );
+    await commit(other, (rows) => rows.put(thing('b')));
     await fails(
       commit(stale, (rows) => rows.put(thing('stale')), { from: 0 }),
       'fenced',
     );
     await stale.readModels.checkpoints.refresh();
-    await commit(stale, (rows) => rows.put(thing('c')));
-    assert.deepEqual(await ids(under), ['a', 'b', 'c']);
+    await fails(
+      commit(stale, (rows) => rows.put(thing('stale'))),
+      'fenced',
+    );
+    const build = stale.readModels.builds[0]?.name as string;
+    await fails(stale.readModels.checkpoints.fork('', build), 'fenced');
     await other.close();
     await stale.close();
+    assert.deepEqual(await ids(under), ['a', 'b']);
+  },
+
+  'of two who build the same, each page is one’s': async (under) => {
+    const opened = await under.open(all, source);
+    await commit(opened, (rows) => rows.put(thing('a')));
+    await opened.close();
+    const own = await under.open(changed, source);
+    const beside = await under.open(changed, source, 'beside');
+    const build = own.readModels.builds[0]?.name as string;
+    await commit(beside, (rows) => rows.add({ id: 'a' }, { n: 1 }), { build });
+    await fails(
+      commit(own, (rows) => rows.add({ id: 'a' }, { n: 1 }), { build }),
+      'fenced',
+    );
+    await own.readModels.checkpoints.refresh();
+    await commit(own, (rows) => rows.add({ id: 'a' }, { n: 1 }), { build });
+    await fails(
+      commit(beside, (rows) => rows.add({ id: 'a' }, { n: 1 }), { build }),
+      'fenced',
+    );
+    await beside.close();
+    await own.close();
+    assert.deepEqual(
+      (await found(under, {}, changed)).rows.map(({ n }) => n),
+      [2],
+    );
+  },
+
+  'whoever prepares a build leaves it alone once it follows the others': async (under) => {
+    const opened = await under.open(all, source);
+    for (const partition of [P, Q]) await commit(opened, (rows) => rows.put(thing('a')), { partition });
+    await opened.close();
+    const own = await under.open(changed, source);
+    const beside = await under.open(changed, source, 'beside');
+    const build = own.readModels.builds[0]?.name as string;
+    for (const partition of [P, Q])
+      await commit(own, (rows) => rows.add({ id: 'a' }, { n: 1 }), { partition, build });
+    await own.readModels.checkpoints.join(build);
+    await fails(
+      commit(beside, (rows) => rows.add({ id: 'a' }, { n: 1 }), { partition: Q, build }),
+      'fenced',
+    );
+    await beside.close();
+    await own.close();
+    assert.deepEqual(
+      (await found(under, {}, changed)).rows.map(({ n }) => n),
+      [1, 1],
+    );
+  },
+
+  'what was prepared of a partition that has moved away is gone when its build follows the others': async (
+    under,
+  ) => {
+    const opened = await under.open(all, source);
+    await commit(opened, (rows) => rows.put(thing('a')));
+    const beside = await under.open(changed, source, 'beside');
+    const build = beside.readModels.builds[0]?.name as string;
+    for (const partition of [P, Q])
+      await commit(beside, (rows) => rows.put(thing('a')), { partition, build });
+    await beside.close();
+    await opened.close();
+    const own = await under.open(changed, source);
+    await own.readModels.checkpoints.join(build);
+    await commit(own, (rows) => rows.put(thing('b')), { partition: Q });
+    await own.close();
+    assert.deepEqual(
+      (await found(under, {}, changed)).rows.map(({ id }) => id),
+      ['a', 'b'],
+    );
   },
 
   'a projection that is left behind keeps its place, and comes back to the others': async (under) => {

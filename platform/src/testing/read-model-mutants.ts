@@ -19,7 +19,11 @@ export interface ReadModelMutant {
 const TOGETHER = 'rows and checkpoint stand together, or neither';
 const WHOLE = 'a row is put whole, patched where it is, added to from nothing, and removed';
 const APART = 'partitions keep their rows apart';
-const FENCED = 'whoever has fallen behind another host moves no checkpoint, and leaves no row';
+const FENCED = 'whoever had them before another host folds nothing any more, wherever it believes to be';
+const ONE = 'of two who build the same, each page is one’s';
+const PREPARED = 'whoever prepares a build leaves it alone once it follows the others';
+const STRAY =
+  'what was prepared of a partition that has moved away is gone when its build follows the others';
 const LEFT = 'a projection that is left behind keeps its place, and comes back to the others';
 const BYTES = 'texts and keys are what their bytes are';
 const PREFIX = 'a prefix is a text, whatever its characters mean elsewhere';
@@ -33,15 +37,23 @@ const DIGEST = 'a digest is that of the rows, whatever their order, and of one p
 
 export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
   'rows stand before their checkpoint': {
-    breaks: [TOGETHER, FENCED],
+    breaks: [TOGETHER, FENCED, ONE, PREPARED],
     sql: [
       ['BEGIN IMMEDIATE', 'SELECT 1'],
       [/^COMMIT$/, 'SELECT 1'],
       [/^ROLLBACK$/, 'SELECT 1'],
     ],
   },
-  'a checkpoint moves from wherever it is': {
+  'whoever was followed folds on': {
     breaks: [FENCED],
+    sql: [['SELECT turn FROM _opener', 'SELECT 1 AS turn']],
+  },
+  'a build that follows is prepared further': {
+    breaks: [PREPARED],
+    sql: [['WHERE name = ? AND apart = 1', 'WHERE name = ?']],
+  },
+  'a checkpoint moves from wherever it is': {
+    breaks: [ONE],
     sql: [[/(UPDATE _folded SET .*) AND position = \?/, '$1 AND ? >= 0']],
   },
   'a put keeps what the row had': {
@@ -49,7 +61,7 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     sql: [[/(ON CONFLICT .* DO UPDATE SET )"n" = excluded."n", .*/s, '$1"n" = excluded."n"']],
   },
   'a sum begins again': {
-    breaks: [WHOLE],
+    breaks: [WHOLE, ONE],
     sql: [[/coalesce\([^)]*\) \+ /g, '']],
   },
   'a partition sees the rows of others': {
@@ -89,7 +101,7 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     sql: [['SELECT apart FROM', 'SELECT 0 AS apart FROM']],
   },
   'rows of a partition stay when it goes': {
-    breaks: [GOES],
+    breaks: [GOES, STRAY],
     sql: [[/^DELETE FROM "things_\w+" WHERE rowid .*/, 'SELECT ?, ?']],
   },
   'rows stay when the log is another one': {
@@ -112,8 +124,8 @@ export function mutantReadModels(host: Host, path: string, { sql }: ReadModelMut
   const changed = { ...host, disk: changedDisk(host.disk, sql) };
   const opened: { close(): void }[] = [];
   return {
-    async open(projections, source) {
-      const readModels = await openReadModels(changed, path, projections, source);
+    async open(projections, source, opening) {
+      const readModels = await openReadModels(changed, path, projections, source, opening);
       opened.push(readModels);
       return {
         readModels,

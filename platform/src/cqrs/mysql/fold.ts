@@ -50,6 +50,8 @@ export function mysqlFold(
   database: SqlDatabase,
   builds: readonly Build[],
   known: KnownCheckpoints,
+  /** Within the transaction. @param named builds that are moved alone */
+  checkOurs: (session: SqlSession, named: readonly string[]) => Promise<void>,
 ): Fold & { begin(): void; forget(): void } {
   const tables = storedTables(builds);
   const states = new Map<string, TableState>([...tables].map(([name, table]) => [name, stateOf(table)]));
@@ -75,6 +77,8 @@ export function mysqlFold(
 
   async function write(session: SqlSession, moves: readonly CheckpointMove[]): Promise<void> {
     await session.exec('START TRANSACTION');
+    const named = moves.map(({ build }) => build).filter((build) => build !== '');
+    await checkOurs(session, [...new Set(named)]);
     for (const one of moves) await move(session, one);
     for (const state of all) await writeRows(session, state);
     await session.exec('COMMIT');

@@ -13,7 +13,7 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { Checkpoints, ReadModels } from '../storage.ts';
-import { checkStands, type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
+import { checkStands, openedSince, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { mysqlFold } from './fold.ts';
 
 const TABLES = [
@@ -31,6 +31,7 @@ const TABLES = [
     turn BIGINT UNSIGNED NOT NULL,
     tables LONGTEXT CHARACTER SET utf8mb4 NOT NULL
   )`,
+  'CREATE TABLE IF NOT EXISTS _opener (one TINYINT NOT NULL PRIMARY KEY, turn BIGINT UNSIGNED NOT NULL)',
 ];
 /** What programs have left whose tables had one definition at a time. */
 const UNNAMED = ['_projections', '_checkpoints'];
@@ -52,14 +53,25 @@ export async function openReadModels(
   if (opening === 'beside') checkStands(stands);
   const isNew = stored.length === 0 || !stands;
   const areApart = opening === 'beside' || !isNew || isLong(source);
-  await alone(database, async (session) => {
+  const turn = await alone(database, async (session) => {
+    const own = opening === 'beside' ? null : await nextTurn(session);
     if (!stands) await clear(session);
     await register(session, builds, areApart, opening);
+    return own;
   });
   const known = knownCheckpoints();
   const apart = new Set<string>();
-  const fold = mysqlFold(clock, database, builds, known);
-  const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget);
+  /** Within a transaction, until its end: nobody has opened the read models since, and the builds are apart. */
+  async function checkOurs(session: SqlSession, named: readonly string[]): Promise<void> {
+    const [row] = await session.rows('SELECT turn FROM _opener LOCK IN SHARE MODE');
+    if (turn !== null && row?.['turn'] !== turn) throw openedSince();
+    for (const build of named) {
+      const is = 'SELECT 1 FROM _builds WHERE name = ? AND apart = 1 LOCK IN SHARE MODE';
+      if ((await session.rows(is, [Buffer.from(build)])).length === 0) throw openedSince();
+    }
+  }
+  const fold = mysqlFold(clock, database, builds, known, checkOurs);
+  const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget, checkOurs);
   await checkpoints.refresh();
   return {
     builds,
@@ -94,6 +106,7 @@ function checkpointsOf(
   apart: Set<string>,
   /** Rows of before: whoever has moved a checkpoint has changed them. */
   forgetRows: () => void,
+  checkOurs: (session: SqlSession, named: readonly string[]) => Promise<void>,
 ): Checkpoints {
   return {
     position: known.position,
@@ -103,8 +116,9 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
+          await checkOurs(session, []);
           known.checkAgrees(shared, await storedIn(session, ' FOR UPDATE'));
-          await forkIn(session, build, shared);
+          await forkIn(session, build);
           await session.exec('COMMIT');
         }),
       );
@@ -115,9 +129,17 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
+          await checkOurs(session, []);
           const stored = await storedIn(session, ' FOR UPDATE');
           known.checkAgrees('', stored);
           known.checkAgrees(build, stored);
+          const tables = (await storedBuilds(session)).find(({ name }) => name === build)?.tables ?? [];
+          for (const partition of strays(build, stored)) {
+            for (const table of tables) {
+              const all = `DELETE FROM ${quoted(table)} WHERE ${quoted(PARTITION_COLUMN)} = ?`;
+              await session.run(all, [partition]);
+            }
+          }
           await session.run('UPDATE _builds SET apart = 0 WHERE name = ?', [Buffer.from(build)]);
           await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(build)]);
           await session.exec('COMMIT');
@@ -139,10 +161,11 @@ function checkpointsOf(
 }
 
 /** The build gets checkpoints of its own, where the shared ones are. */
-async function forkIn(session: SqlSession, build: string, shared: string): Promise<void> {
+async function forkIn(session: SqlSession, build: string): Promise<void> {
+  await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(build)]);
   await session.run(
-    'INSERT IGNORE INTO _folded SELECT ?, partition_key, epoch, position FROM _folded WHERE build = ?',
-    [Buffer.from(build), Buffer.from(shared)],
+    "INSERT INTO _folded SELECT ?, partition_key, epoch, position FROM _folded WHERE build = ''",
+    [Buffer.from(build)],
   );
   await session.run('UPDATE _builds SET apart = 1 WHERE name = ?', [Buffer.from(build)]);
 }
@@ -169,17 +192,23 @@ async function storedBuilds(session: SqlSession): Promise<StoredBuild[]> {
 }
 
 /** One process at a time. @throws CardumeError `storage-failed` when another one holds the lock for long */
-async function alone(database: SqlDatabase, work: (session: SqlSession) => Promise<void>): Promise<void> {
-  await database.session(async (session) => {
+async function alone<T>(database: SqlDatabase, work: (session: SqlSession) => Promise<T>): Promise<T> {
+  return database.session(async (session) => {
     const [got] = await session.rows(`SELECT GET_LOCK(${LOCK}, ${LOCK_WAIT_S_MAX}) AS got`);
     if (got?.['got'] !== 1)
       throw new CardumeError('storage-failed', 'another process makes the tables of the read models');
     try {
-      await work(session);
+      return await work(session);
     } finally {
       await session.rows(`SELECT RELEASE_LOCK(${LOCK})`);
     }
   });
+}
+
+async function nextTurn(session: SqlSession): Promise<number> {
+  await session.run('INSERT INTO _opener VALUES (1, 1) ON DUPLICATE KEY UPDATE turn = turn + 1');
+  const [row] = await session.rows('SELECT turn FROM _opener');
+  return row?.['turn'] as number;
 }
 
 async function register(
@@ -209,7 +238,7 @@ async function register(
   for (const { name, isApart } of before) {
     if (isApart || builds.some((build) => build.name === name)) continue;
     await session.exec('START TRANSACTION');
-    await forkIn(session, name, '');
+    await forkIn(session, name);
     await session.exec('COMMIT');
   }
   for (const build of outdated(await storedBuilds(session), builds)) await dropBuild(session, build);
@@ -221,10 +250,12 @@ async function clear(session: SqlSession): Promise<void> {
   await session.exec('DELETE FROM _folded');
 }
 
-/** Its row goes first: tables that are left behind are nobody's. */
+/** Its rows go first: tables that are left behind are nobody's. */
 async function dropBuild(session: SqlSession, { name, tables }: StoredBuild): Promise<void> {
+  await session.exec('START TRANSACTION');
   await session.run('DELETE FROM _builds WHERE name = ?', [Buffer.from(name)]);
   await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(name)]);
+  await session.exec('COMMIT');
   for (const table of tables) await drop(session, table);
 }
 

@@ -16,7 +16,7 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { CheckpointMove, Checkpoints, Fold, PartitionRows, ReadModels } from '../storage.ts';
-import { checkStands, type StoredCheckpoint, standsOn } from '../stored-checkpoint.ts';
+import { checkStands, openedSince, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { tableRows } from './rows.ts';
 
 /** Nobody else writes here for long; somebody who does must not hold up every shard of the thread. */
@@ -38,10 +38,11 @@ const SCHEMA = `
     apart INTEGER NOT NULL,
     turn INTEGER NOT NULL,
     tables TEXT NOT NULL
-  ) WITHOUT ROWID`;
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS _opener (one INTEGER PRIMARY KEY CHECK (one = 1), turn INTEGER NOT NULL)`;
 const CHECKPOINTS = 'SELECT build, partition, epoch, position FROM _folded';
-const FORK = `INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ?
-  ON CONFLICT (build, partition) DO NOTHING`;
+const FORK = "INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ''";
+const FORGET = 'DELETE FROM _folded WHERE build = ?';
 const SET_APART = 'UPDATE _builds SET apart = ? WHERE name = ?';
 
 export interface SqliteReadModels extends ReadModels {
@@ -70,18 +71,30 @@ export async function openReadModels(
     const isNew = stored.length === 0 || !stands;
     const areApart = opening === 'beside' || !isNew || isLong(source);
     if (opening === 'beside') checkStands(stands);
-    transaction(database, () => {
+    const turn = transaction(database, () => {
       if (!stands) clear(database);
       register(database, builds, areApart, opening);
+      return opening === 'beside' ? null : nextTurn(database);
     });
-    return { ...over(database, builds), builds, begunAgain: isNew };
+    return { ...over(database, builds, turn), builds, begunAgain: isNew };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function over(database: Database, builds: readonly Build[]): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
+/** @param turn of whoever has the shard; null: beside */
+function over(
+  database: Database,
+  builds: readonly Build[],
+  turn: number | null,
+): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
+  const turnNow = database.prepare('SELECT turn FROM _opener');
+  const apart = database.prepare('SELECT 1 FROM _builds WHERE name = ? AND apart = 1');
+  /** Within the transaction: nobody has opened the read models since. */
+  function checkTurn(): void {
+    if (turn !== null && turnNow.get()?.['turn'] !== turn) throw openedSince();
+  }
   const known = knownCheckpoints();
   const advance = database.prepare(
     'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition = ? AND position = ?',
@@ -103,14 +116,19 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
     isWanting: false,
     load: async () => undefined,
     async commit(moves) {
-      for (const one of moves) move(one);
+      checkTurn();
+      for (const one of moves) {
+        // A build that follows the others has no place of its own any more, for whoever prepared it.
+        if (one.build !== '' && apart.get(one.build) === undefined) throw openedSince();
+        move(one);
+      }
       database.exec('COMMIT');
       known.moved(moves);
     },
     undo: async () => rollBack(database),
   };
   return {
-    checkpoints: checkpointsOf(database, known),
+    checkpoints: checkpointsOf(database, known, checkTurn),
     async begin() {
       database.exec('BEGIN IMMEDIATE');
       return fold;
@@ -136,11 +154,11 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
   };
 }
 
-function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints {
+function checkpointsOf(database: Database, known: KnownCheckpoints, checkTurn: () => void): Checkpoints {
   const apart = database.prepare('SELECT apart FROM _builds WHERE name = ?');
   const setApart = database.prepare(SET_APART);
   const copy = database.prepare(FORK);
-  const forget = database.prepare('DELETE FROM _folded WHERE build = ?');
+  const forget = database.prepare(FORGET);
 
   function refresh(): void {
     known.clear();
@@ -154,16 +172,23 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
     async fork(shared, build) {
       if (apart.get(build)?.apart === 1) return;
       transaction(database, () => {
+        checkTurn();
         known.checkAgrees(shared, storedIn(database));
-        copy.run(build, shared);
+        forget.run(build);
+        copy.run(build);
         setApart.run(1, build);
       });
       known.copy(shared, build);
     },
     async join(build) {
       transaction(database, () => {
-        known.checkAgrees('', storedIn(database));
-        known.checkAgrees(build, storedIn(database));
+        checkTurn();
+        const stored = storedIn(database);
+        known.checkAgrees('', stored);
+        known.checkAgrees(build, stored);
+        const tables = storedBuilds(database).find(({ name }) => name === build)?.tables ?? [];
+        for (const partition of strays(build, stored))
+          for (const table of tables) dropRows(database, table, partition, Number.MAX_SAFE_INTEGER);
         setApart.run(0, build);
         forget.run(build);
       });
@@ -171,6 +196,11 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
     },
     refresh: async () => refresh(),
   };
+}
+
+function nextTurn(database: Database): number {
+  database.exec('INSERT INTO _opener VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET turn = turn + 1');
+  return database.prepare('SELECT turn FROM _opener').get()?.['turn'] as number;
 }
 
 const storedIn = (database: Database): StoredCheckpoint[] =>
@@ -205,7 +235,8 @@ function register(database: Database, builds: readonly Build[], areApart: boolea
   // Nobody folds into them from now on: they keep their places, for a program that goes back.
   for (const { name, isApart } of before) {
     if (isApart || builds.some((build) => build.name === name)) continue;
-    database.prepare(FORK).run(name, '');
+    database.prepare(FORGET).run(name);
+    database.prepare(FORK).run(name);
     database.prepare(SET_APART).run(1, name);
   }
   for (const build of outdated(storedBuilds(database), builds)) dropBuild(database, build);
