@@ -139,7 +139,7 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/projector.ts',
-        find: 'const entries = await withMissing(committed);',
+        find: 'const entries = interest.size === 0 ? committed : await withMissing(committed);',
         put: 'const entries = (await withMissing(committed)).flatMap((entry, i, all) => (i === all.length - 1 && all[0] !== undefined && all.length > 1 ? [entry, { ...all[0], position: entry.position + 1 } as Entry] : [entry]));',
       },
     ],
@@ -160,7 +160,7 @@ export const planted: readonly Planted[] = [
     what: 'a sum over shards leaves out the last one',
     changes: [
       {
-        file: 'platform/src/sharding/scatter.ts',
+        file: 'platform/src/sharding/merge.ts',
         find: 'for (const part of parts) {',
         put: 'for (const part of parts.slice(0, Math.max(1, parts.length - 1))) {',
       },
