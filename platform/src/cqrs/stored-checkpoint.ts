@@ -32,8 +32,8 @@ export function strays(build: string, stored: readonly StoredCheckpoint[]): numb
     .map(({ partition }) => partition);
 }
 
-export function openedSince(): CardumeError {
-  return new CardumeError('fenced', 'another process has opened the read models, or built the same');
+export function builtSince(): CardumeError {
+  return new CardumeError('fenced', 'another process has built the same, and uses it');
 }
 
 /** @throws CardumeError `conflict`: to begin again is up to the process that has the shard */

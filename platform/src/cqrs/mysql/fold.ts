@@ -19,6 +19,7 @@ import { type Build, storedTables } from '../builds.ts';
 import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import { checkDeltas, checkPlace, checkRow, required } from '../row.ts';
 import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
+import { builtSince } from '../stored-checkpoint.ts';
 import { rowOf } from './row-of.ts';
 
 /** Rows of one table that are remembered between folds. */
@@ -50,8 +51,6 @@ export function mysqlFold(
   database: SqlDatabase,
   builds: readonly Build[],
   known: KnownCheckpoints,
-  /** Within the transaction. @param named builds that are moved alone */
-  checkOurs: (session: SqlSession, named: readonly string[]) => Promise<void>,
 ): Fold & { begin(): void; forget(): void } {
   const tables = storedTables(builds);
   const states = new Map<string, TableState>([...tables].map(([name, table]) => [name, stateOf(table)]));
@@ -77,8 +76,7 @@ export function mysqlFold(
 
   async function write(session: SqlSession, moves: readonly CheckpointMove[]): Promise<void> {
     await session.exec('START TRANSACTION');
-    const named = moves.map(({ build }) => build).filter((build) => build !== '');
-    await checkOurs(session, [...new Set(named)]);
+    for (const build of new Set(moves.map((one) => one.build))) await checkApart(session, build);
     for (const one of moves) await move(session, one);
     for (const state of all) await writeRows(session, state);
     await session.exec('COMMIT');
@@ -113,6 +111,13 @@ export function mysqlFold(
       begin();
     },
   };
+}
+
+/** A build that follows the others has no place of its own any more, for whoever prepared it. */
+async function checkApart(session: SqlSession, build: string): Promise<void> {
+  if (build === '') return;
+  const is = 'SELECT 1 FROM _builds WHERE name = ? AND apart = 1 LOCK IN SHARE MODE';
+  if ((await session.rows(is, [Buffer.from(build)])).length === 0) throw builtSince();
 }
 
 async function move(session: SqlSession, one: CheckpointMove): Promise<void> {

@@ -13,7 +13,7 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { Checkpoints, ReadModels } from '../storage.ts';
-import { checkStands, openedSince, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
+import { checkStands, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { mysqlFold } from './fold.ts';
 
 const TABLES = [
@@ -31,7 +31,6 @@ const TABLES = [
     turn BIGINT UNSIGNED NOT NULL,
     tables LONGTEXT CHARACTER SET utf8mb4 NOT NULL
   )`,
-  'CREATE TABLE IF NOT EXISTS _opener (one TINYINT NOT NULL PRIMARY KEY, turn BIGINT UNSIGNED NOT NULL)',
 ];
 /** What programs have left whose tables had one definition at a time. */
 const UNNAMED = ['_projections', '_checkpoints'];
@@ -53,25 +52,14 @@ export async function openReadModels(
   if (opening === 'beside') checkStands(stands);
   const isNew = stored.length === 0 || !stands;
   const areApart = opening === 'beside' || !isNew || isLong(source);
-  const turn = await alone(database, async (session) => {
-    const own = opening === 'beside' ? null : await nextTurn(session);
+  await alone(database, async (session) => {
     if (!stands) await clear(session);
     await register(session, builds, areApart, opening);
-    return own;
   });
   const known = knownCheckpoints();
   const apart = new Set<string>();
-  /** Within a transaction, until its end: nobody has opened the read models since, and the builds are apart. */
-  async function checkOurs(session: SqlSession, named: readonly string[]): Promise<void> {
-    const [row] = await session.rows('SELECT turn FROM _opener LOCK IN SHARE MODE');
-    if (turn !== null && row?.['turn'] !== turn) throw openedSince();
-    for (const build of named) {
-      const is = 'SELECT 1 FROM _builds WHERE name = ? AND apart = 1 LOCK IN SHARE MODE';
-      if ((await session.rows(is, [Buffer.from(build)])).length === 0) throw openedSince();
-    }
-  }
-  const fold = mysqlFold(clock, database, builds, known, checkOurs);
-  const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget, checkOurs);
+  const fold = mysqlFold(clock, database, builds, known);
+  const checkpoints = checkpointsOf(clock, database, known, apart, fold.forget);
   await checkpoints.refresh();
   return {
     builds,
@@ -106,7 +94,6 @@ function checkpointsOf(
   apart: Set<string>,
   /** Rows of before: whoever has moved a checkpoint has changed them. */
   forgetRows: () => void,
-  checkOurs: (session: SqlSession, named: readonly string[]) => Promise<void>,
 ): Checkpoints {
   return {
     position: known.position,
@@ -116,7 +103,6 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
-          await checkOurs(session, []);
           known.checkAgrees(shared, await storedIn(session, ' FOR UPDATE'));
           await forkIn(session, build);
           await session.exec('COMMIT');
@@ -129,7 +115,6 @@ function checkpointsOf(
       await again(clock, () =>
         database.session(async (session) => {
           await session.exec('START TRANSACTION');
-          await checkOurs(session, []);
           const stored = await storedIn(session, ' FOR UPDATE');
           known.checkAgrees('', stored);
           known.checkAgrees(build, stored);
@@ -203,12 +188,6 @@ async function alone<T>(database: SqlDatabase, work: (session: SqlSession) => Pr
       await session.rows(`SELECT RELEASE_LOCK(${LOCK})`);
     }
   });
-}
-
-async function nextTurn(session: SqlSession): Promise<number> {
-  await session.run('INSERT INTO _opener VALUES (1, 1) ON DUPLICATE KEY UPDATE turn = turn + 1');
-  const [row] = await session.rows('SELECT turn FROM _opener');
-  return row?.['turn'] as number;
 }
 
 async function register(

@@ -16,7 +16,7 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { CheckpointMove, Checkpoints, Fold, PartitionRows, ReadModels } from '../storage.ts';
-import { checkStands, openedSince, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
+import { builtSince, checkStands, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { tableRows } from './rows.ts';
 
 /** Nobody else writes here for long; somebody who does must not hold up every shard of the thread. */
@@ -38,8 +38,7 @@ const SCHEMA = `
     apart INTEGER NOT NULL,
     turn INTEGER NOT NULL,
     tables TEXT NOT NULL
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS _opener (one INTEGER PRIMARY KEY CHECK (one = 1), turn INTEGER NOT NULL)`;
+  ) WITHOUT ROWID`;
 const CHECKPOINTS = 'SELECT build, partition, epoch, position FROM _folded';
 const FORK = "INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ''";
 const FORGET = 'DELETE FROM _folded WHERE build = ?';
@@ -71,30 +70,19 @@ export async function openReadModels(
     const isNew = stored.length === 0 || !stands;
     const areApart = opening === 'beside' || !isNew || isLong(source);
     if (opening === 'beside') checkStands(stands);
-    const turn = transaction(database, () => {
+    transaction(database, () => {
       if (!stands) clear(database);
       register(database, builds, areApart, opening);
-      return opening === 'beside' ? null : nextTurn(database);
     });
-    return { ...over(database, builds, turn), builds, begunAgain: isNew };
+    return { ...over(database, builds), builds, begunAgain: isNew };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-/** @param turn of whoever has the shard; null: beside */
-function over(
-  database: Database,
-  builds: readonly Build[],
-  turn: number | null,
-): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
-  const turnNow = database.prepare('SELECT turn FROM _opener');
+function over(database: Database, builds: readonly Build[]): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
   const apart = database.prepare('SELECT 1 FROM _builds WHERE name = ? AND apart = 1');
-  /** Within the transaction: nobody has opened the read models since. */
-  function checkTurn(): void {
-    if (turn !== null && turnNow.get()?.['turn'] !== turn) throw openedSince();
-  }
   const known = knownCheckpoints();
   const advance = database.prepare(
     'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition = ? AND position = ?',
@@ -116,10 +104,9 @@ function over(
     isWanting: false,
     load: async () => undefined,
     async commit(moves) {
-      checkTurn();
       for (const one of moves) {
         // A build that follows the others has no place of its own any more, for whoever prepared it.
-        if (one.build !== '' && apart.get(one.build) === undefined) throw openedSince();
+        if (one.build !== '' && apart.get(one.build) === undefined) throw builtSince();
         move(one);
       }
       database.exec('COMMIT');
@@ -128,7 +115,7 @@ function over(
     undo: async () => rollBack(database),
   };
   return {
-    checkpoints: checkpointsOf(database, known, checkTurn),
+    checkpoints: checkpointsOf(database, known),
     async begin() {
       database.exec('BEGIN IMMEDIATE');
       return fold;
@@ -154,7 +141,7 @@ function over(
   };
 }
 
-function checkpointsOf(database: Database, known: KnownCheckpoints, checkTurn: () => void): Checkpoints {
+function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints {
   const apart = database.prepare('SELECT apart FROM _builds WHERE name = ?');
   const setApart = database.prepare(SET_APART);
   const copy = database.prepare(FORK);
@@ -172,7 +159,6 @@ function checkpointsOf(database: Database, known: KnownCheckpoints, checkTurn: (
     async fork(shared, build) {
       if (apart.get(build)?.apart === 1) return;
       transaction(database, () => {
-        checkTurn();
         known.checkAgrees(shared, storedIn(database));
         forget.run(build);
         copy.run(build);
@@ -182,7 +168,6 @@ function checkpointsOf(database: Database, known: KnownCheckpoints, checkTurn: (
     },
     async join(build) {
       transaction(database, () => {
-        checkTurn();
         const stored = storedIn(database);
         known.checkAgrees('', stored);
         known.checkAgrees(build, stored);
@@ -196,11 +181,6 @@ function checkpointsOf(database: Database, known: KnownCheckpoints, checkTurn: (
     },
     refresh: async () => refresh(),
   };
-}
-
-function nextTurn(database: Database): number {
-  database.exec('INSERT INTO _opener VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET turn = turn + 1');
-  return database.prepare('SELECT turn FROM _opener').get()?.['turn'] as number;
 }
 
 const storedIn = (database: Database): StoredCheckpoint[] =>
