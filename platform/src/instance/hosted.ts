@@ -51,6 +51,8 @@ export interface Hosted {
 const HELD_MS_MAX = 10_000;
 
 const AGAIN_MS = 5;
+/** No move's number. */
+const UNDER_WAY = -1;
 
 interface Gate {
   readonly opened: Promise<void>;
@@ -223,7 +225,8 @@ export function hostedShards(clock: Clock): Hosted {
     async scan(service, plan, within) {
       const untilMs = clock.monotonicMs() + HELD_MS_MAX;
       for (;;) {
-        const turn = turns;
+        // What moves already may have moved when the answer comes, and its gate be gone.
+        const turn = gates.size > 0 ? UNDER_WAY : turns;
         try {
           const parts =
             (await scanOnce(service, plan, within, false)) ?? (await scanOnce(service, plan, within, true));
