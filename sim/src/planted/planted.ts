@@ -271,8 +271,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/sqlite/read-models.ts',
-        find: 'PRAGMA synchronous = FULL',
-        put: 'PRAGMA synchronous = NORMAL',
+        find: 'if (rows < rowsMax) settle(database);',
+        put: '',
       },
     ],
   },

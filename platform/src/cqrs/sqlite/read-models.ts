@@ -121,20 +121,19 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
       return fold;
     },
     async drop(partition, rowsMax) {
-      // The log's entries go next: rows that a loss of power brought back could not be told from others any more.
-      database.exec('PRAGMA synchronous = FULL');
       try {
-        return transaction(database, () => {
+        const rows = transaction(database, () => {
           // First: what has rows without a checkpoint is folded anew.
           database.prepare('DELETE FROM _folded WHERE partition = ?').run(partition);
-          let rows = 0;
+          let dropped = 0;
           for (const table of storedBuilds(database).flatMap((build) => build.tables))
-            rows += dropRows(database, table, partition, rowsMax - rows);
-          return rows;
+            dropped += dropRows(database, table, partition, rowsMax - dropped);
+          return dropped;
         });
+        if (rows < rowsMax) settle(database);
+        return rows;
       } finally {
         known.forgetPartition(partition);
-        database.exec('PRAGMA synchronous = NORMAL');
       }
     },
     close: () => database.close(),
@@ -227,6 +226,22 @@ function dropRows(database: Database, table: string, partition: number, rowsMax:
   const [name, column] = [quoted(table), quoted(PARTITION_COLUMN)];
   const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ?`;
   return database.prepare(`DELETE FROM ${name} WHERE rowid IN (${some})`).run(partition, rowsMax).changes;
+}
+
+/**
+ * What was deleted is deleted for good, whatever the power does: the log's entries go next, and rows that came back could
+ * not be told from others any more. A sync of the write-ahead log is not enough, since an earlier one may have failed and
+ * been forgotten (events/sqlite/durable.ts): all of it goes into the tables, and an empty one is begun.
+ * @throws CardumeError `storage-failed` while somebody reads
+ */
+function settle(database: Database): void {
+  database.exec('PRAGMA busy_timeout = 0');
+  try {
+    const done = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    if (done?.['busy'] !== 0) throw new CardumeError('storage-failed', 'rows are not deleted for good yet');
+  } finally {
+    database.exec(`PRAGMA busy_timeout = ${BUSY_MS_MAX}`);
+  }
 }
 
 function clear(database: Database): void {
