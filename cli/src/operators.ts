@@ -40,6 +40,13 @@ export interface ShardLine {
     readonly entries_folded: number;
     readonly entries_left: number;
   }[];
+  readonly replicas: readonly {
+    readonly name: string;
+    readonly entries_behind: number | null;
+    readonly building: boolean;
+    readonly reads: number;
+    readonly trouble: string | null;
+  }[];
   readonly busiest: readonly { readonly partition: number; readonly entries_a_minute: number }[];
 }
 

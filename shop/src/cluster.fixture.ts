@@ -88,6 +88,8 @@ export interface Following {
 
 export interface ClusterOptions {
   readonly bounds?: Partial<Bounds>;
+  /** Each shard has one. */
+  readonly replicas?: boolean;
   /** Connections of this client to each region. */
   readonly connectionsMax?: number;
   /** What stands between the shop and its provider, such as a line that breaks. */
@@ -99,11 +101,20 @@ const HOST = '127.0.0.1';
 const WAIT_MS_MAX = 60_000;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const { bounds = {}, connectionsMax = 64, payments: between = (provider) => provider } = options;
+  const { bounds = {}, replicas = false, connectionsMax = 64 } = options;
+  const { payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
-  const storage = await storageOf(real);
-  const topology = { ...(await freeTopology(real, bounds)), engines: storage.engines };
+  const storage = await storageOf(real, replicas);
+  const free = await freeTopology(real, bounds);
+  const services = Object.entries(free.services).map(
+    ([name, service]) => [name, { ...service, replicas: replicas ? 1 : 0 }] as const,
+  );
+  const topology: Topology = {
+    ...free,
+    services: Object.fromEntries(services),
+    engines: storage.engines,
+  };
   const regions = Object.keys(topology.regions);
   const secrets = newSecrets(real);
   const clock = new MovedClock(real.clock);
@@ -295,7 +306,9 @@ async function sumOfPositions(host: Host, topology: Topology, folder: string): P
   for (const region of Object.keys(topology.regions)) {
     for (const [service, { shards }] of Object.entries(topology.services)) {
       for (let i = 0; i < shards; i += 1) {
-        const place = logPlaceOf(await placeOf(host, topology, folder, region, `${service}-${i}`));
+        const place = logPlaceOf(
+          await placeOf(host, topology, folder, region, { service, name: `${service}-${i}` }),
+        );
         const heads = await driverOf(place).inspect(host, place, (snapshot) => snapshot.heads());
         sum += heads.reduce((positions, { position }) => positions + position, 0);
       }
@@ -312,7 +325,7 @@ interface Storage {
 }
 
 /** SQLite; or, with `CARDUME_ENGINE=mysql`, the server that `npm run engines` has started, which is there in both cases. */
-async function storageOf(host: Host): Promise<Storage> {
+async function storageOf(host: Host, isReplicated: boolean): Promise<Storage> {
   const log = host.env.get('CARDUME_ENGINE') === 'mysql' ? 'mysql' : 'sqlite';
   const found = await serverNamed(host, 'mariadb');
   if (found.skip !== false) {
@@ -321,12 +334,23 @@ async function storageOf(host: Host): Promise<Storage> {
   }
   const { server } = found;
   const { user, password, host: at, port } = server.address;
-  const prefix = `cardume_test_${Buffer.from(host.random.bytes(4)).toString('hex')}`;
+  const prefix = `cardume_${isReplicated ? 'replicated' : 'test'}_${Buffer.from(host.random.bytes(4)).toString('hex')}`;
+  const database = `${prefix}_{region}_{shard}`;
+  const replicas: string[] = [];
+  if (isReplicated && log === 'mysql') {
+    const following = await serverNamed(host, 'mariadb-replica');
+    if (following.skip !== false)
+      throw new Error('mariadb-replica is not running: npm run engines -- start mariadb-replica');
+    const { admin, address: there } = following.server;
+    replicas.push(`mysql://${there.user}@${there.host}:${there.port}/${database}`);
+    await admin.close();
+  }
   return {
     engines: {
       log,
       mysql: {
-        address: `mysql://${user}@${at}:${port}/${prefix}_{region}_{shard}`,
+        address: `mysql://${user}@${at}:${port}/${database}`,
+        replicas,
         passwordVariable: 'CARDUME_TEST_PASSWORD',
       },
     },

@@ -32,6 +32,7 @@ export const interesting = [
   'an instance was draining',
   'a read model was behind its log',
   'an epoch above five',
+  'a list was as old as it might be',
   'a partition moved to another shard',
   'a reshard was carried over a restart',
   'a reshard was finished',

@@ -67,8 +67,8 @@ export interface History {
   /** What was received of products that are not moved, by product and region. */
   readonly received: Map<string, Access<CounterInput>[]>;
   readonly seen: Seen[];
-  /** Orders of customers, as they were listed. */
-  readonly lists: Map<string, (Read & { readonly elements: readonly string[] })[]>;
+  /** Orders of customers, as they were listed; and how old what was listed might be. */
+  readonly lists: Map<string, (Read & { readonly elements: readonly string[]; readonly staleMs: number })[]>;
   /** Looks at all parts of a stock at once. */
   readonly looks: {
     readonly balances: readonly number[];

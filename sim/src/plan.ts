@@ -65,6 +65,8 @@ export interface Plan {
   readonly partitions: number;
   readonly globalPartitions: number;
   readonly ordersShards: number;
+  /** Of each shard: files that answer who is content with something old. */
+  readonly replicas: number;
   readonly writerThreads: number;
   readonly batchEntriesMax: number;
   readonly snapshotEveryEvents: number;
@@ -121,6 +123,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     staff: one(1, 2),
     products: one(2, 2, 4),
     stock: one(10, 60, 400),
+    replicas: randomStream(seed, 'plan/replicas').below(2),
     isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),

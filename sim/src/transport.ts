@@ -7,6 +7,10 @@ export interface Request {
   readonly token?: string | undefined;
   /** Idempotency-Key. */
   readonly key?: string | undefined;
+  /** Cardume-Max-Staleness-Ms. */
+  readonly staleMs?: number | undefined;
+  /** Cardume-Token. */
+  readonly seen?: string | undefined;
   readonly body?: unknown;
 }
 
@@ -23,10 +27,12 @@ export interface Transport {
   ask(region: string, request: Request, timeoutMs: number): Promise<Reply | null>;
 }
 
-export function headersOf({ token, key, body }: Request): Record<string, string> {
+export function headersOf({ token, key, staleMs, seen, body }: Request): Record<string, string> {
   return {
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     ...(key === undefined ? {} : { 'idempotency-key': key }),
+    ...(staleMs === undefined ? {} : { 'cardume-max-staleness-ms': String(staleMs) }),
+    ...(seen === undefined ? {} : { 'cardume-token': seen }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };
 }

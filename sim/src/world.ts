@@ -149,7 +149,7 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
 
 /** The house's own topology with the plan's sizes, a machine a region. */
 function topologyOf(plan: Plan): Topology {
-  const { partitions, globalPartitions } = plan;
+  const { partitions, globalPartitions, replicas } = plan;
   const regions = plan.regions.map((name) => {
     const region = house.regions[name] as RegionTopology;
     const { code } = region;
@@ -163,7 +163,7 @@ function topologyOf(plan: Plan): Topology {
     services: {
       users: { partitions, globalPartitions, shards: 1 },
       products: { partitions, globalPartitions, shards: 1 },
-      orders: { partitions, globalPartitions: 0, shards: Math.min(plan.ordersShards, partitions) },
+      orders: { partitions, globalPartitions: 0, shards: Math.min(plan.ordersShards, partitions), replicas },
     },
     bounds: {
       ...house.bounds,

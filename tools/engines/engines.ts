@@ -5,8 +5,10 @@
 import { parseArgs } from 'node:util';
 import { type Engine, isAlive, recall, remember } from './engine.ts';
 import { mariadb } from './mariadb.ts';
+import { mariadbReplica } from './mariadb-replica.ts';
 
-const engines: readonly Engine[] = [mariadb('mariadb', 1, 13_306)];
+const primary = mariadb('mariadb', { serverId: 1, port: 13_306 });
+const engines: readonly Engine[] = [primary, mariadbReplica('mariadb-replica', primary, 13_406)];
 
 const help = `Servers for tests and benchmarks, on 127.0.0.1.
 

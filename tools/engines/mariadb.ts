@@ -11,8 +11,21 @@ const START_MS_MAX = 60_000;
 const STOP_MS_MAX = 30_000;
 const USER = 'cardume';
 
-/** @param serverId what replication tells servers apart by @param port the first to try */
-export function mariadb(name: string, serverId: number, port: number): Engine {
+export interface MariadbOptions {
+  /** What replication tells servers apart by. */
+  readonly serverId: number;
+  /** The first to try. */
+  readonly port: number;
+  /** Of the server, besides those that it always has. */
+  readonly options?: readonly string[];
+  /** When its data is made; one of its own when left out. */
+  readonly password?: () => string;
+}
+
+export function mariadb(
+  name: string,
+  { serverId, port, options = [], password: given }: MariadbOptions,
+): Engine {
   const folder = folderOf(name);
   const data = join(folder, 'data');
   const log = join(folder, 'server.log');
@@ -49,9 +62,9 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
     installed: () => programOf('mariadbd') !== null && programOf('mariadb-install-db') !== null,
     install: () => aptInstall('mariadb-server'),
     async start() {
-      const password = recall(name)?.password ?? randomBytes(18).toString('base64url');
-      // What was begun and not finished is made anew.
-      const isNew = !existsSync(made);
+      const password = given?.() ?? recall(name)?.password ?? randomBytes(18).toString('base64url');
+      // What was begun and not finished is made anew, as is what has another password.
+      const isNew = !existsSync(made) || recall(name)?.password !== password;
       if (isNew) {
         rmSync(data, { recursive: true, force: true });
         make(password);
@@ -83,6 +96,7 @@ export function mariadb(name: string, serverId: number, port: number): Engine {
           `--ssl-cert=${cert}`,
           `--ssl-key=${key}`,
           '--max-connections=300',
+          ...options,
           ...(isNew ? [`--init-file=${join(folder, 'first.sql')}`] : []),
         ],
         { detached: true, stdio: ['ignore', out, out] },

@@ -15,9 +15,14 @@ function regionWith(rates: readonly (readonly number[])[]): RegionShards {
       partitions: 8,
       entries: 1_000 * i,
       building: i === 1 ? [{ projection: 'order-list', entries_folded: 250, entries_left: 750 }] : [],
+      replicas: i === 1 ? [replica(null, null), replica(12, null), replica(0, 'it is away')] : [],
       busiest: own.map((rate, n) => ({ partition: 3 * 1024 + 8 * i + n, entries_a_minute: rate })),
     })),
   };
+}
+
+function replica(behind: number | null, trouble: string | null) {
+  return { name: 'replica-1', entries_behind: behind, building: false, reads: 5, trouble };
 }
 
 describe('cardume shards', () => {
@@ -26,6 +31,9 @@ describe('cardume shards', () => {
     assert.match(text, /^eu-west, map of shards 3\n/);
     assert.match(text, /orders-0 +sqlite +8 +0 +3\/0: 1,200, 3\/1: 10\n/);
     assert.match(text, /orders-1: the read model 'order-list' is being built, 25 % of the log\n/);
+    assert.match(text, /orders-1, replica replica-1: not looked at/);
+    assert.match(text, /orders-1, replica replica-1: 12 entries behind, 5 reads\n/);
+    assert.match(text, /orders-1, replica replica-1: left out, since it is away\n/);
     assert.match(text, /orders-1 +sqlite +8 +1,000 +–\n/);
   });
 

@@ -74,6 +74,7 @@ export function regionText(region: RegionShards): string {
     ...rows.map((row) => `  ${row}`),
     ...(region.reshard === null ? [] : [`  ${reshardLine(region.reshard)}`]),
     ...region.shards.flatMap(buildingLines).map((text) => `  ${text}`),
+    ...region.shards.flatMap(replicaLines).map((text) => `  ${text}`),
     ...proposals(region).map((text) => `  ${text}`),
     '',
   ].join('\n');
@@ -83,6 +84,16 @@ function buildingLines({ name, building }: ShardLine): string[] {
   return building.map(({ projection, entries_folded: folded, entries_left: left }) => {
     const share = Math.floor((100 * folded) / Math.max(1, folded + left));
     return `${name}: the read model '${projection}' is being built, ${share} % of the log`;
+  });
+}
+
+function replicaLines({ name: shard, replicas }: ShardLine): string[] {
+  return replicas.map(({ name, entries_behind: behind, building, reads, trouble }) => {
+    const of = `${shard}, replica ${name}`;
+    if (trouble !== null) return `${of}: left out, since ${trouble}`;
+    if (behind === null) return `${of}: not looked at, since nobody wanted to read from it`;
+    const state = building ? 'is being built' : `${behind.toLocaleString('en')} entries behind`;
+    return `${of}: ${state}, ${reads.toLocaleString('en')} reads`;
   });
 }
 

@@ -7,6 +7,7 @@ import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
 import { type AccountCommand, type AccountState, service } from './bank.fixture.ts';
 import type { Bus, SendOptions } from './bus.ts';
+import { openFeeder } from './feeder.ts';
 import { openReaders } from './readers.ts';
 import type { Service } from './service.ts';
 import { openShard, type Shard } from './shard.ts';
@@ -32,13 +33,14 @@ export interface OpenBank {
 }
 
 export async function openBank(
-  { place }: Pick<Home, 'place'>,
+  { place, partitions = places.map(partitionKey) }: Pick<Home, 'place'> & { readonly partitions?: number[] },
   ports: Record<string, unknown> = {},
   over: Partial<Bounds> = {},
   code: Service = service,
 ): Promise<OpenBank> {
   const pool = openWriterPool(host, { threadsMax: 1 });
   const readers = openReaders(host, { threadsMax: 1, deadlineMs: 5_000 });
+  const feeder = openFeeder(host);
   const reports: string[] = [];
   let shard: Shard | undefined;
   const bus = {
@@ -49,9 +51,10 @@ export async function openBank(
     host,
     service: code,
     place,
-    partitions: places.map(partitionKey),
+    partitions,
     pool,
     readers,
+    feeder,
     bounds: { ...bounds, ...over },
     masterKey,
     bus,
@@ -67,6 +70,7 @@ export async function openBank(
     send: (id, command, options) => opened.send('account', id, command, options),
     state: async (id) => (await opened.load('account', id)).state as AccountState,
     async close() {
+      await feeder.close();
       await opened.close();
       await readers.close();
       await pool.close();

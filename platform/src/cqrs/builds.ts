@@ -77,6 +77,12 @@ export function storedTables(builds: readonly Build[]): ReadonlyMap<string, Tabl
   return new Map(builds.flatMap(({ tables }) => tables.map(({ name, stored }) => [name, stored])));
 }
 
+/** Names of the builds that have tables, by the names that queries say. */
+export function buildNames(builds: readonly Build[]): (tables: readonly string[]) => string[] {
+  const byTable = new Map(builds.flatMap(({ name, tables }) => tables.map((table) => [table.name, name])));
+  return (tables) => [...new Set(tables.map((table) => byTable.get(table) as string))];
+}
+
 /** By the plan as it was asked: shards that have the same builds are given the same plan, which can be read together. */
 const storedPlans = new WeakMap<Plan, Plan[]>();
 

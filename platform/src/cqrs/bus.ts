@@ -5,7 +5,7 @@
 import type { Place } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Explanation } from '../sharding/explain.ts';
-import type { Query, QueryBounds, QueryResult, UnionAll } from '../sharding/query.ts';
+import type { Freshness, Query, QueryBounds, QueryResult, UnionAll } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
 
@@ -26,8 +26,14 @@ export interface Bus {
   query(query: Query | UnionAll, bounds?: QueryBounds): Promise<QueryResult>;
   /** What `query` would do, without doing it. @throws CardumeError as it does for a query that it refuses */
   explain(query: Query | UnionAll): Promise<Explanation>;
-  /** One row by its key, on the host of the place. Reads this partition's writes. */
-  row(service: string, table: string, place: Place, key: Row): Promise<Row | null>;
+  /** One row by its key. Reads this partition's writes, unless it may be old. */
+  row(
+    service: string,
+    table: string,
+    place: Place,
+    key: Row,
+    freshness?: Freshness | null,
+  ): Promise<Row | null>;
   /** The remembered answer of an idempotency key in a partition. */
   answered(service: string, place: Place, key: IdempotencyKey): Promise<Answer | null>;
   /**
@@ -42,6 +48,15 @@ export interface Bus {
     afterVersion: number,
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
+}
+
+/** The same bus, for whoever is content with old rows: of queries, and of single ones. */
+export function reading(bus: Bus, freshness: Freshness): Bus {
+  return {
+    ...bus,
+    query: (query, bounds) => bus.query(query, { freshness, ...bounds }),
+    row: (service, table, place, key) => bus.row(service, table, place, key, freshness),
+  };
 }
 
 /** Enough to address a command: the full definition lives in the service, this part in its contract. */

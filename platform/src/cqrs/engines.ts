@@ -4,9 +4,14 @@ import type { LogPlace } from '../events/engine.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
 import { buildsOf } from './builds.ts';
+import type { Feeder } from './feeder.ts';
+import { openMysqlReplica } from './mysql/replica.ts';
 import { openMysqlBeside, openMysqlReading, openMysqlStores } from './mysql/stores.ts';
 import type { Projection } from './projection.ts';
 import type { Readers } from './readers.ts';
+import type { Replica } from './replica.ts';
+import type { Service } from './service.ts';
+import { openSqliteReplica } from './sqlite/replica.ts';
 import { openSqliteBeside, openSqliteReading, openSqliteStores } from './sqlite/stores.ts';
 import type { Reading, ReadModels, ShardPlace, Stores } from './storage.ts';
 
@@ -35,6 +40,24 @@ export function openBeside(
   return 'base' in place
     ? openSqliteBeside(host, place.base, projections, source)
     : openMysqlBeside(host, place.sql, projections, source);
+}
+
+export function replicasAt(
+  host: Host,
+  place: ShardPlace,
+  { module, projections }: Service,
+  readers: Readers,
+  feeder: Feeder | undefined,
+): Replica[] {
+  const builds = buildsOf(host.crypto, projections);
+  if ('sql' in place)
+    return (place.replicas ?? []).map((address) =>
+      openMysqlReplica(host, address, builds, readers.deadlineMs),
+    );
+  if (feeder === undefined) return [];
+  return Array.from({ length: place.replicas ?? 0 }, (_, i) =>
+    openSqliteReplica(host, { base: place.base, number: i + 1, module, builds, readers, feeder }),
+  );
 }
 
 /** @param readers of SQLite's scans @param deadlineMs of a scan on a server */

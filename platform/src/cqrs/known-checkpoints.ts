@@ -5,6 +5,7 @@ import type { StoredCheckpoint } from './stored-checkpoint.ts';
 
 export interface KnownCheckpoints {
   position(build: string, partition: number): number;
+  partitions(): readonly number[];
   set(build: string, partition: number, position: number): void;
   moved(moves: readonly CheckpointMove[]): void;
   /** One build keeps the places of another. */
@@ -25,6 +26,7 @@ export function knownCheckpoints(): KnownCheckpoints {
   };
   return {
     position: (build, partition) => known.get(build)?.get(partition) ?? 0,
+    partitions: () => [...new Set([...known.values()].flatMap((own) => [...own.keys()]))],
     set,
     moved(moves) {
       for (const { build, partition, to } of moves) set(build, partition, to);

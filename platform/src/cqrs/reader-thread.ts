@@ -3,9 +3,11 @@ import { CardumeError } from '../base/errors.ts';
 import type { Database } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
+import type { Plan } from '../sharding/plan.ts';
 import { readTogether, type ShardReader, shardReader } from '../sharding/reader.ts';
 import type { ScanReply, ScanRequest } from './readers.ts';
 import { digestIn } from './sqlite/digest.ts';
+import { hasReached } from './sqlite/floor.ts';
 
 export function serve(host: Host, port: Port): void {
   const shards = new Map<string, { readonly database: Database; readonly reader: ShardReader }>();
@@ -20,8 +22,12 @@ export function serve(host: Host, port: Port): void {
     return shard;
   }
 
-  function read(paths: readonly string[], work: ScanRequest['work']) {
+  function read({ paths, work, floor }: ScanRequest) {
     const found = paths.map(shardAt);
+    if (floor !== undefined)
+      return found.map(({ database, reader }) =>
+        reader.read(work as Plan, () => hasReached(database, floor)),
+      );
     if ('table' in work) {
       return readTogether(
         work,
@@ -31,10 +37,11 @@ export function serve(host: Host, port: Port): void {
     return found.map(({ database }) => digestIn(host, database, work));
   }
 
-  port.onMessage(({ id, paths, work }: ScanRequest) => {
+  port.onMessage((request: ScanRequest) => {
+    const { id } = request;
     let reply: ScanReply;
     try {
-      reply = { id, results: read(paths, work) };
+      reply = { id, results: read(request) };
     } catch (error) {
       const code = error instanceof CardumeError ? error.code : 'internal';
       reply = { id, error: { code, detail: (error as Error).message } };

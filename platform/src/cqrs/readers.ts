@@ -13,6 +13,7 @@ import type { Within } from '../sharding/deadline.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Value } from '../sharding/table.ts';
 import type { Digest, Digested } from './digest.ts';
+import type { Floor } from './replica.ts';
 
 export interface Readers {
   /**
@@ -23,6 +24,8 @@ export interface Readers {
    * @throws CardumeError `overloaded`, `deadline-exceeded`, `query-refused`
    */
   scan(path: string, plan: Plan, within: Within): Promise<Value[][]>;
+  /** Of a replica. @returns null when it lacks something of the floor */
+  scanFrom(path: string, plan: Plan, floor: Floor, within: Within): Promise<Value[][] | null>;
   /** On a thread of its own: scans do not wait for it. */
   digest(path: string, of: Digested): Promise<Digest>;
   /** What a scan may take. */
@@ -39,9 +42,11 @@ export interface ScanRequest {
   readonly id: number;
   readonly paths: readonly string[];
   readonly work: Plan | Digested;
+  /** What a plan's shards must have reached. */
+  readonly floor?: Floor | undefined;
 }
 
-type Results = readonly (Value[][] | Digest)[];
+type Results = readonly (Value[][] | Digest | null)[];
 
 export type ScanReply =
   /** Of each path. */
@@ -80,6 +85,8 @@ export function openReaders(host: Host, options: ReadersOptions): Readers {
     scan: together((paths, plan, within) =>
       spread(paths, options.threadsMax, (some) => shared.read(some, plan, within)),
     ),
+    scanFrom: async (path, plan, floor, within) =>
+      (await shared.read([path], plan, within, floor))[0] as Value[][] | null,
     digest: async (path, of) => (await digests.read([path], of))[0] as Digest,
     async close() {
       await shared.close();
@@ -223,7 +230,12 @@ function openThreads(host: Host, options: ReadersOptions) {
     next();
   }
 
-  function read(paths: readonly string[], work: Plan | Digested, within?: Within): Promise<Results> {
+  function read(
+    paths: readonly string[],
+    work: Plan | Digested,
+    within?: Within,
+    floor?: Floor,
+  ): Promise<Results> {
     const { signal } = within ?? {};
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     if (queue.length >= QUEUE_SCANS_MAX) {
@@ -232,7 +244,7 @@ function openThreads(host: Host, options: ReadersOptions) {
     return new Promise((resolve, reject) => {
       ids += 1;
       const scan: Scan = {
-        request: { id: ids, paths, work },
+        request: { id: ids, paths, work, floor },
         resolve,
         reject,
         signal,

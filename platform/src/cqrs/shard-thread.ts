@@ -100,6 +100,8 @@ async function follow(
   async function drop(partition: number, rowsMax: number): Promise<number> {
     const rows = await readModels.drop(partition, rowsMax);
     if (rows === rowsMax) return rows;
+    // The log's entries go next: rows that a loss of power brought back could not be told from others any more.
+    await readModels.settle();
     await memory.drop(partition);
     return rows + (await keys.drop(partition, rowsMax - rows));
   }

@@ -12,19 +12,23 @@ import type { Host } from '../host/host.ts';
 import { openKeyRing } from '../privacy/key-ring.ts';
 import type { Within } from '../sharding/deadline.ts';
 import { type Plan, tablesRead } from '../sharding/plan.ts';
+import type { Freshness } from '../sharding/query.ts';
 import type { Row, Value } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Typed } from './aggregate.ts';
 import type { Building } from './building.ts';
+import { buildNames, buildsOf } from './builds.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
-import { logPlaceOf, openReading } from './engines.ts';
+import { logPlaceOf, openReading, replicasAt } from './engines.ts';
+import type { Feeder } from './feeder.ts';
 import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
 import { openProcessRunner } from './process-runner.ts';
 import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
 import type { Readers } from './readers.ts';
+import { halfOf, openReplicas, type ReplicaStatus } from './replicas.ts';
 import type { Service } from './service.ts';
 import { type ShardMoving, shardMoving } from './shard-moving.ts';
 import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
@@ -46,6 +50,8 @@ export interface ShardOptions {
   readonly pool: WriterPool;
   /** Of files: scans hold no main thread. */
   readonly readers: Readers;
+  /** Of replicas in files; without it there are none. */
+  readonly feeder?: Feeder;
   readonly bounds: Bounds;
   readonly masterKey: Uint8Array;
   readonly bus: Bus;
@@ -63,13 +69,20 @@ export interface Shard extends Decisions {
   /** Read models that are not up to the log yet. */
   building(): readonly Building[];
   /** @throws CardumeError `read-model-halted`, `read-model-building` */
-  row(table: string, partition: number, key: Row): Promise<Row | null>;
+  row(table: string, partition: number, key: Row, freshness?: Freshness | null): Promise<Row | null>;
   /**
    * @param partitions that it is asked for: all must still be at home here when it has read
    * @throws CardumeError `read-model-halted`, `read-model-building`, `overloaded`, `deadline-exceeded`, `query-refused`,
    *   `partition-unavailable`, `fenced`
    */
-  scan(plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][]>;
+  scan(
+    plan: Plan,
+    partitions: readonly number[],
+    within: Within,
+    freshness?: Freshness | null,
+  ): Promise<Value[][]>;
+  /** Of its read models. */
+  replicas(): ReplicaStatus[];
   /** See `Bus.reached`. */
   reached(token: string): Promise<void>;
   follow(
@@ -107,6 +120,13 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   log.onTail((report) => health.told(report as FoldReport));
   health.told(await ask<FoldReport>({ kind: 'report' }));
 
+  const replicas = openReplicas({
+    clock: host.clock,
+    log,
+    service: service.name,
+    replicas: replicasAt(host, place, service, options.readers, options.feeder),
+    report: options.report,
+  });
   const reading = openReading(host, place, service.projections, options.readers);
   const keys = openKeyRing(
     host,
@@ -170,6 +190,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   }
 
   const tables = new Map(tablesOf(service.projections).map((table) => [table.name, table]));
+  const builds = buildNames(buildsOf(host.crypto, service.projections));
 
   return {
     ...decisions,
@@ -178,17 +199,25 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     building: health.building,
     recover: runner.recover,
     begin: runner.begin,
-    async row(name, partition, key) {
+    replicas: replicas.status,
+    async row(name, partition, key, freshness) {
       health.refuseHalted(name);
       const table = tables.get(name);
       if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
-      const row = await reading.row(table, partition, key);
+      const wanted = { freshness, partitions: [partition], builds: builds([name]) };
+      const old = await replicas.read(wanted, (replica, floor) => replica.row(table, partition, key, floor));
+      const row = old === null ? await reading.row(table, partition, key) : old.row;
       await checkOurs([partition]);
       return row;
     },
-    async scan(plan, partitions, within) {
-      for (const table of tablesRead(plan)) health.refuseHalted(table);
-      const rows = await reading.scan(plan, within);
+    async scan(plan, partitions, within, freshness) {
+      const read = tablesRead(plan);
+      for (const table of read) health.refuseHalted(table);
+      const wanted = { freshness, partitions, builds: builds(read), signal: within.signal };
+      // A replica may still have what has moved away.
+      const own = { ...plan, partitions };
+      const old = await replicas.read(wanted, (replica, floor) => replica.scan(own, floor, halfOf(within)));
+      const rows = old ?? (await reading.scan(plan, within));
       await checkOurs(partitions);
       return rows;
     },
@@ -218,6 +247,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       health.close();
       stopForgetting();
       await runner.close();
+      await replicas.close();
       await reading.close();
       await log.close();
     },

@@ -14,10 +14,10 @@ import type { Rows } from './projection.ts';
 
 /** Structured-cloneable. */
 export type ShardPlace =
-  /** Path of a shard's files without their endings. */
-  | { readonly base: string }
-  /** A database of the shard's own. */
-  | { readonly sql: SqlAddress };
+  /** Path of a shard's files without their endings; and how many files beside them are its replicas. */
+  | { readonly base: string; readonly replicas?: number }
+  /** A database of the shard's own; and the same one on servers that follow. */
+  | { readonly sql: SqlAddress; readonly replicas?: readonly SqlAddress[] };
 
 export interface Snapshot {
   readonly partition: number;
@@ -66,6 +66,11 @@ export interface ReadModels {
   begin(): Promise<Fold>;
   /** Deletes rows of a copy. @returns how many: fewer than `rowsMax` means that none is left, nor a checkpoint */
   drop(partition: number, rowsMax: number): Promise<number>;
+  /**
+   * What was written, and deleted, stays so whatever the power does.
+   * @throws CardumeError `storage-failed` when that cannot be had now
+   */
+  settle(): Promise<void>;
 }
 
 /**
@@ -102,6 +107,8 @@ export interface CheckpointMove {
 
 export interface Checkpoints {
   position(build: string, partition: number): number;
+  /** In which anything was folded. */
+  partitions(): readonly number[];
   /** The build has checkpoints of its own. */
   isApart(build: string): boolean;
   /** The build leaves the shared checkpoint and keeps its place. */

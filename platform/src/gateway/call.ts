@@ -6,6 +6,7 @@
 import type { Json } from '../base/json.ts';
 import type { IdempotencyKey } from '../cqrs/bus.ts';
 import type { Principal } from '../identity/principal.ts';
+import type { Freshness } from '../sharding/query.ts';
 
 export interface Call {
   readonly operation: string;
@@ -24,6 +25,8 @@ export interface Call {
   readonly lastEventId: string | null;
   /** The region whose instance received the request. */
   readonly receivedIn: string;
+  /** How old what it reads may be; null, or left out by the version before: it is the newest. */
+  readonly freshness?: Freshness | null;
 }
 
 /** A reply without its event stream. Absent fields are left out. */

@@ -5,7 +5,7 @@
 
 import { CardumeError } from '../base/errors.ts';
 import { newId, type Place } from '../base/id.ts';
-import type { Bus, IdempotencyKey } from '../cqrs/bus.ts';
+import { type Bus, type IdempotencyKey, reading } from '../cqrs/bus.ts';
 import type { Host } from '../host/host.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { Call, PlainReply } from './call.ts';
@@ -104,7 +104,7 @@ class CallContext implements OperationContext {
     this.principal = call.principal;
     this.key = call.key;
     this.geography = geography;
-    this.bus = shared.bus;
+    this.bus = call.freshness == null ? shared.bus : reading(shared.bus, call.freshness);
     this.nowMs = nowMs;
     this.requestId = call.requestId;
     this.trace = call.trace;

@@ -143,6 +143,11 @@ function parametersOf(route: Route): ApiParameter[] {
     header('Cardume-Token', 'Of an earlier reply: this answer sees at least what that one rests on.', {
       type: 'string',
     });
+    header(
+      'Cardume-Max-Staleness-Ms',
+      'How old the answer may be: then replicas may give it. Left out, it is the newest.',
+      { type: 'integer', minimum: 0, maximum: 999_999_999 },
+    );
   }
   return parameters;
 }

@@ -15,7 +15,7 @@ import type { Tokens } from '../identity/tokens.ts';
 import type { Log } from '../telemetry/log.ts';
 import { formatTraceParent, parseTraceParent, startSpan } from '../telemetry/trace.ts';
 import type { Call, PlainReply } from './call.ts';
-import { consistencyHeader, parseConsistency } from './consistency.ts';
+import { consistencyHeader, parseConsistency, parseFreshness } from './consistency.ts';
 import type { Execution, OnGone } from './execution.ts';
 import { idempotencyKey } from './idempotency.ts';
 import { type Allowance, allowanceHeader, type Limits, networkOf } from './limits.ts';
@@ -115,7 +115,7 @@ export function openPipeline(options: PipelineOptions): Pipeline {
     return principal;
   }
 
-  function prepare(request: Identified, route: Route, incoming: Incoming): Call {
+  function prepare(request: Identified, route: Route, incoming: Incoming): Prepared {
     const { operation } = route;
     const principal = authenticate(request, incoming);
     checkAccess(operation, principal);
@@ -124,9 +124,12 @@ export function openPipeline(options: PipelineOptions): Pipeline {
     const body = validated(route, params, search, incoming.body);
     const { headers, method } = incoming;
     const key = operation.idempotent === true ? headers['idempotency-key'] : undefined;
-    const ifMatch = method === 'GET' || method === 'HEAD' ? undefined : headers['if-match'];
     const lastEventId = headers['last-event-id'];
-    return {
+    const token = headers['cardume-token'];
+    const seen = typeof token === 'string' ? parseConsistency(token) : null;
+    const isRead = method === 'GET' || method === 'HEAD';
+    const ifMatch = isRead ? undefined : headers['if-match'];
+    const call: Call = {
       operation: operation.id,
       params,
       search,
@@ -146,7 +149,9 @@ export function openPipeline(options: PipelineOptions): Pipeline {
       ifVersion: typeof ifMatch === 'string' ? parseIfMatch(ifMatch) : null,
       lastEventId: typeof lastEventId === 'string' ? lastEventId : null,
       receivedIn: geography.here,
+      freshness: isRead ? parseFreshness(headers['cardume-max-staleness-ms'], seen) : null,
     };
+    return { call, seen };
   }
 
   function route(route: Route, call: Call, onGone: OnGone): Promise<Reply> {
@@ -202,12 +207,8 @@ export function openPipeline(options: PipelineOptions): Pipeline {
     async answer(to, incoming) {
       const request = identify(incoming.headers);
       try {
-        const call = prepare(request, to, incoming);
-        const seen = incoming.headers['cardume-token'];
-        if (typeof seen === 'string') {
-          const { service, token } = parseConsistency(seen);
-          await options.reached(service, token);
-        }
+        const { call, seen } = prepare(request, to, incoming);
+        if (seen !== null) await options.reached(seen.service, seen.token);
         const reply = await route(to, call, incoming.onGone);
         return outgoing(to.service, reply, headersOf(request), incoming);
       } catch (error) {
@@ -231,6 +232,11 @@ interface Identified {
   readonly trace: string;
   readonly traceState: string;
   allowance: Allowance | null;
+}
+
+interface Prepared {
+  readonly call: Call;
+  readonly seen: { readonly service: string; readonly token: string } | null;
 }
 
 const BEARER = /^bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i;

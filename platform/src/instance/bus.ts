@@ -12,7 +12,7 @@ import { type Within, withDeadline } from '../sharding/deadline.ts';
 import { explain } from '../sharding/explain.ts';
 import type { Peers } from '../sharding/peer.ts';
 import { isKnownBefore, type Plan } from '../sharding/plan.ts';
-import type { Query } from '../sharding/query.ts';
+import type { Freshness, Query } from '../sharding/query.ts';
 import { type Answered, answered, type Cluster, gather } from '../sharding/scatter.ts';
 import type { Row, Table } from '../sharding/table.ts';
 import { type Target, targetsOf } from '../sharding/target.ts';
@@ -41,20 +41,25 @@ export function openBus(options: BusOptions): Bus {
     return placement.homeOf({ service, scope: place.scope, partition: place.partition });
   }
 
-  const cluster: Cluster<RegionName> = {
+  const cluster: Omit<Cluster<RegionName>, 'ask'> = {
     tableOf: (service, table) => tables.get(`${service}/${table}`),
     targetsOf: (query) => targetsOf(query, placement, regions),
-    ask: scan,
   };
 
   function ask<T>(region: RegionName, message: Message, signal?: AbortSignal): Promise<T> {
     return peers.request(region, asJson(message), signal) as Promise<T>;
   }
 
-  async function scan(region: RegionName, service: string, plan: Plan, within: Within): Promise<Answered> {
-    if (region === here) return answered(plan, await hosted.scan(service, plan, within));
+  async function scan(
+    region: RegionName,
+    service: string,
+    plan: Plan,
+    within: Within,
+    freshness: Freshness | null,
+  ): Promise<Answered> {
+    if (region === here) return answered(plan, await hosted.scan(service, plan, within, freshness));
     const kind = isKnownBefore(plan) ? 'scan-region' : 'scan-region-2';
-    const message: Message = { kind, service, plan, leftMs: within.leftMs() };
+    const message: Message = { kind, service, plan, leftMs: within.leftMs(), freshness };
     const answer = await ask<ScanAnswer>(region, message, within.signal).catch(async (error: unknown) => {
       if (kind === 'scan-region-2' && isCardumeError(error, 'internal')) await checkKnows(region);
       throw error;
@@ -121,10 +126,14 @@ export function openBus(options: BusOptions): Bus {
         return { state: unpackState(state) as never, version, token };
       });
     },
-    async query(query, { deadlineMs = readDeadlineMs, signal } = {}) {
+    async query(query, { deadlineMs = readDeadlineMs, signal, freshness = null } = {}) {
       if (!(deadlineMs >= 1)) throw new CardumeError('query-refused', 'deadlineMs: expected at least 1');
       const bound = Math.min(deadlineMs, readDeadlineMs);
-      return withDeadline(clock, { deadlineMs: bound, signal }, (within) => gather(query, cluster, within));
+      const ask: Cluster<RegionName>['ask'] = (region, service, plan, within) =>
+        scan(region, service, plan, within, freshness);
+      return withDeadline(clock, { deadlineMs: bound, signal }, (within) =>
+        gather(query, { ...cluster, ask }, within),
+      );
     },
     explain: (query) =>
       explain(
@@ -134,11 +143,12 @@ export function openBus(options: BusOptions): Bus {
           (await Promise.all(cluster.targetsOf(part).map((region) => asked(region, part)))).flat(),
         readDeadlineMs,
       ),
-    async row(service, table, place, key): Promise<Row | null> {
+    async row(service, table, place, key, freshness = null): Promise<Row | null> {
       const home = homeOf(service, place);
       const partition = partitionKey(place);
-      if (home === here) return hosted.call(service, partition, (shard) => shard.row(table, partition, key));
-      return ask(home, { kind: 'row', service, table, partition, key });
+      if (home === here)
+        return hosted.call(service, partition, (shard) => shard.row(table, partition, key, freshness));
+      return ask(home, { kind: 'row', service, table, partition, key, freshness });
     },
     async answered(service, place, key): Promise<Answer | null> {
       const home = homeOf(service, place);

@@ -11,6 +11,7 @@ import type { Shard } from '../cqrs/shard.ts';
 import type { Clock } from '../host/host.ts';
 import type { Within } from '../sharding/deadline.ts';
 import type { Plan } from '../sharding/plan.ts';
+import type { Freshness } from '../sharding/query.ts';
 import type { Table, Value } from '../sharding/table.ts';
 import { partitionKey } from '../topology/partition.ts';
 
@@ -40,7 +41,7 @@ export interface Hosted {
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
   /** Each shard's part of the answer: together every partition that is at home here, once. */
-  scan(service: string, plan: Plan, within: Within): Promise<Value[][][]>;
+  scan(service: string, plan: Plan, within: Within, freshness?: Freshness | null): Promise<Value[][][]>;
   /** Names of the shards that `scan` would ask. */
   asked(service: string, partitions: readonly number[] | null): string[];
   hosts(service: string, place: Place): boolean;
@@ -147,6 +148,7 @@ export function hostedShards(clock: Clock): Hosted {
     service: string,
     plan: Plan,
     within: Within,
+    freshness: Freshness | null | undefined,
     isFiltered: boolean,
   ): Promise<Value[][][] | null> {
     const asked = askedFor(service, plan.partitions);
@@ -156,9 +158,9 @@ export function hostedShards(clock: Clock): Hosted {
         if (shard === undefined)
           throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
         if (isFiltered || (copies.get(name)?.size ?? 0) > 0)
-          return shard.scan({ ...plan, partitions: own }, own, within);
+          return shard.scan({ ...plan, partitions: own }, own, within, freshness);
         const before = arrivals.get(name);
-        const rows = await shard.scan(plan, own, within);
+        const rows = await shard.scan(plan, own, within, freshness);
         return before === arrivals.get(name) ? rows : null; // a copy that came meanwhile may have been read as well
       }),
     );
@@ -222,14 +224,15 @@ export function hostedShards(clock: Clock): Hosted {
         }
       }
     },
-    async scan(service, plan, within) {
+    async scan(service, plan, within, freshness) {
       const untilMs = clock.monotonicMs() + HELD_MS_MAX;
       for (;;) {
         // What moves already may have moved when the answer comes, and its gate be gone.
         const turn = gates.size > 0 ? UNDER_WAY : turns;
         try {
           const parts =
-            (await scanOnce(service, plan, within, false)) ?? (await scanOnce(service, plan, within, true));
+            (await scanOnce(service, plan, within, freshness, false)) ??
+            (await scanOnce(service, plan, within, freshness, true));
           if (parts !== null) return parts;
         } catch (error) {
           // A partition has begun to move: the whole answer is made again when it stands.

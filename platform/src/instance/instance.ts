@@ -5,6 +5,7 @@
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
+import { openFeeder } from '../cqrs/feeder.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { openShard, type Shard } from '../cqrs/shard.ts';
 import { openWriterPool } from '../events/events.ts';
@@ -78,6 +79,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     threadsMax: bounds.readerThreadsMax,
     deadlineMs: bounds.readDeadlineMs,
   });
+  const feeder = openFeeder(host);
   const identity = openIdentity(host, {
     key: secrets.tokenKey,
     issuer: topology.name,
@@ -174,7 +176,8 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const shardMap = withServices(stored, initial);
   if (shardMap !== stored) store.save(shardMap);
 
-  async function open({ service: name, name: shardName, engine }: ShardOfMap, now: ShardMap): Promise<void> {
+  async function open(shardOfMap: ShardOfMap, now: ShardMap): Promise<void> {
+    const { service: name, name: shardName } = shardOfMap;
     const service = services.find((one) => one.name === name);
     if (service === undefined) return;
     const partitions = homesIn(now, name, shardName);
@@ -182,12 +185,13 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     const shard = await openShard({
       host,
       service,
-      place: await placeOf(host, topology, options.dataFolder, region, shardName, engine),
+      place: await placeOf(host, topology, options.dataFolder, region, shardOfMap),
       partitions,
       copies,
       isMapNew: now.version === 0,
       pool,
       readers,
+      feeder,
       bounds,
       masterKey: secrets.masterKey,
       bus,
@@ -247,6 +251,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       await Promise.race([moved, host.clock.sleep(bounds.drainTimeoutMs)]);
       await peers.close();
       await readers.close();
+      await feeder.close();
       await Promise.all(hosted.all().map((shard) => shard.close()));
       await pool.close();
       store.close();

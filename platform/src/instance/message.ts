@@ -5,6 +5,7 @@ import type { Typed } from '../cqrs/aggregate.ts';
 import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
 import type { Call } from '../gateway/call.ts';
 import type { Plan } from '../sharding/plan.ts';
+import type { Freshness } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
 import type { ReshardingRequest } from './resharding.ts';
 
@@ -26,6 +27,8 @@ export type Message =
       readonly table: string;
       readonly partition: number;
       readonly key: Row;
+      /** The version before answers with the newest. */
+      readonly freshness?: Freshness | null;
     }
   | {
       readonly kind: 'answered';
@@ -50,6 +53,8 @@ export type Message =
       readonly plan: Plan;
       /** Of the query's deadline. The version before does not say. */
       readonly leftMs?: number;
+      /** The version before answers with the newest. */
+      readonly freshness?: Freshness | null;
     }
   /** Answered with the kinds of scans that the instance knows; the version before knows not even this. */
   | { readonly kind: 'scan-kinds' }

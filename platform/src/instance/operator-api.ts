@@ -31,6 +31,16 @@ const shard = Type.Object({
   building: Type.Array(Type.Object({ projection: name, entries_folded: count, entries_left: count }), {
     description: 'Its read models that are not up to the log yet.',
   }),
+  replicas: Type.Array(
+    Type.Object({
+      name,
+      entries_behind: Type.Union([Type.Null(), count], { description: 'Null: it has not been looked at.' }),
+      building: Type.Boolean({ description: 'It has read models that are not up to the log yet.' }),
+      reads: Type.Integer({ minimum: 0, description: 'That it has answered since the start.' }),
+      trouble: Type.Union([Type.Null(), Type.String()], { description: 'Why it is left out.' }),
+    }),
+    { description: 'For reads that may be old.' },
+  ),
 });
 const move = Type.Object({
   partition,
@@ -74,12 +84,13 @@ async function answer(
   const body = {
     region: of,
     version,
-    // An instance of the version before says nothing of building.
-    shards: shards.map(({ busiest, building = [], ...one }) => ({
+    // An instance of the version before says nothing of these.
+    shards: shards.map(({ busiest, building = [], replicas = [], ...one }) => ({
       ...one,
       building: building.map(({ projection, entriesFolded, entriesLeft }) => ({
         ...{ projection, entries_folded: entriesFolded, entries_left: entriesLeft },
       })),
+      replicas: replicas.map(({ entriesBehind, ...rest }) => ({ ...rest, entries_behind: entriesBehind })),
       busiest: busiest.map(({ entriesAMinute, ...rest }) => ({ ...rest, entries_a_minute: entriesAMinute })),
     })),
     reshard:

@@ -56,7 +56,7 @@ async function prepareShard(
   service: Service,
 ): Promise<Prepared[]> {
   const { host, topology, dataFolder, region } = options;
-  const place = await placeOf(host, topology, dataFolder, region, shard.name, shard.engine);
+  const place = await placeOf(host, topology, dataFolder, region, shard);
   const source = await openBesideLog(host, logPlaceOf(place));
   try {
     const { projections } = service;

@@ -26,6 +26,8 @@ export interface ReceiverOptions {
   readonly execute: (call: Call) => Promise<PlainReply>;
 }
 
+type ScanMessage = Extract<Message, { readonly kind: 'scan-region' | 'scan-region-2' }>;
+
 export type Receiver = (message: Message, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
 
 export function openReceiver(options: ReceiverOptions): Receiver {
@@ -49,8 +51,10 @@ export function openReceiver(options: ReceiverOptions): Receiver {
       case 'load':
         return load(message.service, message.aggregate, message.id);
       case 'row': {
-        const { service, table, partition, key } = message;
-        return hosted.call(service, partition, (shard) => shard.row(table, partition, key)) as Promise<Json>;
+        const { service, table, partition, key, freshness } = message;
+        return hosted.call(service, partition, (shard) =>
+          shard.row(table, partition, key, freshness),
+        ) as Promise<Json>;
       }
       case 'answered': {
         const { service, partition, key } = message;
@@ -63,7 +67,7 @@ export function openReceiver(options: ReceiverOptions): Receiver {
         return scanByName(message.service, message.shard, receivedPlan(message.plan), signal);
       case 'scan-region':
       case 'scan-region-2':
-        return scanAll(message.service, receivedPlan(message.plan), message.leftMs, signal);
+        return scanAll(message, signal);
       case 'scan-kinds':
         return Promise.resolve(['scan-region', 'scan-region-2']);
       case 'asked':
@@ -87,15 +91,12 @@ export function openReceiver(options: ReceiverOptions): Receiver {
     }
   };
 
-  async function scanAll(
-    service: string,
-    plan: Plan,
-    leftMs: number | undefined,
-    signal: AbortSignal,
-  ): Promise<Json> {
+  async function scanAll(asked: ScanMessage, signal: AbortSignal): Promise<Json> {
+    const { service, leftMs, freshness } = asked;
+    const plan = receivedPlan(asked.plan);
     const deadlineMs = Math.min(readDeadlineMs, leftMs ?? readDeadlineMs);
     return withDeadline(clock, { deadlineMs, signal }, async (within) => {
-      const { shards, parts } = answered(plan, await hosted.scan(service, plan, within));
+      const { shards, parts } = answered(plan, await hosted.scan(service, plan, within, freshness));
       return { shards, parts: parts.map(encodeRows) };
     });
   }

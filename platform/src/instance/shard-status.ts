@@ -1,5 +1,6 @@
 /** What operators see of a region's shards: what each holds, and which of its partitions are busy. */
 import type { Building } from '../cqrs/building.ts';
+import type { ReplicaStatus } from '../cqrs/replicas.ts';
 import type { Clock } from '../host/host.ts';
 import { homesIn, type ShardMap, type ShardOfMap } from '../sharding/shard-map.ts';
 import type { Hosted } from './hosted.ts';
@@ -7,6 +8,7 @@ import type { Hosted } from './hosted.ts';
 export interface ShardStatus extends ShardOfMap {
   /** Read models that are not up to the log yet. */
   readonly building: readonly Building[];
+  readonly replicas: readonly ReplicaStatus[];
   readonly partitions: number;
   /** Entries in its homes. */
   readonly entries: number;
@@ -63,8 +65,9 @@ export function watchShards(clock: Clock, hosted: Hosted, mapNow: () => ShardMap
           .slice(0, BUSIEST)
           .map(({ partition, entriesAMinute }) => ({ partition, entriesAMinute }));
         const entries = counts.reduce((sum, one) => sum + one.entries, 0);
-        const building = hosted.named(shard.service, shard.name)?.building() ?? [];
-        return { ...shard, building, partitions: partitions.length, entries, busiest };
+        const open = hosted.named(shard.service, shard.name);
+        const [building, replicas] = [open?.building() ?? [], open?.replicas() ?? []];
+        return { ...shard, building, replicas, partitions: partitions.length, entries, busiest };
       });
     },
     close: () => sampling.cancel(),

@@ -3,8 +3,13 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { ShardPlace } from '../cqrs/storage.ts';
 import type { Host } from '../host/host.ts';
 import { isNoDatabase, type SqlAddress } from '../host/sql.ts';
-import type { ShardEngine } from '../sharding/shard-map.ts';
+import type { ShardOfMap } from '../sharding/shard-map.ts';
 import type { MysqlServer, RegionName, Topology } from '../topology/topology.ts';
+
+export interface ShardNamed extends Pick<ShardOfMap, 'service' | 'name'> {
+  /** What the topology says, when it is left out. */
+  readonly engine?: ShardOfMap['engine'];
+}
 
 const PREPARING = { connectionsMax: 1, statementTimeoutMs: 10_000 };
 /** Of MySQL's family, for any name. */
@@ -17,13 +22,13 @@ const NAME_CHARACTERS_MAX = 64;
  */
 export async function placeOf(
   host: Host,
-  { engines }: Topology,
+  { engines, services }: Topology,
   dataFolder: string,
   region: RegionName,
-  shard: string,
-  engine: ShardEngine = engines.log,
+  { service, name: shard, engine = engines.log }: ShardNamed,
 ): Promise<ShardPlace> {
-  if (engine === 'sqlite') return { base: `${dataFolder}/${region}/${shard}` };
+  const replicas = services[service]?.replicas ?? 0;
+  if (engine === 'sqlite') return { base: `${dataFolder}/${region}/${shard}`, replicas };
   const { mysql } = engines;
   if (mysql === undefined) {
     throw new CardumeError(
@@ -31,13 +36,19 @@ export async function placeOf(
       `'${shard}' stands on a server, and the topology names none: set engines.mysql`,
     );
   }
-  const address = addressOf(host, mysql, region, shard);
+  const address = addressOf(host, mysql, mysql.address, region, shard);
   await prepareDatabase(host, address);
-  return { sql: address };
+  const following = mysql.replicas ?? [];
+  return { sql: address, replicas: following.map((one) => addressOf(host, mysql, one, region, shard)) };
 }
 
-function addressOf(host: Host, server: MysqlServer, region: RegionName, shard: string): SqlAddress {
-  const { passwordVariable, tls } = server;
+function addressOf(
+  host: Host,
+  { passwordVariable, tls }: MysqlServer,
+  template: string,
+  region: RegionName,
+  shard: string,
+): SqlAddress {
   const password = host.env.get(passwordVariable);
   if (password === undefined) {
     throw new CardumeError(
@@ -45,7 +56,7 @@ function addressOf(host: Host, server: MysqlServer, region: RegionName, shard: s
       `the variable ${passwordVariable} is not set: it holds the password of the topology's mysql server`,
     );
   }
-  const filled = server.address.replaceAll('{region}', region).replaceAll('{shard}', shard);
+  const filled = template.replaceAll('{region}', region).replaceAll('{shard}', shard);
   const [, user, at, port, database] = /^mysql:\/\/([^@]+)@([^:]+):(\d+)\/(.+)$/.exec(filled) as unknown as [
     string,
     string,

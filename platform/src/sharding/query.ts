@@ -66,6 +66,16 @@ export interface QueryBounds {
   readonly deadlineMs?: number;
   /** The asker goes away: scans that run for it are ended where they run. */
   readonly signal?: AbortSignal;
+  /** How old the answer may be, so that replicas may give it; when left out it is the newest. */
+  readonly freshness?: Freshness | null;
+}
+
+/** JSON: it travels with what is asked. */
+export interface Freshness {
+  /** What was answered longer ago than this is in the answer. More than 60,000 is taken for that; 0 is the newest. */
+  readonly maxStalenessMs: number;
+  /** Besides, what a consistency token names, if it is of the service that is read. */
+  readonly seen?: { readonly service: ServiceName; readonly token: string } | null;
 }
 
 export type Filter =

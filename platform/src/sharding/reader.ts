@@ -11,10 +11,13 @@ import type { Value } from './table.ts';
 
 export interface ShardReader {
   /**
-   * @returns rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group
+   * @param check of the snapshot that is read, before it is: false, and nothing is read
+   * @returns rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group; null when
+   *   its check says no
    * @throws CardumeError `query-refused` when they take more memory than a query may
    */
   read(plan: Plan): Value[][];
+  read(plan: Plan, check: () => boolean): Value[][] | null;
   /** The same rows of a plan without groups, one at a time; whoever stops early ends it. @param statements of the plan */
   rows(plan: Plan, statements: readonly Sql[]): Generator<Value[], void, undefined>;
 }
@@ -78,13 +81,13 @@ export function shardReader(database: Database): ShardReader {
   }
 
   return {
-    read(plan) {
-      if (plan.after === null) return all(plan);
+    read(plan: Plan, check?: () => boolean): Value[][] {
+      if (plan.after === null && check === undefined) return all(plan);
       database.exec('BEGIN');
       try {
-        const read = all(plan);
+        const read = check?.() === false ? null : all(plan);
         database.exec('COMMIT');
-        return read;
+        return read as Value[][];
       } catch (error) {
         rollBack(database);
         throw error;

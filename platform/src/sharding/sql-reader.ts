@@ -1,6 +1,7 @@
 /** Runs plans on one shard's database on a server. */
+import { inSnapshot } from '../events/mysql/snapshot.ts';
 import type { SqlRow } from '../host/disk.ts';
-import type { SqlDatabase, SqlWithin } from '../host/sql.ts';
+import type { SqlDatabase, SqlSession, SqlWithin } from '../host/sql.ts';
 import { openMeter } from './bytes.ts';
 import { mysql } from './mysql.ts';
 import type { Plan } from './plan.ts';
@@ -12,40 +13,49 @@ import type { Value } from './table.ts';
  * @throws CardumeError `query-refused` when they take more memory than a query may
  */
 export async function readPlan(database: SqlDatabase, plan: Plan, within?: SqlWithin): Promise<Value[][]> {
-  if (plan.aggregate === null) return cellsOf(database, plan, selectRows(plan, mysql), within);
-  return groupsOf(plan, mysql, await cellsOf(database, plan, selectGroups(plan, mysql), within));
+  const statements = statementsOf(plan);
+  // One statement is a snapshot by itself.
+  const cells =
+    statements.length <= 1
+      ? await cellsOf(database, plan, statements, within)
+      : await inSnapshot(database, (session) => cellsOf(session, plan, statements), within);
+  return plan.aggregate === null ? cells : groupsOf(plan, mysql, cells);
+}
+
+/** @param check of the snapshot that is read, before it is @returns null when its check says no */
+export async function readPlanIf(
+  database: SqlDatabase,
+  plan: Plan,
+  check: (session: SqlSession) => Promise<boolean>,
+  within?: SqlWithin,
+): Promise<Value[][] | null> {
+  const read = async (session: SqlSession): Promise<Value[][] | null> =>
+    (await check(session)) ? cellsOf(session, plan, statementsOf(plan)) : null;
+  const cells = await inSnapshot(database, read, within);
+  return plan.aggregate === null || cells === null ? cells : groupsOf(plan, mysql, cells);
+}
+
+function statementsOf(plan: Plan): readonly Sql[] {
+  return plan.aggregate === null ? selectRows(plan, mysql) : selectGroups(plan, mysql);
 }
 
 /** Statements one after another, until there are as many rows as are wanted. */
 async function cellsOf(
-  database: SqlDatabase,
+  session: Pick<SqlDatabase, 'rows'>,
   plan: Plan,
   statements: readonly Sql[],
   within?: SqlWithin,
 ): Promise<Value[][]> {
-  const [only] = statements;
-  if (only === undefined) return [];
   const meter = openMeter();
-  const measured = (rows: readonly SqlRow[]): Value[][] => {
-    const cells = rows.map(valuesOf);
+  const read: Value[][] = [];
+  for (const { text, values } of statements) {
+    const wanted = rowsMax(plan) - read.length;
+    if (wanted === 0) break;
+    const cells = (await session.rows(text, [...values, BigInt(wanted)], within)).map(valuesOf);
     meter.add(cells);
-    return cells;
-  };
-  if (statements.length === 1)
-    return measured(await database.rows(only.text, [...only.values, BigInt(rowsMax(plan))], within));
-  return database.session(async (session) => {
-    // One snapshot for all ranges, taken with the first read.
-    await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    await session.exec('START TRANSACTION');
-    const read: Value[][] = [];
-    for (const { text, values } of statements) {
-      const wanted = rowsMax(plan) - read.length;
-      if (wanted === 0) break;
-      read.push(...measured(await session.rows(text, [...values, BigInt(wanted)])));
-    }
-    await session.exec('COMMIT');
-    return read;
-  }, within);
+    read.push(...cells);
+  }
+  return read;
 }
 
 function valuesOf(row: SqlRow): Value[] {

@@ -9,8 +9,8 @@ import type { Host } from '../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../host/sql.ts';
 
 export interface Server {
-  /** A new database of its own, and what drops it. */
-  newDatabase(): Promise<{ readonly address: SqlAddress; drop(): Promise<void> }>;
+  /** A new database of its own, and what drops it. @param kind `replicated`: the server's replica has it, too */
+  newDatabase(kind?: 'test' | 'replicated'): Promise<{ readonly address: SqlAddress; drop(): Promise<void> }>;
   /** Drops databases by the beginning of their names. */
   dropAll(prefix: string): Promise<void>;
   readonly address: SqlAddress;
@@ -63,8 +63,8 @@ function serverAt(host: Host, admin: SqlDatabase, address: SqlAddress, ca: strin
       );
       for (const { name } of rows) await exec(`DROP DATABASE IF EXISTS \`${name}\``);
     },
-    async newDatabase() {
-      const database = `cardume_test_${Buffer.from(host.random.bytes(6)).toString('hex')}`;
+    async newDatabase(kind = 'test') {
+      const database = `cardume_${kind}_${Buffer.from(host.random.bytes(6)).toString('hex')}`;
       await exec(`CREATE DATABASE IF NOT EXISTS ${database}`);
       return {
         address: { ...address, database },

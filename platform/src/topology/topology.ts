@@ -41,6 +41,11 @@ export interface MysqlServer {
   readonly passwordVariable: string;
   /** Absent: the connection is not encrypted, which is for loopback alone. */
   readonly tls?: { readonly ca?: string | undefined } | undefined;
+  /**
+   * Addresses of servers that replicate this one, by their own means: reads that may be old go there. Same user, same
+   * password.
+   */
+  readonly replicas?: readonly string[] | undefined;
 }
 
 export type RegionName = string;
@@ -65,6 +70,8 @@ export interface ServiceTopology {
   readonly globalPartitions: number;
   /** Databases in each region that hold the service's partitions. */
   readonly shards: number;
+  /** Of each shard in files: further files with its read models, for reads that may be old. 0 when left out. */
+  readonly replicas?: number | undefined;
 }
 
 export interface InstanceTopology {

@@ -91,6 +91,23 @@ describe('parseTopology', () => {
     onlyFault('/engines/mysql/tls', /is encrypted/, (t) => {
       t.engines.mysql = { address: 'mysql://user@db-{region}:3306/{shard}', passwordVariable: 'P' };
     });
+    onlyFault('/engines/mysql/replicas/0', /each shard has one of its own/, (t) => {
+      t.engines.mysql = {
+        address: 'mysql://user@127.0.0.1:3306/{region}-{shard}',
+        replicas: ['mysql://user@127.0.0.1:3307/{region}'],
+        passwordVariable: 'P',
+      };
+    });
+    onlyFault('/engines/mysql/tls', /is encrypted/, (t) => {
+      t.engines.mysql = {
+        address: 'mysql://user@127.0.0.1:3306/{region}-{shard}',
+        replicas: ['mysql://user@db-{region}:3306/{shard}'],
+        passwordVariable: 'P',
+      };
+    });
+    onlyFault('/services/users/replicas', /from 0 to 4, got 5/, (t) => {
+      t.services.users.replicas = 5;
+    });
     onlyFault('/edge/port', /from 1 to 65535, got 0/, (t) => {
       t.edge.port = 0;
     });

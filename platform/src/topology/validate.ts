@@ -33,6 +33,12 @@ const host = Type.String({
   description: 'a host name or an IP address',
 });
 
+const REPLICAS_MAX = 4;
+const mysqlAddress = Type.String({
+  pattern: MYSQL_ADDRESS,
+  description: "an address such as 'mysql://cardume@db-{region}:3306/{shard}', without a password",
+});
+
 const schema = strict(
   {
     name: Type.String({ pattern: NAME, description: NAME_EXPECTED }),
@@ -60,8 +66,9 @@ const schema = strict(
           partitions: whole(1, PARTITIONS_MAX),
           globalPartitions: whole(0, PARTITIONS_MAX),
           shards: whole(1, PARTITIONS_MAX),
+          replicas: Type.Optional(whole(0, REPLICAS_MAX)),
         },
-        'a service: partitions, globalPartitions, shards',
+        'a service: partitions, globalPartitions, shards, replicas',
       ),
       1,
       256,
@@ -85,11 +92,13 @@ const schema = strict(
         mysql: Type.Optional(
           strict(
             {
-              address: Type.String({
-                pattern: MYSQL_ADDRESS,
-                description:
-                  "an address such as 'mysql://cardume@db-{region}:3306/{shard}', without a password",
-              }),
+              address: mysqlAddress,
+              replicas: Type.Optional(
+                Type.Array(mysqlAddress, {
+                  maxItems: REPLICAS_MAX,
+                  description: `up to ${REPLICAS_MAX} addresses of servers that follow`,
+                }),
+              ),
               passwordVariable: Type.String({
                 pattern: /^[A-Z][A-Z0-9_]{0,99}$/,
                 description: "the name of a variable such as 'CARDUME_MYSQL_PASSWORD'",
@@ -101,7 +110,7 @@ const schema = strict(
                 ),
               ),
             },
-            'a server: address, passwordVariable, tls',
+            'a server: address, replicas, passwordVariable, tls',
           ),
         ),
       },
@@ -311,14 +320,19 @@ function regionRules(regions: Loose, edge: Loose, add: Add): void {
 function engineRules({ log, mysql }: Loose, regions: number, add: Add): void {
   if (log === 'mysql' && mysql === undefined)
     add('/engines/mysql', 'expected a server: address, passwordVariable, tls, but it is missing');
-  const { address } = objectOf(mysql);
-  if (typeof address !== 'string') return;
-  if (!address.split('/').at(-1)?.includes('{shard}'))
-    add('/engines/mysql/address', "expected '{shard}' in the database: each shard has one of its own");
-  if (regions > 1 && !address.split('@').at(-1)?.includes('{region}'))
-    add('/engines/mysql/address', "expected '{region}' in host or database: regions share no database");
-  const isLoopback = /@(?:127\.\d+\.\d+\.\d+|localhost):/.test(address);
-  if (!isLoopback && objectOf(mysql)['tls'] === undefined)
+  const { address, replicas, tls } = objectOf(mysql);
+  const addresses = new Map<string, unknown>([['/engines/mysql/address', address]]);
+  if (Array.isArray(replicas))
+    for (const [i, replica] of replicas.entries()) addresses.set(`/engines/mysql/replicas/${i}`, replica);
+  for (const [path, one] of addresses) {
+    if (typeof one !== 'string') continue;
+    if (!one.split('/').at(-1)?.includes('{shard}'))
+      add(path, "expected '{shard}' in the database: each shard has one of its own");
+    if (regions > 1 && !one.split('@').at(-1)?.includes('{region}'))
+      add(path, "expected '{region}' in host or database: regions share no database");
+  }
+  const isLoopback = (one: unknown): boolean => /@(?:127\.\d+\.\d+\.\d+|localhost):/.test(String(one));
+  if (tls === undefined && [...addresses.values()].some((one) => typeof one === 'string' && !isLoopback(one)))
     add('/engines/mysql/tls', 'expected an object: a connection that leaves this machine is encrypted');
 }
 

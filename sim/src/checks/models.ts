@@ -27,28 +27,31 @@ export interface Listed {
   readonly elements: readonly string[];
   readonly fromMs: number;
   readonly untilMs: number;
+  /** How old it may be; 0 when left out. */
+  readonly staleMs?: number;
 }
 
 /**
- * A set that only grows: a list holds whatever was acknowledged before it was asked for, nothing that was not even
- * asked for when it was answered, and whatever an earlier list held.
+ * A set that only grows: a list holds whatever was acknowledged before it was asked for, or so long before as it may be
+ * old, nothing that was not even asked for when it was answered, and whatever an earlier list held.
  * @returns what is wrong
  */
 export function faultsOfSet(added: readonly Added[], lists: readonly Listed[]): readonly string[] {
   const faults: string[] = [];
   const begun = new Map(added.map(({ element, fromMs }) => [element, fromMs]));
   const byEnd = [...lists].sort((a, b) => a.untilMs - b.untilMs);
-  for (const { elements, fromMs, untilMs } of lists) {
+  for (const { elements, fromMs, untilMs, staleMs = 0 } of lists) {
+    const sinceMs = fromMs - staleMs;
     const held = new Set(elements);
     if (held.size < elements.length) faults.push(`a list at ${untilMs} ms names an element twice`);
     for (const one of added)
-      if (one.untilMs < fromMs && !held.has(one.element))
+      if (one.untilMs < sinceMs && !held.has(one.element))
         faults.push(`a list at ${untilMs} ms lacks ${one.element}, acknowledged at ${one.untilMs} ms`);
     for (const element of held)
       if ((begun.get(element) ?? Number.POSITIVE_INFINITY) > untilMs)
         faults.push(`a list at ${untilMs} ms holds ${element}, which nobody had added`);
     for (const earlier of byEnd) {
-      if (earlier.untilMs >= fromMs) break;
+      if (earlier.untilMs >= sinceMs) break;
       const lost = earlier.elements.find((element) => !held.has(element));
       if (lost !== undefined)
         faults.push(`a list at ${untilMs} ms lacks ${lost}, which one at ${earlier.untilMs} ms held`);

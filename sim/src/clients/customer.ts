@@ -8,6 +8,8 @@ import type { Client, Ground, Told } from './client.ts';
 import { Member } from './member.ts';
 
 const PAGE = 20;
+/** What a list may be old. */
+const STALE_MS = [20, 200, 2_000] as const;
 const FINAL = new Set(['confirmed', 'rejected', 'cancelled']);
 
 /** Where an order may go from a status, however many steps it takes. */
@@ -26,6 +28,8 @@ export interface Own {
   /** The status that was seen last, and when the look at it ended. */
   status: string;
   statusMs: number;
+  /** Token of the answer that told of it. */
+  readonly seen: string;
 }
 
 export class Customer {
@@ -110,6 +114,7 @@ export class Customer {
     for (let looks = client.stream.below(4); own !== undefined && looks > 0; looks -= 1)
       await this.#look(own);
     if (client.chance(12)) await this.#list();
+    if (own !== undefined && client.chance(12)) await this.#listWith(own);
     if (client.chance(4)) await this.#reuse(key, body);
   }
 
@@ -123,7 +128,9 @@ export class Customer {
     }
     asked.answer = { status: reply.status, id };
     asked.untilMs = told.untilMs;
-    if (id !== null) this.orders.push({ asked, id, status: 'placed', statusMs: told.untilMs });
+    if (id === null) return;
+    const seen = reply.headers['cardume-token'] as string;
+    this.orders.push({ asked, id, status: 'placed', statusMs: told.untilMs, seen });
   }
 
   /** The same key with another body must be refused, and change nothing. */
@@ -171,23 +178,42 @@ export class Customer {
     if (told.reply.status === 202) this.#sawStatus(own, told.reply.body.status as string, told);
   }
 
-  /** Everything that was acknowledged before must be there. */
+  /** Everything that was acknowledged before must be there; or, for who is content with it, some time before. */
   async #list(): Promise<void> {
+    const staleMs = this.client.chance(50) ? 0 : this.client.one(STALE_MS);
+    const found = await this.#listed(staleMs);
+    if (found === null) return;
+    const { elements, fromMs } = found;
+    const isOld = this.orders.some(({ id, asked }) => asked.untilMs < fromMs && !elements.includes(id));
+    if (isOld) this.client.ground.coverage.reached('a list was as old as it might be');
+  }
+
+  /** However old the rest may be: whoever shows the token of a write sees it. */
+  async #listWith({ id, seen }: Own): Promise<void> {
+    const found = await this.#listed(60_000, seen);
+    if (found !== null && !found.elements.includes(id))
+      this.client.ground.wrong(`${this.client.name}: a list that was to have ${id} lacks it`);
+  }
+
+  async #listed(staleMs: number, seen?: string) {
     const { ground, name: client } = this.client;
     const found: string[] = [];
     let fromMs = 0;
     let after = '';
     for (let pages = 0; pages < 200; pages += 1) {
       const path = `/orders?limit=${PAGE}${after === '' ? '' : `&after=${encodeURIComponent(after)}`}`;
-      const told = await this.member.tell('list', { method: 'GET', path }, [200]);
-      if (told.reply === null) return;
+      const request: Request = { method: 'GET', path, staleMs: staleMs === 0 ? undefined : staleMs, seen };
+      const told = await this.member.tell('list', request, [200]);
+      if (told.reply === null) return null;
       if (after === '') fromMs = told.lastFromMs;
       found.push(...(told.reply.body.items as { id: string }[]).map(({ id }) => id));
       if (told.reply.body.next === null) break;
       after = told.reply.body.next as string;
     }
     const untilMs = ground.elapsedMs();
-    listed(ground.history.lists, this.member.id as string).push({ client, elements: found, fromMs, untilMs });
+    const list = { client, elements: found, fromMs, untilMs, staleMs };
+    listed(ground.history.lists, this.member.id as string).push(list);
+    return list;
   }
 
   async #lookAtProduct(): Promise<void> {

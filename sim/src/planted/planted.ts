@@ -270,9 +270,31 @@ export const planted: readonly Planted[] = [
     what: 'rows of a partition that moved away are deleted, and not for certain',
     changes: [
       {
-        file: 'platform/src/cqrs/sqlite/read-models.ts',
-        find: 'if (rows < rowsMax) settle(database);',
+        file: 'platform/src/cqrs/shard-thread.ts',
+        find: 'await readModels.settle();',
         put: '',
+      },
+    ],
+  },
+  {
+    name: 'replica-ignores-the-past',
+    what: 'a replica need only have what stood at the last look before the moment that is asked for',
+    changes: [
+      {
+        file: 'platform/src/cqrs/freshness.ts',
+        find: 'notes.find(({ atMs }) => atMs >= sinceMs)?.positions ?? positionsNow()',
+        put: 'notes.findLast(({ atMs }) => atMs <= sinceMs)?.positions ?? positionsNow()',
+      },
+    ],
+  },
+  {
+    name: 'replica-ignores-the-token',
+    what: 'a replica answers although it lacks the write whose token was shown',
+    changes: [
+      {
+        file: 'platform/src/cqrs/freshness.ts',
+        find: 'const own = token?.partition === partition ? token.position : 0;',
+        put: 'const own = 0;',
       },
     ],
   },

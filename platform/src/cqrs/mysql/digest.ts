@@ -1,3 +1,4 @@
+import { inSnapshot } from '../../events/mysql/snapshot.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
@@ -23,10 +24,7 @@ export function digestOn(
     }
   }
 
-  return database.session(async (session) => {
-    // One snapshot, taken with the first read.
-    await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    await session.exec('START TRANSACTION');
+  return inSnapshot(database, async (session) => {
     const [checkpoint] = await session.rows(
       "SELECT position FROM _folded WHERE build = '' AND partition_key = ?",
       [partition],
@@ -39,7 +37,6 @@ export function digestOn(
       if (apart.has(build)) continue;
       for (const { name, stored } of own) tables[name] = await digestOf(session, stored);
     }
-    await session.exec('COMMIT');
     return { position: (checkpoint?.['position'] as number | undefined) ?? 0, tables };
   });
 }

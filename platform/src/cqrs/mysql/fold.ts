@@ -20,7 +20,7 @@ import { type KnownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import { checkDeltas, checkPlace, checkRow, required } from '../row.ts';
 import type { CheckpointMove, Fold, PartitionRows } from '../storage.ts';
 import { builtSince } from '../stored-checkpoint.ts';
-import { rowOf } from './row-of.ts';
+import { rowOf } from './rows-on.ts';
 
 /** Rows of one table that are remembered between folds. */
 const ROWS_CACHED_MAX = 20_000;

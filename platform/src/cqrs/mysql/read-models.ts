@@ -84,6 +84,7 @@ export async function openReadModels(
       }
       return rows;
     },
+    settle: async () => undefined, // each commit is durable
   };
 }
 
@@ -97,6 +98,7 @@ function checkpointsOf(
 ): Checkpoints {
   return {
     position: known.position,
+    partitions: known.partitions,
     isApart: (build) => apart.has(build),
     async fork(shared, build) {
       if (apart.has(build)) return;

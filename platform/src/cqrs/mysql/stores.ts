@@ -1,20 +1,17 @@
 /** A shard's stores in a database of its own on a server. */
-import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../events/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Host } from '../../host/host.ts';
-import { isTimedOut, type SqlAddress } from '../../host/sql.ts';
+import type { SqlAddress } from '../../host/sql.ts';
 import { openSqlKeyStore } from '../../privacy/sql-key-store.ts';
-import { quoted } from '../../sharding/mysql.ts';
 import { readPlan } from '../../sharding/sql-reader.ts';
-import { PARTITION_COLUMN, type Table } from '../../sharding/table.ts';
 import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Projection } from '../projection.ts';
 import type { Reading, Stores } from '../storage.ts';
 import { digestOn } from './digest.ts';
 import { memoryReader, openMemory } from './memory.ts';
 import { openReadModels } from './read-models.ts';
-import { rowOf } from './row-of.ts';
+import { ended, rowOn } from './rows-on.ts';
 
 /** One folds, one saves and looks for keys. */
 const STORES_CONNECTIONS_MAX = 2;
@@ -85,26 +82,10 @@ export function openMysqlReading(
   });
   return {
     ...memoryReader(clock, database),
-    async row(table, partition, key) {
-      const values = [partition, ...table.key.map((column) => key[column] as string | number)];
-      const [row] = await again(clock, () =>
-        database.rows(rowByKey(tables.get(table.name) as Table), values),
-      );
-      return row === undefined ? null : rowOf(table, row);
-    },
+    row: (table, partition, key) => again(clock, () => rowOn(database, tables, table, partition, key)),
     async scan(plan, within) {
-      const { signal } = within;
-      const timeoutMs = (): number => Math.min(deadlineMs, within.leftMs());
-      try {
-        const stored = storedPlan(tables, plan);
-        return await again(clock, () => readPlan(scans, stored, { timeoutMs: timeoutMs(), signal }));
-      } catch (error) {
-        if (!isTimedOut(error)) throw error;
-        signal.throwIfAborted();
-        throw new CardumeError('deadline-exceeded', `a scan took longer than ${deadlineMs} ms`, {
-          cause: error,
-        });
-      }
+      const stored = storedPlan(tables, plan);
+      return ended(deadlineMs, within, (bounds) => again(clock, () => readPlan(scans, stored, bounds())));
     },
     async digest(partition) {
       const own = sql.database(address, DIGEST);
@@ -119,9 +100,4 @@ export function openMysqlReading(
       await scans.close();
     },
   };
-}
-
-function rowByKey(table: Table): string {
-  const where = [PARTITION_COLUMN, ...table.key].map((column) => `${quoted(column)} = ?`).join(' AND ');
-  return `SELECT ${Object.keys(table.columns).map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${where}`;
 }

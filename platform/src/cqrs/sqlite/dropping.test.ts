@@ -29,6 +29,8 @@ function entry(partition: number, position: number): Entry {
   };
 }
 
+const isFailure = (error: unknown): boolean => isCardumeError(error, 'storage-failed');
+
 async function open(host: SimulatedHost) {
   const readModels = await openReadModels(host, PATH, [names], { read: async () => [], heads: () => [] });
   return {
@@ -49,14 +51,15 @@ test('what was dropped behind a sync that failed does not come back', { timeout:
           await projector.fold([entry(P, 1), entry(Q, 1), entry(P, 2)]);
           host.disk.database(PATH).exec('PRAGMA wal_checkpoint(TRUNCATE)');
           await projector.fold([entry(Q, 2)]); // goes with the sync that fails
+          host.failWrites({ code: 'EIO', path: '.views.db', forgotten: true });
+          await readModels.drop(P, ROWS_MAX);
           const reader = host.disk.database(PATH, { readOnly: true });
           const rows = reader.prepare(`SELECT id FROM "${stored}"`).iterate();
           rows.next();
-          await rejects(readModels.drop(P, ROWS_MAX), (error) => isCardumeError(error, 'storage-failed'));
+          await rejects(readModels.settle(), isFailure);
           rows.return?.();
-          host.failWrites({ code: 'EIO', path: '.views.db', forgotten: true });
-          await rejects(readModels.drop(P, ROWS_MAX), (error) => isCardumeError(error, 'storage-failed'));
-          await readModels.drop(P, ROWS_MAX);
+          await rejects(readModels.settle(), isFailure); // the sync
+          await readModels.settle();
           await projector.fold([entry(Q, 3)]);
         })(),
       );

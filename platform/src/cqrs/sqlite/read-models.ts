@@ -122,20 +122,19 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
     },
     async drop(partition, rowsMax) {
       try {
-        const rows = transaction(database, () => {
+        return transaction(database, () => {
           // First: what has rows without a checkpoint is folded anew.
           database.prepare('DELETE FROM _folded WHERE partition = ?').run(partition);
-          let dropped = 0;
+          let rows = 0;
           for (const table of storedBuilds(database).flatMap((build) => build.tables))
-            dropped += dropRows(database, table, partition, rowsMax - dropped);
-          return dropped;
+            rows += dropRows(database, table, partition, rowsMax - rows);
+          return rows;
         });
-        if (rows < rowsMax) settle(database);
-        return rows;
       } finally {
         known.forgetPartition(partition);
       }
     },
+    settle: async () => settle(database),
     close: () => database.close(),
   };
 }
@@ -154,6 +153,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
   refresh();
   return {
     position: known.position,
+    partitions: known.partitions,
     isApart: (build) => apart.get(build)?.apart === 1,
     async fork(shared, build) {
       if (apart.get(build)?.apart === 1) return;
@@ -229,16 +229,15 @@ function dropRows(database: Database, table: string, partition: number, rowsMax:
 }
 
 /**
- * What was deleted is deleted for good, whatever the power does: the log's entries go next, and rows that came back could
- * not be told from others any more. A sync of the write-ahead log is not enough, since an earlier one may have failed and
- * been forgotten (events/sqlite/durable.ts): all of it goes into the tables, and an empty one is begun.
- * @throws CardumeError `storage-failed` while somebody reads
+ * A sync of the write-ahead log is not enough, since an earlier one may have failed and been forgotten
+ * (events/sqlite/durable.ts): all of it goes into the tables, and an empty one is begun.
  */
 function settle(database: Database): void {
   database.exec('PRAGMA busy_timeout = 0');
   try {
     const done = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
-    if (done?.['busy'] !== 0) throw new CardumeError('storage-failed', 'rows are not deleted for good yet');
+    if (done?.['busy'] !== 0)
+      throw new CardumeError('storage-failed', 'what was written is not settled while somebody reads');
   } finally {
     database.exec(`PRAGMA busy_timeout = ${BUSY_MS_MAX}`);
   }

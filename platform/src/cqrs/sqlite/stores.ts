@@ -2,14 +2,13 @@
 import type { TailSource } from '../../events/tail.ts';
 import type { Host } from '../../host/host.ts';
 import { openKeyStore } from '../../privacy/key-store.ts';
-import type { Row, Table } from '../../sharding/table.ts';
 import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Projection } from '../projection.ts';
 import type { Readers } from '../readers.ts';
 import type { Reading, Stores } from '../storage.ts';
 import { memoryReader, openMemory } from './memory.ts';
 import { openReadModels } from './read-models.ts';
-import { rowByKey } from './rows.ts';
+import { rowsIn } from './rows-in.ts';
 
 const viewsPath = (base: string): string => `${base}.views.db`;
 const memoryPath = (base: string): string => `${base}.memory.db`;
@@ -61,15 +60,9 @@ export function openSqliteReading(
   const tables = storedTables(builds);
   const memory = memoryReader(disk, memoryPath(base));
   const views = disk.database(viewsPath(base), { readOnly: true });
-  const selects = new Map<Table, ReturnType<typeof views.prepare>>();
+  const rows = rowsIn(views, tables);
   return {
-    async row(table, partition, key) {
-      const stored = tables.get(table.name) as Table;
-      const select = selects.get(table) ?? views.prepare(rowByKey(stored));
-      selects.set(table, select);
-      const row = select.get(partition, ...table.key.map((column) => key[column] as string | number));
-      return (row as Row | undefined) ?? null;
-    },
+    row: async (...asked) => rows(...asked),
     scan: (plan, within) => readers.scan(viewsPath(base), storedPlan(tables, plan), within),
     digest: (partition) => readers.digest(viewsPath(base), { partition, builds }),
     findSnapshot: memory.findSnapshot,

@@ -5,6 +5,7 @@ import type { Snapshot, Version } from '../engine.ts';
 import { HEADS, headOf } from './heads.ts';
 import { bytesOf, COLUMNS, entryOf, textOf } from './reader.ts';
 import { checkSchema } from './schema.ts';
+import { inSnapshot } from './snapshot.ts';
 
 export async function inspect<T>(
   database: SqlDatabase,
@@ -12,14 +13,7 @@ export async function inspect<T>(
   look: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   await checkSchema(database, name);
-  return database.session(async (session) => {
-    // Of the next transaction alone; its snapshot is taken with its first read.
-    await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
-    await session.exec('START TRANSACTION');
-    const seen = await look(snapshotOf(session));
-    await session.exec('COMMIT');
-    return seen;
-  });
+  return inSnapshot(database, (session) => look(snapshotOf(session)));
 }
 
 function snapshotOf(session: SqlSession): Snapshot {
