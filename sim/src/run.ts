@@ -184,6 +184,8 @@ async function live(
   await simulation.run(allEnded(regions, checker, ground.clock), left());
   note('all processes have ended');
   await simulation.run(Promise.all(customers.map((customer) => customer.conclude())), left());
+  await simulation.run(operator.replicasFollow(), left());
+  note('all replicas have caught up');
   const revenue = await simulation.run(first.revenue(), left());
   await simulation.run(Promise.all(regions.map((region) => world.instance(region)?.drain())), left());
   note('all regions are stopped');

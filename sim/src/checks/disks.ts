@@ -33,7 +33,7 @@ export async function checkDisks(
   const shelves = await openShelves(topology, disks.dataFolder, disks.hostOf);
   for (const shelf of shelves) {
     for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
-    await checkReadModels(shelf, wrong);
+    await checkReadModels(shelf, topology.services[shelf.service.name]?.replicas ?? 0, wrong);
     if (shelf.heads.some(({ epoch }) => epoch > 5)) coverage.reached('an epoch above five');
   }
   const books = ordersOn(shelves);

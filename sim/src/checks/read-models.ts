@@ -1,16 +1,21 @@
-/** A read model equals the fold of its log: the log is folded anew beside it, and the rows are compared. */
+/** A read model equals the fold of its log, and so does a replica: the log is folded anew beside it, and rows are compared. */
 
 import { buildsOf, storedTables } from 'cardume/cqrs/builds';
 import { openProjector } from 'cardume/cqrs/projector';
 import { openReadModels } from 'cardume/cqrs/sqlite/read-models';
 import { upcastersOf } from 'cardume/cqrs/upcasting';
 import { openReader, patiently } from 'cardume/events/sqlite/reader';
-import type { Database } from 'cardume/host/disk';
-import type { Table } from 'cardume/sharding/table';
+import type { Database, SqlRow } from 'cardume/host/disk';
+import { PARTITION_COLUMN, type Table } from 'cardume/sharding/table';
 import type { OrderBook } from './orders.ts';
 import type { Shelf } from './shelf.ts';
 
-export async function checkReadModels(shelf: Shelf, wrong: (what: string) => void): Promise<void> {
+/** @param replicas how many files each shard has */
+export async function checkReadModels(
+  shelf: Shelf,
+  replicas: number,
+  wrong: (what: string) => void,
+): Promise<void> {
   const { host, service, base, heads } = shelf;
   const log = host.disk.database(`${base}.log.db`, { readOnly: true });
   const reader = openReader(log);
@@ -20,23 +25,38 @@ export async function checkReadModels(shelf: Shelf, wrong: (what: string) => voi
   const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
   await projector.catchUp();
   while (projector.building().length > 0) await projector.build();
+  const tables = [...storedTables(readModels.builds).values()].map(({ name }) => name);
   const folded = host.disk.database(path, { readOnly: true });
-  const live = host.disk.database(`${base}.views.db`, { readOnly: true });
   try {
-    for (const { name } of storedTables(readModels.builds).values()) {
-      const [mine, theirs] = [rows(folded, name), rows(live, name)];
-      const missing = mine.filter((row) => !theirs.includes(row));
-      const more = theirs.filter((row) => !mine.includes(row));
-      if (missing.length > 0) wrong(`${base}, table ${name}: it lacks ${missing.slice(0, 3).join(' ')}`);
-      if (more.length > 0) wrong(`${base}, table ${name}: no fold makes ${more.slice(0, 3).join(' ')}`);
-      if (mine.length !== theirs.length)
-        wrong(`${base}, table ${name}: ${theirs.length} rows, a fold makes ${mine.length}`);
+    compare(folded, `${base}.views.db`, (all) => all);
+    for (let n = 1; n <= replicas; n += 1) {
+      // Of what has moved away a replica may still have something: nobody is shown it.
+      const homes = new Set(heads.map(({ partition }) => partition));
+      compare(folded, `${base}.replica-${n}.db`, (all) =>
+        all.filter((row) => homes.has(row[PARTITION_COLUMN] as number)),
+      );
     }
   } finally {
     folded.close();
-    live.close();
     readModels.close();
     log.close();
+  }
+
+  function compare(fold: Database, file: string, shown: (all: SqlRow[]) => SqlRow[]): void {
+    const live = host.disk.database(file, { readOnly: true });
+    try {
+      for (const name of tables) {
+        const [mine, theirs] = [texts(rows(fold, name)), texts(shown(rows(live, name)))];
+        const missing = mine.filter((row) => !theirs.includes(row));
+        const more = theirs.filter((row) => !mine.includes(row));
+        if (missing.length > 0) wrong(`${file}, table ${name}: it lacks ${missing.slice(0, 3).join(' ')}`);
+        if (more.length > 0) wrong(`${file}, table ${name}: no fold makes ${more.slice(0, 3).join(' ')}`);
+        if (mine.length !== theirs.length)
+          wrong(`${file}, table ${name}: ${theirs.length} rows, a fold makes ${mine.length}`);
+      }
+    } finally {
+      live.close();
+    }
   }
 }
 
@@ -59,9 +79,8 @@ export function checkOrderRows(
   }
 }
 
-function rows(database: Database, table: string): string[] {
-  return database
-    .prepare(`SELECT * FROM "${table}"`)
-    .all()
-    .map((row) => JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? String(value) : value)));
-}
+const rows = (database: Database, table: string): SqlRow[] =>
+  database.prepare(`SELECT * FROM "${table}"`).all();
+
+const texts = (all: readonly SqlRow[]): string[] =>
+  all.map((row) => JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? String(value) : value)));

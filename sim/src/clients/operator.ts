@@ -4,7 +4,15 @@ import type { Request, Transport } from '../transport.ts';
 import { Client, type Ground } from './client.ts';
 
 interface Shards {
-  readonly shards: readonly { readonly service: string; readonly partitions: number }[];
+  readonly shards: readonly {
+    readonly service: string;
+    readonly partitions: number;
+    readonly replicas: readonly {
+      readonly entries_behind: number | null;
+      readonly building: boolean;
+      readonly trouble: string | null;
+    }[];
+  }[];
   readonly reshard: {
     readonly phase: 'moving' | 'following' | 'returning' | 'dropping';
     readonly moves: readonly { readonly state: string; readonly held_ms: number | null }[];
@@ -42,6 +50,19 @@ export class Operator {
         const shards = await this.#look(region);
         if (shards !== null && shards.reshard === null) break;
         if (shards?.reshard?.phase === 'following') await this.#end(region);
+        await client.ground.clock.sleep(LOOK_MS);
+      }
+    }
+  }
+
+  /** Waits until every replica has what its shard has. */
+  async replicasFollow(): Promise<void> {
+    const { client } = this;
+    for (const region of client.ground.regions) {
+      for (;;) {
+        const replicas = (await this.#look(region))?.shards.flatMap((shard) => shard.replicas);
+        if (replicas?.every((one) => one.entries_behind === 0 && !one.building && one.trouble === null))
+          break;
         await client.ground.clock.sleep(LOOK_MS);
       }
     }
