@@ -3,16 +3,24 @@ import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Thread } from '../host/threads.ts';
 import type { Standing } from './replica.ts';
-import type { FeedReply, FeedRequest } from './replica-thread.ts';
+import type { FeederReply, FeederRequest } from './replica-thread.ts';
+
+type Unnumbered<Request> = Request extends unknown ? Omit<Request, 'id' | 'kind'> : never;
+type Feed = Unnumbered<Extract<FeederRequest, { readonly kind: 'feed' }>>;
 
 export interface Feeder {
-  /** @throws CardumeError `storage-failed` */
-  feed(request: Omit<FeedRequest, 'id'>): Promise<Standing>;
+  /**
+   * @throws CardumeError `fenced` when another host feeds it, `draining` when it is closed meanwhile, and whatever its
+   *   storage throws
+   */
+  feed(feed: Feed): Promise<Standing>;
+  /** The file is left alone. */
+  leave(path: string): Promise<void>;
   close(): Promise<void>;
 }
 
 interface Asked {
-  readonly resolve: (standing: Standing) => void;
+  readonly resolve: (standing: Standing | null) => void;
   readonly reject: (error: CardumeError) => void;
 }
 
@@ -29,11 +37,11 @@ export function openFeeder(host: Host): Feeder {
 
   function begin(): Thread {
     const begun = host.threads.spawn(new URL('./replica-thread.ts', import.meta.url), 'replica', {});
-    begun.onMessage((reply: FeedReply) => {
+    begun.onMessage((reply: FeederReply) => {
       const one = asked.get(reply.id); // none: it was told that the thread has ended
       asked.delete(reply.id);
       if ('standing' in reply) one?.resolve(reply.standing);
-      else one?.reject(new CardumeError('storage-failed', reply.error));
+      else one?.reject(new CardumeError(reply.code as 'internal', reply.detail));
     });
     begun.onExit(() => {
       thread = null;
@@ -42,14 +50,22 @@ export function openFeeder(host: Host): Feeder {
     return begun;
   }
 
+  function ask(to: Thread, request: (id: number) => FeederRequest): Promise<Standing | null> {
+    ids += 1;
+    const id = ids;
+    to.post(request(id));
+    return new Promise((resolve, reject) => asked.set(id, { resolve, reject }));
+  }
+
   return {
-    feed(request) {
-      if (isClosed) return Promise.reject(new CardumeError('draining', 'the instance is shutting down'));
-      ids += 1;
-      const id = ids;
+    async feed(feed) {
+      if (isClosed) throw new CardumeError('draining', 'the instance is shutting down');
       thread ??= begin();
-      thread.post({ ...request, id } satisfies FeedRequest);
-      return new Promise((resolve, reject) => asked.set(id, { resolve, reject }));
+      return (await ask(thread, (id) => ({ kind: 'feed', id, ...feed }))) as Standing;
+    },
+    async leave(path) {
+      if (thread === null || isClosed) return;
+      await ask(thread, (id) => ({ kind: 'close', id, path })).catch(() => undefined); // it has ended, then
     },
     async close() {
       isClosed = true;

@@ -5,7 +5,9 @@ import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import type { Plan } from '../sharding/plan.ts';
 import { readTogether, type ShardReader, shardReader } from '../sharding/reader.ts';
+import type { Value } from '../sharding/table.ts';
 import type { ScanReply, ScanRequest } from './readers.ts';
+import type { Floor } from './replica.ts';
 import { digestIn } from './sqlite/digest.ts';
 import { hasReached } from './sqlite/floor.ts';
 
@@ -22,12 +24,24 @@ export function serve(host: Host, port: Port): void {
     return shard;
   }
 
+  /** A replica's file, which may be another one the next time when it has not what is wanted. */
+  function readAbove(path: string, plan: Plan, floor: Floor): Value[][] | null {
+    const { database, reader } = shardAt(path);
+    let rows: Value[][] | null = null;
+    try {
+      rows = reader.read(plan, () => hasReached(database, floor));
+      return rows;
+    } finally {
+      if (rows === null) {
+        shards.delete(path);
+        database.close();
+      }
+    }
+  }
+
   function read({ paths, work, floor }: ScanRequest) {
+    if (floor !== undefined) return paths.map((path) => readAbove(path, work as Plan, floor));
     const found = paths.map(shardAt);
-    if (floor !== undefined)
-      return found.map(({ database, reader }) =>
-        reader.read(work as Plan, () => hasReached(database, floor)),
-      );
     if ('table' in work) {
       return readTogether(
         work,

@@ -1,35 +1,45 @@
 /**
  * Folds shards' logs into files of their own, which are the shards' replicas: on one thread for all of them, away from
- * the threads that write. A request says all that it takes, so whatever fails is simply opened again.
+ * the threads that write, a page of one and then of another. A request says all that it takes, so whatever fails is simply
+ * opened again; a damaged file is begun anew.
  */
-import { driverOf } from '../events/engines.ts';
-import type { Head } from '../events/log.ts';
+import { CardumeError } from '../base/errors.ts';
+import { openBesideLog } from '../events/beside.ts';
+import type { Entry, Head } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
+import { isDamaged } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import { logPlaceOf } from './engines.ts';
-import { openProjector } from './projector.ts';
+import { openProjector, type Projector } from './projector.ts';
 import type { Standing } from './replica.ts';
 import type { Service } from './service.ts';
+import { checkHost, claimFeeding } from './sqlite/feeding.ts';
 import { openReadModels } from './sqlite/read-models.ts';
 import type { ReadModels } from './storage.ts';
 import { upcastersOf } from './upcasting.ts';
 
-export interface FeedRequest {
-  readonly id: number;
-  /** Module that exports `service`. */
-  readonly module: string;
-  /** The shard's files. */
-  readonly base: string;
-  /** The replica's file. */
-  readonly path: string;
-  /** Of the partitions that are at home in the shard. */
-  readonly heads: readonly Head[];
-}
+export type FeederRequest =
+  | {
+      readonly kind: 'feed';
+      readonly id: number;
+      /** Module that exports `service`. */
+      readonly module: string;
+      /** The shard's files. */
+      readonly base: string;
+      /** The replica's file. */
+      readonly path: string;
+      /** Of the partitions that are at home in the shard; what stands behind them is another time's. */
+      readonly heads: readonly Head[];
+    }
+  | { readonly kind: 'close'; readonly id: number; readonly path: string };
 
-export type FeedReply =
-  | { readonly id: number; readonly standing: Standing }
-  | { readonly id: number; readonly error: string };
+type FeedRequest = Extract<FeederRequest, { readonly kind: 'feed' }>;
+
+export type FeederReply =
+  /** Null: it is closed. */
+  | { readonly id: number; readonly standing: Standing | null }
+  | { readonly id: number; readonly code: string; readonly detail: string };
 
 interface Fed {
   /** Takes what is committed. */
@@ -37,11 +47,20 @@ interface Fed {
   close(): Promise<void>;
 }
 
-/** Of what is being built: others are fed in between. */
+/** Of what is being built, in one feed. */
 const BUILD_PAGES = 8;
 
 export function serve(host: Host, port: Port): void {
   const open = new Map<string, Promise<Fed>>();
+
+  async function close(path: string): Promise<void> {
+    const opened = open.get(path);
+    open.delete(path);
+    await opened?.then(
+      (fed) => fed.close(),
+      () => undefined, // it never stood
+    );
+  }
 
   async function feed(request: FeedRequest): Promise<Standing> {
     const { path, heads } = request;
@@ -50,29 +69,55 @@ export function serve(host: Host, port: Port): void {
     try {
       return await (await opened).feed(heads);
     } catch (error) {
-      open.delete(path);
-      await opened.then((fed) => fed.close()).catch(() => undefined); // it has failed already
+      await close(path);
+      if (isDamaged(error)) for (const end of ['', '-wal', '-shm']) await host.disk.remove(`${path}${end}`);
       throw error;
     }
   }
 
-  port.onMessage((request: FeedRequest) => {
+  port.onMessage((request: FeederRequest) => {
     const { id } = request;
-    feed(request).then(
-      (standing) => port.post({ id, standing } satisfies FeedReply),
-      (error: Error) => port.post({ id, error: error.message } satisfies FeedReply),
+    const done: Promise<Standing | null> =
+      request.kind === 'feed' ? feed(request) : close(request.path).then(() => null);
+    done.then(
+      (standing) => port.post({ id, standing } satisfies FeederReply),
+      (error: Error) => {
+        const code = error instanceof CardumeError ? error.code : 'internal';
+        port.post({ id, code, detail: error.message } satisfies FeederReply);
+      },
     );
   });
 }
 
 async function openFed(host: Host, { module, base, path, heads: first }: FeedRequest): Promise<Fed> {
   const { service } = (await host.threads.load(module)) as unknown as { service: Service };
-  const place = logPlaceOf({ base });
-  const log = await driverOf(place).openReader(host, place);
+  const log = await openBesideLog(host, logPlaceOf({ base }));
   let heads = first;
-  const source: TailSource = { heads: () => [...heads], read: log.readPartition };
+  let isClosed = false;
+
+  /** Up to the heads, and not all at once: others are fed in between. */
+  async function read(partition: number, afterPosition: number, entriesMax: number): Promise<Entry[]> {
+    await host.clock.sleep(0);
+    if (isClosed) throw new CardumeError('draining', 'the replica is closed');
+    const left = (heads.find((one) => one.partition === partition)?.position ?? 0) - afterPosition;
+    if (left <= 0) return [];
+    const entries = await log.read(partition, afterPosition, Math.min(entriesMax, left));
+    if (entries.length > 0 && entries[0]?.position !== afterPosition + 1)
+      throw new CardumeError('storage-failed', `the log lacks entry ${afterPosition + 1} of ${partition}`);
+    return entries;
+  }
+
+  const source: TailSource = { heads: () => [...heads], read };
   try {
-    const readModels = await openReadModels(host, path, service.projections, source);
+    checkHost(first, log.heads());
+    const readModels = await openReadModels(
+      host,
+      path,
+      service.projections,
+      source,
+      'own',
+      claimFeeding(host, path),
+    );
     const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
     return {
       async feed(now) {
@@ -81,9 +126,10 @@ async function openFed(host: Host, { module, base, path, heads: first }: FeedReq
         await projector.catchUp();
         for (let page = 0; page < BUILD_PAGES && projector.building().length > 0; page += 1)
           await projector.build();
-        return { ...standingOf(readModels, heads), isBuilding: projector.building().length > 0 };
+        return standingOf(readModels, projector, heads);
       },
       async close() {
+        isClosed = true;
         readModels.close();
         await log.close();
       },
@@ -103,11 +149,14 @@ async function dropOthers({ checkpoints, drop }: ReadModels, heads: readonly Hea
 
 function standingOf(
   { builds, checkpoints }: ReadModels,
+  projector: Projector,
   heads: readonly Head[],
-): Omit<Standing, 'isBuilding'> {
+): Standing {
   const names = builds.map(({ name }) => name);
   return {
     positions: new Map(heads.map(({ partition }) => [partition, checkpoints.position('', partition)])),
     builds: new Set(names.filter((name) => !checkpoints.isApart(name))),
+    isBuilding: projector.building().length > 0,
+    halts: projector.halts().map(({ projection, reason }) => `${projection}: ${reason}`),
   };
 }

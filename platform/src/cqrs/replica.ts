@@ -23,6 +23,8 @@ export interface Standing {
   /** Names of the builds that follow the log: others stand still, or are being built. */
   readonly builds: ReadonlySet<string>;
   readonly isBuilding: boolean;
+  /** Projections that stand still, and why. */
+  readonly halts: readonly string[];
 }
 
 export interface Replica {
@@ -39,7 +41,10 @@ export interface Replica {
   close(): Promise<void>;
 }
 
-export function reaches({ positions, builds }: Omit<Standing, 'isBuilding'>, floor: Floor): boolean {
+export function reaches(
+  { positions, builds }: Pick<Standing, 'positions' | 'builds'>,
+  floor: Floor,
+): boolean {
   return (
     floor.builds.every((build) => builds.has(build)) &&
     floor.positions.every(([partition, position]) => (positions.get(partition) ?? 0) >= position)

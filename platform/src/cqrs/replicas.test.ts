@@ -1,13 +1,16 @@
 /** Reads that may be old, of a shard with a replica: on files that are fed from the log, and on servers that replicate. */
 import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { unbounded } from '../sharding/deadline.ts';
 import { planQuery } from '../sharding/plan.ts';
 import type { Freshness } from '../sharding/query.ts';
 import { replicatedHomes } from '../testing/replica-homes.ts';
 import { partitionKey } from '../topology/partition.ts';
-import { balances, owners } from './bank.fixture.ts';
+import { balances, owners, service } from './bank.fixture.ts';
+import { service as changed } from './bank-changed.fixture.ts';
 import { accountId, host, type OpenBank, openBank, places } from './bank-shard.fixture.ts';
+import { openFeeder } from './feeder.ts';
 import { openPast } from './freshness.ts';
 
 const engines = await replicatedHomes(host);
@@ -44,7 +47,7 @@ const readsOf = (bank: OpenBank): number => statusOf(bank).reads;
 async function answers(bank: OpenBank, freshness = MINUTE): Promise<void> {
   const before = readsOf(bank);
   await until(async () => {
-    await total(bank, freshness);
+    await balanceOf(bank, 0, 'nobody', freshness);
     return readsOf(bank) > before;
   }, 'the replica answers');
 }
@@ -206,6 +209,71 @@ for (const { name, skip, newHome } of engines.all) {
     });
   });
 }
+
+describe('who feeds a replica', () => {
+  const sqlite = engines.all[0] as (typeof engines.all)[0];
+  const ofFirst = partitionOf(0);
+
+  test('one that was replaced feeds no more what its successor has opened', async () => {
+    const home = await sqlite.newHome();
+    const old = await openBank(home);
+    const id = await opened(old, 0);
+    await old.send(id, { type: 'Deposit', amount: 1 });
+    await answers(old);
+    const { base } = home.place as { base: string };
+    const stale = openFeeder(host);
+    const feed = { module: service.module, base, path: `${base}.replica-1.db`, heads: old.shard.log.heads() };
+    await stale.feed(feed);
+
+    const now = await openBank(home, {}, {}, changed);
+    await answers(now);
+    for (const amount of [1, 100]) {
+      await now.send(id, { type: 'Deposit', amount });
+      // What it knows is of before; and what it might read is not its own.
+      await assert.rejects(stale.feed(feed), { code: 'fenced' });
+      // Reads through the one that was replaced are refused, and make it look.
+      const read = old.shard.row('balances', ofFirst, { id }, { maxStalenessMs: 1 });
+      await assert.rejects(read, { code: 'fenced' });
+      await host.clock.sleep(60);
+    }
+    await answers(now, { maxStalenessMs: 1 });
+    const expected = { id, balance: 102, largest: 100 };
+    assert.deepEqual(
+      { ...(await now.shard.row('balances', ofFirst, { id }, { maxStalenessMs: 1 })) },
+      expected,
+    );
+    assert.deepEqual({ ...(await now.shard.row('balances', ofFirst, { id })) }, expected);
+    await stale.close();
+    await old.close();
+    await now.close();
+
+    const back = await openBank(home);
+    await answers(back, { maxStalenessMs: 1 });
+    const before = { id, balance: 102, deposits: 3 };
+    assert.deepEqual(
+      { ...(await back.shard.row('balances', ofFirst, { id }, { maxStalenessMs: 1 })) },
+      before,
+    );
+    await back.close();
+  });
+
+  test('a damaged file is begun anew', async () => {
+    const home = await sqlite.newHome();
+    let bank = await openBank(home);
+    const id = await opened(bank, 0);
+    await bank.send(id, { type: 'Deposit', amount: 1 });
+    await answers(bank);
+    await bank.close();
+    const file = await open(`${(home.place as { base: string }).base}.replica-1.db`, 'r+');
+    await file.write(Buffer.alloc(50_000, 7), 0, 50_000, 0);
+    await file.close();
+    bank = await openBank(home);
+    await answers(bank);
+    assert.equal(await balanceOf(bank, 0, id, { maxStalenessMs: 1 }), 1);
+    assert.ok(bank.reports.includes('a replica is back'));
+    await bank.close();
+  });
+});
 
 test('what was committed until a moment is in the positions of it', () => {
   let nowMs = 0;

@@ -8,7 +8,6 @@
 import { isCardumeError } from '../base/errors.ts';
 import type { Log } from '../events/log.ts';
 import type { Clock, Timer } from '../host/host.ts';
-import type { Within } from '../sharding/deadline.ts';
 import type { Freshness } from '../sharding/query.ts';
 import { floorOf, openPast } from './freshness.ts';
 import { type Floor, type Replica, reaches, type Standing } from './replica.ts';
@@ -25,7 +24,7 @@ export interface Replicas {
 }
 
 export interface Wanted {
-  readonly freshness: Freshness | null | undefined;
+  readonly freshness: Freshness;
   readonly partitions: readonly number[];
   /** Names of the builds that it reads. */
   readonly builds: readonly string[];
@@ -69,7 +68,10 @@ interface Known {
   reads: number;
 }
 
+const NONE: Replicas = { read: async () => null, status: () => [], close: async () => undefined };
+
 export function openReplicas(ground: ReplicasGround): Replicas {
+  if (ground.replicas.length === 0) return NONE;
   const { clock, log, report } = ground;
   const all = ground.replicas.map(
     (replica): Known => ({
@@ -101,7 +103,7 @@ export function openReplicas(ground: ReplicasGround): Replicas {
 
   /** One that is fed is brought up to its shard, whether anybody reads or not. */
   function isLagging({ replica, standing }: Known): boolean {
-    if (!replica.isFed) return false;
+    if (!replica.isFed || log.heads().length === 0) return false;
     return (
       standing === null || standing.isBuilding || !reaches(standing, { positions: headsNow(), builds: [] })
     );
@@ -110,10 +112,22 @@ export function openReplicas(ground: ReplicasGround): Replicas {
   const headsNow = (): [number, number][] =>
     log.heads().map(({ partition, position }) => [partition, position]);
 
+  function entriesBehind(standing: Standing | null): number {
+    const missing = headsNow().map(([partition, position]) =>
+      Math.max(0, position - (standing?.positions.get(partition) ?? 0)),
+    );
+    return missing.reduce((sum, entries) => sum + entries, 0);
+  }
+
   async function look(known: Known): Promise<void> {
+    const heads = log.heads();
+    if (heads.length === 0) return; // nothing is at home here, or others have taken all of it over
     try {
-      known.standing = await known.replica.look(log.heads());
-      known.nextLookMs = clock.monotonicMs() + LOOK_EVERY_MS;
+      const standing = await known.replica.look(heads);
+      known.standing = standing;
+      // What stands still is tried again with each look.
+      const restMs = standing.halts.length > 0 ? LOOK_AGAIN_MS : LOOK_EVERY_MS;
+      known.nextLookMs = clock.monotonicMs() + restMs;
       if (known.trouble !== null) report('a replica is back', { replica: known.replica.name });
       known.trouble = null;
     } catch (error) {
@@ -148,7 +162,7 @@ export function openReplicas(ground: ReplicasGround): Replicas {
 
   return {
     async read({ freshness, partitions, builds, signal }, ask) {
-      if (all.length === 0 || freshness == null || freshness.maxStalenessMs <= 0) return null;
+      if (freshness.maxStalenessMs <= 0) return null;
       const floor = { positions: floorOf(freshness, ground.service, partitions, past), builds };
       const chosen = choose(floor);
       if (chosen === null) return null;
@@ -160,41 +174,33 @@ export function openReplicas(ground: ReplicasGround): Replicas {
       } catch (error) {
         signal?.throwIfAborted();
         if (isCardumeError(error, 'query-refused')) throw error;
-        leaveOut(chosen, error);
+        // What took long, or found no reader, says nothing of the replica: the next look will.
+        if (isCardumeError(error, 'deadline-exceeded')) chosen.standing = null;
+        else if (!isCardumeError(error, 'overloaded')) leaveOut(chosen, error);
         return null;
       }
     },
-    status: () =>
-      all.map(({ replica, standing, trouble, reads }) => ({
+    status() {
+      // Who asks will ask again; and a partition that has come tells of itself with its next commit only.
+      for (const known of all) if (!known.replica.isFed || isLagging(known)) lookSoon(known);
+      return all.map(({ replica, standing, trouble, reads }) => ({
         name: replica.name,
-        entriesBehind:
-          standing === null
-            ? null
-            : headsNow().reduce(
-                (sum, [partition, position]) =>
-                  sum + Math.max(0, position - (standing.positions.get(partition) ?? 0)),
-                0,
-              ),
+        entriesBehind: standing === null && log.heads().length > 0 ? null : entriesBehind(standing),
         building: standing?.isBuilding ?? false,
         reads,
-        trouble,
-      })),
+        trouble: trouble ?? standing?.halts[0] ?? null,
+      }));
+    },
     async close() {
       isClosed = true;
       stopNoting();
       await Promise.all(
         all.map(async ({ timer, looking, replica }) => {
           timer?.cancel();
-          await looking;
           await replica.close();
+          await looking;
         }),
       );
     },
   };
-}
-
-/** A replica that hangs must leave time for the shard. */
-export function halfOf({ leftMs, signal }: Within): Within {
-  const keptMs = Math.min(leftMs() / 2, Number.MAX_SAFE_INTEGER);
-  return { signal, leftMs: () => Math.max(1, leftMs() - keptMs) };
 }

@@ -28,7 +28,7 @@ import { openProcessRunner } from './process-runner.ts';
 import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
 import type { Readers } from './readers.ts';
-import { halfOf, openReplicas, type ReplicaStatus } from './replicas.ts';
+import { openReplicas, type ReplicaStatus } from './replicas.ts';
 import type { Service } from './service.ts';
 import { type ShardMoving, shardMoving } from './shard-moving.ts';
 import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
@@ -204,8 +204,13 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       health.refuseHalted(name);
       const table = tables.get(name);
       if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
-      const wanted = { freshness, partitions: [partition], builds: builds([name]) };
-      const old = await replicas.read(wanted, (replica, floor) => replica.row(table, partition, key, floor));
+      const old =
+        freshness == null
+          ? null
+          : await replicas.read(
+              { freshness, partitions: [partition], builds: builds([name]) },
+              (replica, floor) => replica.row(table, partition, key, floor),
+            );
       const row = old === null ? await reading.row(table, partition, key) : old.row;
       await checkOurs([partition]);
       return row;
@@ -213,10 +218,14 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     async scan(plan, partitions, within, freshness) {
       const read = tablesRead(plan);
       for (const table of read) health.refuseHalted(table);
-      const wanted = { freshness, partitions, builds: builds(read), signal: within.signal };
-      // A replica may still have what has moved away.
-      const own = { ...plan, partitions };
-      const old = await replicas.read(wanted, (replica, floor) => replica.scan(own, floor, halfOf(within)));
+      const old =
+        freshness == null
+          ? null
+          : await replicas.read(
+              { freshness, partitions, builds: builds(read), signal: within.signal },
+              // A replica may still have what has moved away.
+              (replica, floor) => replica.scan({ ...plan, partitions }, floor, within),
+            );
       const rows = old ?? (await reading.scan(plan, within));
       await checkOurs(partitions);
       return rows;

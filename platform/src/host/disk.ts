@@ -46,7 +46,11 @@ const DAMAGED: ReadonlySet<number> = new Set([11, 26]);
 
 /** The storage failed, and may do so no more when it is tried again: a damaged file stays damaged. */
 export function isPassing(error: unknown): boolean {
+  return isCardumeError(error, 'storage-failed') && !isDamaged(error);
+}
+
+export function isDamaged(error: unknown): boolean {
   if (!isCardumeError(error, 'storage-failed')) return false;
   const { errcode = 0 } = (error.cause ?? {}) as { errcode?: number };
-  return !DAMAGED.has(errcode & 0xff);
+  return DAMAGED.has(errcode & 0xff);
 }

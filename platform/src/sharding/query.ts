@@ -72,7 +72,7 @@ export interface QueryBounds {
 
 /** JSON: it travels with what is asked. */
 export interface Freshness {
-  /** What was answered longer ago than this is in the answer. More than 60,000 is taken for that; 0 is the newest. */
+  /** Every write that was acknowledged longer ago than this is in the answer. More than 60,000 is taken for that; 0 is the newest. */
   readonly maxStalenessMs: number;
   /** Besides, what a consistency token names, if it is of the service that is read. */
   readonly seen?: { readonly service: ServiceName; readonly token: string } | null;

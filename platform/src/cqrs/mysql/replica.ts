@@ -5,14 +5,17 @@
 import { inSnapshot } from '../../events/mysql/snapshot.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlSession } from '../../host/sql.ts';
+import type { Within } from '../../sharding/deadline.ts';
 import { readPlanIf } from '../../sharding/sql-reader.ts';
 import { type Build, storedPlan, storedTables } from '../builds.ts';
 import { type Floor, type Replica, reaches, type Standing } from '../replica.ts';
 import { ended, rowOn } from './rows-on.ts';
 
 const CONNECTIONS_MAX = 2;
-/** Of a look, and of a row: whoever waits longer asks the shard. */
 const STATEMENT_TIMEOUT_MS = 1_000;
+/** With the wait for a connection: whoever waits longer asks the shard. */
+const ROW_MS_MAX = 500;
+const NEVER = new AbortController().signal;
 
 export function openMysqlReplica(
   { sql }: Host,
@@ -32,13 +35,16 @@ export function openMysqlReplica(
     isFed: false,
     look: () => inSnapshot(looks, standingOn),
     row: (table, partition, key, floor) =>
-      inSnapshot(rows, async (session) =>
-        (await hasReached(session, floor))
-          ? { row: await rowOn(session, tables, table, partition, key) }
-          : null,
+      inSnapshot(
+        rows,
+        async (session) =>
+          (await hasReached(session, floor))
+            ? { row: await rowOn(session, tables, table, partition, key) }
+            : null,
+        { timeoutMs: ROW_MS_MAX, signal: NEVER },
       ),
     scan: (plan, floor, within) =>
-      ended(deadlineMs, within, (bounds) =>
+      ended(deadlineMs, halfOf(within), (bounds) =>
         readPlanIf(scans, storedPlan(tables, plan), (session) => hasReached(session, floor), bounds()),
       ),
     async close() {
@@ -56,7 +62,13 @@ async function standingOn(session: SqlSession): Promise<Standing> {
   return {
     builds: new Set(builds.filter(({ apart }) => apart === 0).map(({ name }) => String(name))),
     positions: new Map(folded.map((row) => [row['partition_key'] as number, row['position'] as number])),
-    // The shard's own, which it tells of itself.
-    isBuilding: false,
+    // As on the shard itself, which tells of it.
+    ...{ isBuilding: false, halts: [] },
   };
+}
+
+/** A server that hangs must leave time for the shard. */
+function halfOf({ leftMs, signal }: Within): Within {
+  const keptMs = Math.min(leftMs() / 2, Number.MAX_SAFE_INTEGER);
+  return { signal, leftMs: () => Math.max(1, leftMs() - keptMs) };
 }

@@ -54,6 +54,8 @@ export async function openReadModels(
   projections: readonly Projection[],
   source: TailSource,
   opening: Opening = 'own',
+  /** In every transaction that writes: throws when it may not. */
+  check: (database: Database) => void = () => undefined,
 ): Promise<SqliteReadModels> {
   const busyTimeoutMs = opening === 'own' ? BUSY_MS_MAX : BUSY_BESIDE_MS_MAX;
   const database = disk.database(path, { busyTimeoutMs });
@@ -70,18 +72,31 @@ export async function openReadModels(
     const isNew = stored.length === 0 || !stands;
     const areApart = opening === 'beside' || !isNew || isLong(source);
     if (opening === 'beside') checkStands(stands);
-    transaction(database, () => {
+    const write: Write = (work) =>
+      transaction(database, () => {
+        check(database);
+        return work();
+      });
+    write(() => {
       if (!stands) clear(database);
       register(database, builds, areApart, opening);
     });
-    return { ...over(database, builds), builds, begunAgain: isNew };
+    return { ...over(database, builds, write, () => check(database)), builds, begunAgain: isNew };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function over(database: Database, builds: readonly Build[]): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
+/** In one transaction. */
+type Write = <T>(work: () => T) => T;
+
+function over(
+  database: Database,
+  builds: readonly Build[],
+  write: Write,
+  check: () => void,
+): Omit<SqliteReadModels, 'begunAgain' | 'builds'> {
   const apart = database.prepare('SELECT 1 FROM _builds WHERE name = ? AND apart = 1');
   const known = knownCheckpoints();
   const advance = database.prepare(
@@ -104,6 +119,7 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
     isWanting: false,
     load: async () => undefined,
     async commit(moves) {
+      check();
       for (const one of moves) {
         // A build that follows the others has no place of its own any more, for whoever prepared it.
         if (one.build !== '' && apart.get(one.build) === undefined) throw builtSince();
@@ -115,14 +131,14 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
     undo: async () => rollBack(database),
   };
   return {
-    checkpoints: checkpointsOf(database, known),
+    checkpoints: checkpointsOf(database, known, write),
     async begin() {
       database.exec('BEGIN IMMEDIATE');
       return fold;
     },
     async drop(partition, rowsMax) {
       try {
-        return transaction(database, () => {
+        return write(() => {
           // First: what has rows without a checkpoint is folded anew.
           database.prepare('DELETE FROM _folded WHERE partition = ?').run(partition);
           let rows = 0;
@@ -139,7 +155,7 @@ function over(database: Database, builds: readonly Build[]): Omit<SqliteReadMode
   };
 }
 
-function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints {
+function checkpointsOf(database: Database, known: KnownCheckpoints, write: Write): Checkpoints {
   const apart = database.prepare('SELECT apart FROM _builds WHERE name = ?');
   const setApart = database.prepare(SET_APART);
   const copy = database.prepare(FORK);
@@ -157,7 +173,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
     isApart: (build) => apart.get(build)?.apart === 1,
     async fork(shared, build) {
       if (apart.get(build)?.apart === 1) return;
-      transaction(database, () => {
+      write(() => {
         known.checkAgrees(shared, storedIn(database));
         forget.run(build);
         copy.run(build);
@@ -166,7 +182,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints): Checkpoints
       known.copy(shared, build);
     },
     async join(build) {
-      transaction(database, () => {
+      write(() => {
         const stored = storedIn(database);
         known.checkAgrees('', stored);
         known.checkAgrees(build, stored);

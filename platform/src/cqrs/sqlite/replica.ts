@@ -1,6 +1,7 @@
 /** A replica in a file beside the shard's own, which is fed from the shard's log. */
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
+import type { Row } from '../../sharding/table.ts';
 import { type Build, storedPlan, storedTables } from '../builds.ts';
 import type { Feeder } from '../feeder.ts';
 import type { Readers } from '../readers.ts';
@@ -23,25 +24,39 @@ export function openSqliteReplica({ disk }: Host, options: SqliteReplicaOptions)
   const { base, number, module, builds, readers, feeder } = options;
   const path = `${base}.replica-${number}.db`;
   const tables = storedTables(builds);
-  let views: Database | null = null;
-  let rows: ReturnType<typeof rowsIn> | null = null;
+  let views: { readonly database: Database; readonly rows: ReturnType<typeof rowsIn> } | null = null;
+
+  function open(): NonNullable<typeof views> {
+    const database = disk.database(path, { readOnly: true });
+    return { database, rows: rowsIn(database, tables) };
+  }
+
+  /** The file may be another one by now. */
+  function letGo(): void {
+    views?.database.close();
+    views = null;
+  }
+
   return {
     name: `replica-${number}`,
     isFed: true,
     look: (heads) => feeder.feed({ module, base, path, heads }),
     async row(table, partition, key, floor) {
-      views ??= disk.database(path, { readOnly: true });
-      rows ??= rowsIn(views, tables);
-      views.exec('BEGIN');
+      let found: { readonly row: Row | null } | null = null;
       try {
-        return hasReached(views, floor) ? { row: rows(table, partition, key) } : null;
+        views ??= open();
+        views.database.exec('BEGIN');
+        if (hasReached(views.database, floor)) found = { row: views.rows(table, partition, key) };
+        views.database.exec('ROLLBACK');
+        return found;
       } finally {
-        views.exec('ROLLBACK');
+        if (found === null) letGo();
       }
     },
     scan: (plan, floor, within) => readers.scanFrom(path, storedPlan(tables, plan), floor, within),
     async close() {
-      views?.close();
+      letGo();
+      await feeder.leave(path);
     },
   };
 }
