@@ -25,7 +25,7 @@ export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
   // Columns of two tables may have one name.
   const named = plan.joins.length === 0 ? columns : columns.map((column, i) => `${column} AS _${i}`);
   const head = selected(named, plan, names);
-  const tail = ` ORDER BY ${orderOf(plan, names)} LIMIT ?`;
+  const tail = ` ORDER BY ${orderOf(plan, names)} ${dialect.limit}`;
   return rangesOf(plan, names).map((range) => joined(head, [...filters, ...range], tail));
 }
 
@@ -44,10 +44,10 @@ export function selectGroups(plan: Plan, dialect: Dialect): Sql[] {
   const named = output.map((expression, i) => `${expression} AS _${i}`);
   const head = selected(named, plan, names);
   const conditions = conditionsOf(plan, names);
-  if (groups.length === 0) return [joined(head, conditions, ' LIMIT ?')];
+  if (groups.length === 0) return [joined(head, conditions, ` ${dialect.limit}`)];
   const by = ` GROUP BY ${groups.join(', ')}`;
-  if (plan.groups === null) return [joined(head, conditions, `${by} LIMIT ?`)];
-  const tail = `${by} ORDER BY ${orderOf(plan, names)} LIMIT ?`;
+  if (plan.groups === null) return [joined(head, conditions, `${by} ${dialect.limit}`)];
+  const tail = `${by} ORDER BY ${orderOf(plan, names)} ${dialect.limit}`;
   return rangesOf(plan, names).map((range) => joined(head, [...conditions, ...range], tail));
 }
 

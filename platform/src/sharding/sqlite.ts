@@ -12,6 +12,8 @@ function list(columns: readonly string[]): string {
 
 export const sqlite: Dialect = {
   quoted,
+  /** No bare parameter: SQLite plans with its value, and so prepares the statement again at every execution. */
+  limit: 'LIMIT ? + 0',
   /** Halves above and below 2^32, since SQLite's own sum fails beyond 2^63: exact for any number of rows. */
   sum: (column) => [`IFNULL(SUM(${column} >> 32), 0)`, `IFNULL(SUM(${column} & 4294967295), 0)`],
   sumOf: ([high, low]) => (high as bigint) * 4_294_967_296n + (low as bigint),
