@@ -18,6 +18,8 @@ export interface Disk {
 
 export interface DatabaseOptions {
   readonly readOnly?: boolean;
+  /** Paths of further files on the same connection, as SQLite attaches them: at most 10. SQL calls them `file1` and so on. */
+  readonly attached?: readonly string[];
   /** How long a statement waits for another writer's lock. Default 5,000. */
   readonly busyTimeoutMs?: number;
 }

@@ -5,9 +5,10 @@ import type { Database, DatabaseOptions, SqlRow, SqlValue, Statement } from './d
 
 type Bound = Parameters<StatementSync['run']>;
 
-export function openSqlite(name: string, options: DatabaseOptions = {}): Database {
-  const database = guarded(name, () => {
-    const opened = new DatabaseSync(name, {
+export function openSqlite(path: string, options: DatabaseOptions = {}): Database {
+  const { attached = [] } = options;
+  const database = guarded(path, () => {
+    const opened = new DatabaseSync(path, {
       readOnly: options.readOnly ?? false,
       timeout: options.busyTimeoutMs ?? 5_000,
     });
@@ -19,6 +20,8 @@ export function openSqlite(name: string, options: DatabaseOptions = {}): Databas
     }
     return opened;
   });
+  attach(database, attached);
+  const name = [path, ...attached].join(', '); // SQLite does not tell which of them fails
   return {
     exec: (sql) => guarded(name, () => database.exec(sql)),
     prepare: (sql) =>
@@ -28,6 +31,26 @@ export function openSqlite(name: string, options: DatabaseOptions = {}): Databas
       ),
     close: () => database.close(),
   };
+}
+
+/** What they hold is looked at, as when a file is opened. */
+export function attach(
+  database: {
+    prepare(sql: string): { run(path: string): unknown; get(): unknown };
+    close(): void;
+  },
+  paths: readonly string[],
+): void {
+  for (const [i, path] of paths.entries()) {
+    const schema = `file${i + 1}`;
+    try {
+      database.prepare(`ATTACH ? AS ${schema}`).run(path);
+      database.prepare(`SELECT count(*) FROM ${schema}.sqlite_schema`).get();
+    } catch (error) {
+      database.close();
+      throw translated(path, error);
+    }
+  }
 }
 
 function statement(name: string, prepared: StatementSync): Statement {

@@ -50,6 +50,37 @@ export const files: Cases = {
 };
 
 export const databases: Cases = {
+  async 'files of one connection are read together, and each fails by its name'({ disk }, folder) {
+    const paths = ['a', 'b', 'c'].map((name) => `${folder}/${name}.db`);
+    for (const path of paths) {
+      const database = disk.database(path);
+      database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (path TEXT); INSERT INTO t VALUES ('')");
+      database.prepare('UPDATE t SET path = ?').run(path);
+      database.close();
+    }
+    const [first = '', ...others] = paths;
+    const together = disk.database(first, { readOnly: true, attached: others });
+    const read = 'SELECT path FROM t UNION ALL SELECT path FROM file1.t UNION ALL SELECT path FROM file2.t';
+    assert.deepEqual(
+      together
+        .prepare(read)
+        .all()
+        .map(({ path }) => path),
+      paths,
+    );
+    throwsCode(() => together.exec('DELETE FROM file2.t'), 'storage-failed', /read-only/);
+    const writer = disk.database(`${folder}/c.db`);
+    writer.exec("INSERT INTO t VALUES ('')"); // nobody holds a lock
+    assert.equal(together.prepare('SELECT path FROM file2.t').all().length, 2);
+    writer.close();
+    together.close();
+    throwsCode(
+      () => disk.database(first, { readOnly: true, attached: [`${folder}/missing.db`] }),
+      'storage-failed',
+      /^[^,]*missing\.db: the file cannot be opened/,
+    );
+  },
+
   async 'rows come back as they were stored, also after the database was closed'({ disk }, folder) {
     const path = `${folder}/shop.db`;
     const first = disk.database(path);

@@ -14,7 +14,7 @@
 import { isCardumeError } from '../../base/errors.ts';
 import type { Database, DatabaseOptions, Disk, Statement } from '../../host/disk.ts';
 import { fileFailure } from '../../host/real-disk.ts';
-import { translated } from '../../host/real-sqlite.ts';
+import { attach, translated } from '../../host/real-sqlite.ts';
 import { SqliteConnection } from '../sqlite/connection.ts';
 import type { SqliteStatement } from '../sqlite/statement.ts';
 import type { SqliteVfs } from '../sqlite/vfs.ts';
@@ -136,11 +136,13 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
   }
 
   function openDatabase(life: Life, name: string, options: DatabaseOptions): Database {
-    const told = <T>(work: () => T): T => {
+    const { attached = [] } = options;
+    const names = [name, ...attached].join(', ');
+    const told = <T>(work: () => T, of = names): T => {
       try {
         return work();
       } catch (error) {
-        throw translated(name, error);
+        throw translated(of, error);
       }
     };
     const path = name === IN_MEMORY ? name : files.pathOf(name);
@@ -149,7 +151,9 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
     };
     const connection = told(
       () => new SqliteConnection(sqlite, files, path, options.readOnly === true, onSync),
+      name,
     );
+    attach(connection, attached);
     const forget = life.onEnd(() => connection.abandon());
     return {
       exec: (sql) => told(() => connection.exec(sql)),
