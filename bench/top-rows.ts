@@ -110,7 +110,7 @@ export async function run(say: Say = () => {}): Promise<Figure[]> {
           reference: null,
           ratio: null,
           target: { atMost: written.bounds.readerThreadsMax * (PAGE + 1) },
-          beside: 'beside them a reader holds one row of each shard',
+          beside: 'beside them a reader holds one row of each connection, or of each shard without an index',
         },
       ];
     } finally {

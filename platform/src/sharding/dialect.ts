@@ -5,6 +5,8 @@ import type { ColumnType, Value } from './table.ts';
 /** Columns are given as expressions, quoted. */
 export interface Dialect {
   quoted(name: string): string;
+  /** A table, behind FROM and JOIN. */
+  stored(table: string): string;
   /** Bound to the most rows that are wanted. */
   readonly limit: string;
   /** Expressions whose values together are the exact sum of an integer column; `sumOf` reads them. */

@@ -13,11 +13,12 @@ import type { TableOf } from './join.ts';
 import { createTable as createOnServer, quoted as quotedOnServer } from './mysql.ts';
 import type { Plan } from './plan.ts';
 import type { Filter, Query, QueryResult, UnionAll } from './query.ts';
-import { readTogether, shardReader } from './reader.ts';
+import { shardReader } from './reader.ts';
 import { scatter } from './scatter.ts';
 import { readPlan } from './sql-reader.ts';
 import { createTable, quoted } from './sqlite.ts';
 import { PARTITION_COLUMN, type Row, type Table, type Value } from './table.ts';
+import { readTogether } from './together.ts';
 import { decodeRows, encodeRows } from './wire.ts';
 
 const host = realHost();
@@ -73,20 +74,29 @@ const sqliteWith = (tables: readonly Table[]): Engine => ({
   skip: false,
   share: 1,
   finiteOnly: false,
-  async spread(rows, count): Promise<Spread<Database>> {
-    const shards = Array.from({ length: count }, (_, i) => {
-      const database = host.disk.database(':memory:');
+  async spread(rows, count): Promise<Spread<number>> {
+    const shards = Array.from({ length: count }, (_, i) => i);
+    const databases: Database[] = [];
+    // As files are, on connections that have two of them.
+    for (const shard of shards) {
+      const isFirst = shard % 2 === 0;
+      if (isFirst) databases.push(host.disk.database(':memory:'));
+      const database = databases.at(-1) as Database;
+      if (!isFirst) database.exec("ATTACH ':memory:' AS other");
       for (const table of tables) {
-        for (const sql of createTable(table)) database.exec(sql);
+        const schema = isFirst ? 'main' : 'other';
+        for (const sql of createTable(table)) database.exec(sql.replace('EXISTS ', `EXISTS ${schema}.`));
         const names = namesIn(table);
         const insert = database.prepare(
-          `INSERT INTO ${quoted(table.name)} (${names.map(quoted).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
+          `INSERT INTO ${schema}.${quoted(table.name)} (${names.map(quoted).join(', ')}) VALUES (${names.map(() => '?').join(', ')})`,
         );
-        for (const one of rowsOfShard(rows[table.name] ?? [], count, i)) insert.run(...cellsOf(table, one));
+        for (const one of rowsOfShard(rows[table.name] ?? [], count, shard))
+          insert.run(...cellsOf(table, one));
       }
-      return database;
-    });
-    const readers = shards.map(shardReader);
+    }
+    const readers = databases.map((database, i) =>
+      shardReader(database, 2 * i + 1 < count ? ['main', 'other'] : ['main']),
+    );
     const read = new WeakMap<Plan, Value[][][]>();
     return {
       shards,
@@ -95,10 +105,10 @@ const sqliteWith = (tables: readonly Table[]): Engine => ({
           // As a reader thread does it: all shards of a plan together.
           const parts = read.get(plan) ?? readTogether(asked, readers);
           read.set(plan, parts);
-          return parts[shards.indexOf(one)] as Value[][];
+          return parts[one] as Value[][];
         }),
       async close() {
-        for (const shard of shards) shard.close();
+        for (const database of databases) database.close();
       },
     };
   },

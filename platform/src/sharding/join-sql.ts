@@ -30,18 +30,18 @@ export function namesOf({ table, joins }: Plan, dialect: Dialect): Names {
 export function sourceOf({ table, joins }: Plan, names: Names): Condition {
   const parts = joins.map((join) => joinSql(join, names));
   return {
-    text: [names.dialect.quoted(table), ...parts.map(({ text }) => text)].join(' '),
+    text: [names.dialect.stored(table), ...parts.map(({ text }) => text)].join(' '),
     values: parts.flatMap(({ values }) => values),
   };
 }
 
 function joinSql({ type, table, as, on, values }: PlannedJoin, names: Names): Condition {
-  const { quoted } = names.dialect;
+  const { quoted, stored } = names.dialect;
   const own = (column: string): string => `${quoted(as)}.${quoted(column)}`;
   const equal = on.map(({ left, right }) => `${own(right)} = ${names.column(left)}`);
   // Also lets the primary key, which begins with it, find the row.
   if (values === null) equal.unshift(`${own(PARTITION_COLUMN)} = ${names.column(PARTITION_COLUMN)}`);
-  const right = values === null ? { text: quoted(table), values: [] } : valuesSql(values, names.dialect);
+  const right = values === null ? { text: stored(table), values: [] } : valuesSql(values, names.dialect);
   return {
     text: `${type === 'left' ? 'LEFT' : 'INNER'} JOIN ${right.text} AS ${quoted(as)} ON ${equal.join(' AND ')}`,
     values: right.values,

@@ -8,6 +8,7 @@ export function quoted(name: string): string {
 
 export const mysql: Dialect = {
   quoted,
+  stored: quoted,
   limit: 'LIMIT ?',
   /** A decimal: exact for any number of rows. */
   sum: (column) => [`IFNULL(SUM(${column}), 0)`],

@@ -185,10 +185,14 @@ export function placeOf(plan: Plan, row: readonly Value[], values: readonly Valu
   return 0;
 }
 
-/** Compares two rows of `plan.columns` in the plan's order. */
-export function rowOrder(plan: Plan): (a: readonly Value[], b: readonly Value[]) => number {
+/** Compares two rows of `plan.columns` in the plan's order. @param terms how many of its first columns decide */
+export function rowOrder(
+  plan: Plan,
+  terms = plan.order.length,
+): (a: readonly Value[], b: readonly Value[]) => number {
+  const order = plan.order.slice(0, terms);
   return (a, b) => {
-    for (const { at, descending } of plan.order) {
+    for (const { at, descending } of order) {
       const difference = compareValues(a[at] as Value, b[at] as Value);
       if (difference !== 0) return descending ? -difference : difference;
     }

@@ -1,54 +1,51 @@
-/** Runs plans on one shard's SQLite file. Every call blocks its thread: scans belong into a reader thread. */
+/**
+ * Runs plans on shards' SQLite files, of which one connection may have several. Every call blocks its thread: scans
+ * belong into a reader thread.
+ */
 import { LRUCache } from 'lru-cache';
 import { rollBack } from '../events/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import { openMeter } from './bytes.ts';
-import { mergeLists } from './merge-lists.ts';
-import { type Plan, rowOrder } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { groupsOf, rowsMax, type Sql, selectGroups, selectRows } from './sql.ts';
-import { sqlite } from './sqlite.ts';
+import { sqliteIn } from './sqlite.ts';
 import type { Value } from './table.ts';
+import { selectTogether, termsByIndex } from './together-sql.ts';
 
 export interface ShardReader {
+  /** What SQL calls its shards. */
+  readonly schemas: readonly string[];
   /**
-   * @param check of the snapshot that is read, before it is: false, and nothing is read
-   * @returns rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group; null when
-   *   its check says no
+   * @returns rows of `plan.columns`: up to `plan.fetch` in the plan's order, or the shard's part of each group
    * @throws CardumeError `query-refused` when they take more memory than a query may
    */
-  read(plan: Plan): Value[][];
-  read(plan: Plan, check: () => boolean): Value[][] | null;
-  /** The same rows of a plan without groups, one at a time; whoever stops early ends it. @param statements of the plan */
-  rows(plan: Plan, statements: readonly Sql[]): Generator<Value[], void, undefined>;
+  read(plan: Plan, schema?: string): Value[][];
+  /** Rows of one statement after another; whoever stops early ends it. */
+  rows(statements: readonly Sql[]): Generator<Value[], void, undefined>;
+  /** Whatever `work` reads is of one moment: that of the snapshot around it, if it is within one. */
+  snapshot<T>(work: () => T): T;
+  /** How to read its shards as one list. @param selects of the plan, from one shard */
+  together(plan: Plan, selects: readonly Sql[]): Together;
 }
 
-/**
- * Of several shards that are asked for the same rows: each one's part of the plan's first `fetch`, and no more. What is
- * read is the answer and a head of each shard.
- */
-export function readTogether(plan: Plan, shards: readonly ShardReader[]): Value[][][] {
-  if (plan.aggregate !== null || shards.length === 1) return shards.map((shard) => shard.read(plan));
-  const statements = selectRows(plan, sqlite);
-  const parts: Value[][][] = shards.map(() => []);
-  const lists: Generator<Value[], void, undefined>[] = [];
-  try {
-    for (const shard of shards) lists.push(shard.rows(plan, statements));
-    const meter = openMeter();
-    for (const { item, from } of mergeLists(lists, rowOrder(plan), plan.fetch)) {
-      meter.add([item]);
-      parts[from]?.push(item);
-    }
-  } finally {
-    for (const list of lists) list.return();
-  }
-  return parts;
+export interface Together {
+  /** How many of the plan's order an index gives: the list is in these. */
+  readonly terms: number;
+  /** Of rows with their shard's place in `schemas` behind the plan's columns; none without terms. */
+  readonly selects: readonly Sql[];
 }
 
 const STATEMENTS_CACHED_MAX = 200;
+const MAIN = 'main';
 
 /** @param database its connection must not be within a transaction: a read of several statements opens one */
-export function shardReader(database: Database): ShardReader {
+export function shardReader(database: Database, schemas: readonly string[] = [MAIN]): ShardReader {
   const statements = new LRUCache<string, Statement>({ max: STATEMENTS_CACHED_MAX });
+  const lists = new LRUCache<string, { terms: number; texts: readonly string[] }>({
+    max: STATEMENTS_CACHED_MAX,
+  });
+  let isWithin = false;
+
   function prepared(text: string): Statement {
     let statement = statements.get(text);
     if (statement === undefined) {
@@ -59,10 +56,10 @@ export function shardReader(database: Database): ShardReader {
   }
 
   /** Statements one after another, until there are as many rows as are wanted. */
-  function cellsOf(plan: Plan, statements: readonly Sql[], hasBigInts: boolean): Value[][] {
+  function cellsOf(plan: Plan, selects: readonly Sql[], hasBigInts: boolean): Value[][] {
     const read: Value[][] = [];
     const meter = openMeter();
-    for (const { text, values } of statements) {
+    for (const { text, values } of selects) {
       const wanted = rowsMax(plan) - read.length;
       if (wanted === 0) break;
       const statement = hasBigInts ? prepared(text).readBigInts() : prepared(text);
@@ -75,44 +72,50 @@ export function shardReader(database: Database): ShardReader {
     return read;
   }
 
-  function all(plan: Plan): Value[][] {
-    if (plan.aggregate === null) return cellsOf(plan, selectRows(plan, sqlite), false);
-    return groupsOf(plan, sqlite, cellsOf(plan, selectGroups(plan, sqlite), true));
+  function all(plan: Plan, schema: string): Value[][] {
+    const dialect = sqliteIn(schema);
+    if (plan.aggregate === null) return cellsOf(plan, selectRows(plan, dialect), false);
+    return groupsOf(plan, dialect, cellsOf(plan, selectGroups(plan, dialect), true));
+  }
+
+  function snapshot<T>(work: () => T): T {
+    if (isWithin) return work();
+    prepared('BEGIN').run();
+    isWithin = true;
+    try {
+      const read = work();
+      prepared('COMMIT').run();
+      return read;
+    } catch (error) {
+      rollBack(database);
+      throw error;
+    } finally {
+      isWithin = false;
+    }
   }
 
   return {
-    read(plan: Plan, check?: () => boolean): Value[][] {
-      if (plan.after === null && check === undefined) return all(plan);
-      database.exec('BEGIN');
-      try {
-        const read = check?.() === false ? null : all(plan);
-        database.exec('COMMIT');
-        return read as Value[][];
-      } catch (error) {
-        rollBack(database);
-        throw error;
-      }
+    schemas,
+    snapshot,
+    read: (plan, schema = MAIN) =>
+      plan.after === null ? all(plan, schema) : snapshot(() => all(plan, schema)),
+    *rows(selects) {
+      for (const { text, values } of selects)
+        for (const row of prepared(text).iterate(...values)) yield Object.values(row) as Value[];
     },
-    *rows(plan, statements) {
-      const isMany = statements.length > 1;
-      let left = rowsMax(plan);
-      let hasFailed = false;
-      if (isMany) prepared('BEGIN').run();
-      try {
-        for (const { text, values } of statements) {
-          if (left === 0) return;
-          for (const row of prepared(text).iterate(...values, left)) {
-            left -= 1;
-            yield Object.values(row) as Value[];
-          }
-        }
-      } catch (error) {
-        hasFailed = true;
-        throw error;
-      } finally {
-        if (isMany && hasFailed) rollBack(database);
-        else if (isMany) prepared('COMMIT').run();
+    together(plan, selects) {
+      const key = selects.map(({ text }) => text).join(';');
+      let known = lists.get(key);
+      if (known === undefined) {
+        const terms = termsByIndex(database, plan, schemas[0] as string);
+        known = {
+          terms,
+          texts: terms === 0 ? [] : selectTogether(plan, schemas, terms).map(({ text }) => text),
+        };
+        lists.set(key, known);
       }
+      const { terms, texts } = known;
+      return { terms, selects: texts.map((text, i) => ({ text, values: (selects[i] as Sql).values })) };
     },
   };
 }

@@ -128,7 +128,7 @@ describe('scatter', () => {
       close: () => shard.close(),
       prepare(sql) {
         const steps = shard.prepare(`EXPLAIN QUERY PLAN ${sql}`).all();
-        plans.push(steps.map((step) => step['detail']).join('; '));
+        if (steps.length > 0) plans.push(steps.map((step) => step['detail']).join('; '));
         return shard.prepare(sql);
       },
     };
@@ -140,7 +140,7 @@ describe('scatter', () => {
       return plans;
     };
     assert.deepEqual(await secondPage(query), [
-      'SEARCH things USING INDEX sqlite_autoindex_things_1 ((_partition,id,n)>(?,?,?))',
+      'SEARCH main.things USING INDEX sqlite_autoindex_things_1 ((_partition,id,n)>(?,?,?))',
     ]);
     const newest = await secondPage({
       ...query,
@@ -148,8 +148,8 @@ describe('scatter', () => {
       orderBy: [{ column: 'name', direction: 'descending' }],
     });
     assert.deepEqual(newest, [
-      'SEARCH things USING INDEX things_by_size_name (size=? AND name<?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
-      'SEARCH things USING INDEX things_by_size_name (size=? AND name=?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
+      'SEARCH main.things USING INDEX things_by_size_name (size=? AND name<?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
+      'SEARCH main.things USING INDEX things_by_size_name (size=? AND name=?); USE TEMP B-TREE FOR LAST 3 TERMS OF ORDER BY',
     ]);
   });
 

@@ -19,14 +19,19 @@ export interface Sql {
  * all stand before those of statement i + 1. The last bound value of each is the number of rows still wanted.
  */
 export function selectRows(plan: Plan, dialect: Dialect): Sql[] {
+  const tail = ` ORDER BY ${orderOf(plan, namesOf(plan, dialect))} ${dialect.limit}`;
+  return selectBehind(plan, dialect).map(({ text, values }) => ({ text: text + tail, values }));
+}
+
+/** The same without order and limit. @param more expressions, behind the plan's columns */
+export function selectBehind(plan: Plan, dialect: Dialect, more: readonly string[] = []): Sql[] {
   const names = namesOf(plan, dialect);
   const filters = conditionsOf(plan, names);
   const columns = plan.columns.map(names.column);
   // Columns of two tables may have one name.
   const named = plan.joins.length === 0 ? columns : columns.map((column, i) => `${column} AS _${i}`);
-  const head = selected(named, plan, names);
-  const tail = ` ORDER BY ${orderOf(plan, names)} ${dialect.limit}`;
-  return rangesOf(plan, names).map((range) => joined(head, [...filters, ...range], tail));
+  const head = selected([...named, ...more], plan, names);
+  return rangesOf(plan, names).map((range) => joined(head, [...filters, ...range], ''));
 }
 
 /**

@@ -12,6 +12,7 @@ function list(columns: readonly string[]): string {
 
 export const sqlite: Dialect = {
   quoted,
+  stored: quoted,
   /** No bare parameter: SQLite plans with its value, and so prepares the statement again at every execution. */
   limit: 'LIMIT ? + 0',
   /** Halves above and below 2^32, since SQLite's own sum fails beyond 2^63: exact for any number of rows. */
@@ -28,6 +29,11 @@ export const sqlite: Dialect = {
     return `(SELECT ${named.join(', ')} FROM (VALUES ${Array(rows).fill(row).join(', ')}))`;
   },
 };
+
+/** Of one of several files on a connection. */
+export function sqliteIn(schema: string): Dialect {
+  return { ...sqlite, stored: (table) => `${quoted(schema)}.${quoted(table)}` };
+}
 
 const SQL_TYPES: Readonly<Record<ColumnType, string>> = {
   text: 'TEXT',
