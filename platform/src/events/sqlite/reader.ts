@@ -15,13 +15,14 @@ export interface SqliteReader {
 const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
 
 export function openReader(database: Database): SqliteReader {
+  // `LIMIT ? + 0`: with a bare parameter SQLite prepares the statement again at every execution (sharding/sqlite.ts).
   const bySpot = database.prepare(
-    `SELECT ${COLUMNS} FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ?`,
+    `SELECT ${COLUMNS} FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ? + 0`,
   );
   // `+spot`: the stream's index finds the rows, not the partition's range.
   const byStream = database.prepare(
     `SELECT ${COLUMNS} FROM entries WHERE stream = ? AND version >= ? AND +spot > ? AND +spot < ?
-     ORDER BY version LIMIT ?`,
+     ORDER BY version LIMIT ? + 0`,
   );
   const byKey = database.prepare('SELECT position FROM answers WHERE partition = ? AND key = ?');
   const at = database.prepare(`SELECT ${COLUMNS} FROM entries WHERE spot = ?`);
