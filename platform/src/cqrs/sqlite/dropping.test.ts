@@ -53,14 +53,14 @@ test('what was dropped behind a sync that failed does not come back', { timeout:
           await projector.fold([entry(Q, 2)]); // goes with the sync that fails
           host.failWrites({ code: 'EIO', path: '.views.db', forgotten: true });
           await readModels.drop(P, ROWS_MAX);
+          await rejects(readModels.settle(), isFailure); // the sync
+          await readModels.settle();
+          await projector.fold([entry(Q, 3)]);
           const reader = host.disk.database(PATH, { readOnly: true });
           const rows = reader.prepare(`SELECT id FROM "${stored}"`).iterate();
           rows.next();
           await rejects(readModels.settle(), isFailure);
           rows.return?.();
-          await rejects(readModels.settle(), isFailure); // the sync
-          await readModels.settle();
-          await projector.fold([entry(Q, 3)]);
         })(),
       );
       host.crash();
