@@ -101,7 +101,7 @@ async function follow(
     const rows = await readModels.drop(partition, rowsMax);
     if (rows === rowsMax) return rows;
     // The log's entries go next: rows that a loss of power brought back could not be told from others any more.
-    await readModels.settle();
+    if (!(await readModels.settle())) return rowsMax; // it is asked again
     await memory.drop(partition);
     return rows + (await keys.drop(partition, rowsMax - rows));
   }

@@ -68,9 +68,9 @@ export interface ReadModels {
   drop(partition: number, rowsMax: number): Promise<number>;
   /**
    * What was written, and deleted, stays so whatever the power does.
-   * @throws CardumeError `storage-failed` when that cannot be had now
+   * @returns false: not now, since somebody reads
    */
-  settle(): Promise<void>;
+  settle(): Promise<boolean>;
 }
 
 /**

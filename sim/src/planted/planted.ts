@@ -271,7 +271,7 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/cqrs/shard-thread.ts',
-        find: 'await readModels.settle();',
+        find: 'if (!(await readModels.settle())) return rowsMax;',
         put: '',
       },
     ],

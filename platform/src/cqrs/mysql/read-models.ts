@@ -84,7 +84,7 @@ export async function openReadModels(
       }
       return rows;
     },
-    settle: async () => undefined, // each commit is durable
+    settle: async () => true, // each commit is durable
   };
 }
 

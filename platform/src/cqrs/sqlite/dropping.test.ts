@@ -1,5 +1,5 @@
 /** Rows of a partition that moved away: the power fails, whatever it was told of earlier syncs, and they stay away. */
-import { deepStrictEqual, rejects } from 'node:assert/strict';
+import { deepStrictEqual, ok, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { isCardumeError } from '../../base/errors.ts';
 import type { Entry } from '../../events/log.ts';
@@ -54,12 +54,12 @@ test('what was dropped behind a sync that failed does not come back', { timeout:
           host.failWrites({ code: 'EIO', path: '.views.db', forgotten: true });
           await readModels.drop(P, ROWS_MAX);
           await rejects(readModels.settle(), isFailure); // the sync
-          await readModels.settle();
+          ok(await readModels.settle());
           await projector.fold([entry(Q, 3)]);
           const reader = host.disk.database(PATH, { readOnly: true });
           const rows = reader.prepare(`SELECT id FROM "${stored}"`).iterate();
           rows.next();
-          await rejects(readModels.settle(), isFailure);
+          ok(!(await readModels.settle()), 'somebody reads');
           rows.return?.();
         })(),
       );
