@@ -18,6 +18,7 @@ const RUSH: Partial<Plan> = {
   ...ONE_REGION,
   partitions: 4,
   ordersShards: 2,
+  replicas: 0,
   writerThreads: 1,
   batchEntriesMax: 4_096,
   snapshotEveryEvents: 256,

@@ -54,6 +54,8 @@ export interface ReplicasGround {
 
 /** Between two looks. */
 const LOOK_EVERY_MS = 50;
+/** One that is fed is brought up to its shard with each, so what comes meanwhile shares a transaction. */
+const FEED_EVERY_MS = 200;
 /** Behind a failure. */
 const LOOK_AGAIN_MS = 1_000;
 
@@ -126,7 +128,8 @@ export function openReplicas(ground: ReplicasGround): Replicas {
       const standing = await known.replica.look(heads);
       known.standing = standing;
       // What stands still is tried again with each look.
-      const restMs = standing.halts.length > 0 ? LOOK_AGAIN_MS : LOOK_EVERY_MS;
+      const everyMs = known.replica.isFed && !standing.isBuilding ? FEED_EVERY_MS : LOOK_EVERY_MS;
+      const restMs = standing.halts.length > 0 ? LOOK_AGAIN_MS : everyMs;
       known.nextLookMs = clock.monotonicMs() + restMs;
       if (known.trouble !== null) report('a replica is back', { replica: known.replica.name });
       known.trouble = null;
