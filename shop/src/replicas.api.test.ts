@@ -1,7 +1,8 @@
 /** Reads that say how old they may be, from any region: replicas answer them, and what one has seen stays seen. */
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Body, type Cluster, startCluster, until } from './cluster.fixture.ts';
+import { type Body, type Cluster, until } from './cluster.fixture.ts';
+import { startWithOneProduct } from './one-product.fixture.ts';
 
 const region = 'eu-west';
 
@@ -11,16 +12,7 @@ describe('replicas', () => {
   let token: string;
 
   before(async () => {
-    cluster = await startCluster({ replicas: true });
-    const body = { sku: 'COD', name: 'Cod', category: 'fish', price: { amount: '2.55', currency: 'GBP' } };
-    product = (await cluster.done(region, 'POST', '/products', { token: cluster.staff, body })).id;
-    await cluster.done(region, 'POST', `/products/${product}/stock`, {
-      token: cluster.staff,
-      body: { region, quantity: 100_000 },
-    });
-    const person = { name: 'Ana', country: 'GB' };
-    const { id } = await cluster.done(region, 'POST', '/users', { token: cluster.staff, body: person });
-    token = cluster.tokenOf({ id, role: 'customer' });
+    ({ cluster, product, token } = await startWithOneProduct(region, { replicas: true }));
   });
   after(() => cluster.close());
 
