@@ -4,8 +4,8 @@
  * with several machines etcd will hold it behind the same calls.
  */
 import { CardumeError } from '../base/errors.ts';
-import { makeDurable } from '../events/sqlite/durable.ts';
-import { transaction } from '../events/sqlite/transaction.ts';
+import { makeDurable } from '../database/sqlite/durable.ts';
+import { transaction } from '../database/sqlite/transaction.ts';
 import type { Host } from '../host/host.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
 

@@ -3,8 +3,8 @@
  * deleting a row here makes the person's fields unreadable everywhere. Keys are wrapped by the master key; a stolen
  * file alone opens nothing. Runs on the shard's writer thread, since making a key waits for the disk.
  */
-import { makeDurable } from '../events/sqlite/durable.ts';
-import { transaction } from '../events/sqlite/transaction.ts';
+import { makeDurable } from '../database/sqlite/durable.ts';
+import { transaction } from '../database/sqlite/transaction.ts';
 import type { Disk } from '../host/disk.ts';
 
 export interface WrappedKey {

@@ -1,6 +1,6 @@
 /** The keys of subjects in a database of MySQL's family: see key-store.ts. */
-import { again } from '../events/mysql/again.ts';
-import { insertRows } from '../events/mysql/insert.ts';
+import { again } from '../database/mysql/again.ts';
+import { insertRows } from '../database/mysql/insert.ts';
 import type { Clock } from '../host/host.ts';
 import type { SqlDatabase } from '../host/sql.ts';
 import type { KeyStore } from './key-store.ts';

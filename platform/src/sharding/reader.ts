@@ -3,7 +3,7 @@
  * belong into a reader thread.
  */
 import { LRUCache } from 'lru-cache';
-import { rollBack } from '../events/sqlite/transaction.ts';
+import { rollBack } from '../database/sqlite/transaction.ts';
 import type { Database, Statement } from '../host/disk.ts';
 import { openMeter } from './bytes.ts';
 import type { Plan } from './plan.ts';

@@ -1,5 +1,5 @@
 /** Runs plans on one shard's database on a server. */
-import { inSnapshot } from '../events/mysql/snapshot.ts';
+import { inSnapshot } from '../database/mysql/snapshot.ts';
 import type { SqlRow } from '../host/disk.ts';
 import type { SqlDatabase, SqlSession, SqlWithin } from '../host/sql.ts';
 import { openMeter } from './bytes.ts';

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { isCardumeError } from '../base/errors.ts';
-import { again } from '../events/mysql/again.ts';
+import { again } from '../database/mysql/again.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../host/sql.ts';
 

@@ -29,7 +29,7 @@ export const planted: readonly Planted[] = [
     what: 'commits are acknowledged before they are on the disk',
     changes: [
       {
-        file: 'platform/src/events/sqlite/durable.ts',
+        file: 'platform/src/database/sqlite/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=OFF',
       },
@@ -40,7 +40,7 @@ export const planted: readonly Planted[] = [
     what: 'the write-ahead log is synced at checkpoints only',
     changes: [
       {
-        file: 'platform/src/events/sqlite/durable.ts',
+        file: 'platform/src/database/sqlite/durable.ts',
         find: 'PRAGMA synchronous=FULL',
         put: 'PRAGMA synchronous=NORMAL',
       },

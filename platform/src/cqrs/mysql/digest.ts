@@ -1,4 +1,4 @@
-import { inSnapshot } from '../../events/mysql/snapshot.ts';
+import { inSnapshot } from '../../database/mysql/snapshot.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';

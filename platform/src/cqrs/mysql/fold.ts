@@ -8,8 +8,8 @@
  */
 import { LRUCache } from 'lru-cache';
 import { CardumeError } from '../../base/errors.ts';
-import { again } from '../../events/mysql/again.ts';
-import { insertRows } from '../../events/mysql/insert.ts';
+import { again } from '../../database/mysql/again.ts';
+import { insertRows } from '../../database/mysql/insert.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';

@@ -1,5 +1,5 @@
 /** Snapshots and checkpoints of processes on a server: see sqlite/memory.ts. */
-import { again } from '../../events/mysql/again.ts';
+import { again } from '../../database/mysql/again.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase } from '../../host/sql.ts';
 import type { Memory, Reading } from '../storage.ts';

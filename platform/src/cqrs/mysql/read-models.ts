@@ -3,7 +3,7 @@
  * the log no longer has what the tables were folded from. The projector then fills them again.
  */
 import { CardumeError } from '../../base/errors.ts';
-import { again } from '../../events/mysql/again.ts';
+import { again } from '../../database/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Clock, Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';

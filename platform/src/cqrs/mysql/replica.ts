@@ -2,7 +2,7 @@
  * A replica on a server that follows the shard's own by the server's means: asynchronous replication, which commits what
  * the shard committed in the same order. (MariaDB does so by default, MySQL from 8.0.27 on: `replica_preserve_commit_order`.)
  */
-import { inSnapshot } from '../../events/mysql/snapshot.ts';
+import { inSnapshot } from '../../database/mysql/snapshot.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlSession } from '../../host/sql.ts';
 import type { Within } from '../../sharding/deadline.ts';

@@ -1,5 +1,5 @@
 /** A shard's stores in a database of its own on a server. */
-import { again } from '../../events/mysql/again.ts';
+import { again } from '../../database/mysql/again.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress } from '../../host/sql.ts';

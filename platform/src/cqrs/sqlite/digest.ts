@@ -1,4 +1,4 @@
-import { rollBack } from '../../events/sqlite/transaction.ts';
+import { rollBack } from '../../database/sqlite/transaction.ts';
 import type { Database, SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { sqlite } from '../../sharding/sqlite.ts';

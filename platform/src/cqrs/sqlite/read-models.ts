@@ -6,7 +6,7 @@
  * that was restored, or whose newest part was lost). The projector then fills them again.
  */
 import { CardumeError } from '../../base/errors.ts';
-import { rollBack, transaction } from '../../events/sqlite/transaction.ts';
+import { rollBack, transaction } from '../../database/sqlite/transaction.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
@@ -248,7 +248,7 @@ function dropRows(database: Database, table: string, partition: number, rowsMax:
 
 /**
  * A sync of the write-ahead log is not enough, since an earlier one may have failed and been forgotten
- * (events/sqlite/durable.ts): all of it goes into the tables, and an empty one is begun.
+ * (database/sqlite/durable.ts): all of it goes into the tables, and an empty one is begun.
  */
 function settle(database: Database): boolean {
   database.exec(`PRAGMA busy_timeout = ${SETTLE_MS_MAX}`);

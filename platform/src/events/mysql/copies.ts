@@ -1,4 +1,6 @@
 /** Copies on a server: see ../copies.ts. */
+
+import { again } from '../../database/mysql/again.ts';
 import type { SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
@@ -7,7 +9,6 @@ import type { Commits } from '../commit.ts';
 import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Head, PartitionKey } from '../log.ts';
-import { again } from './again.ts';
 import { HEADS, headOf } from './heads.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 

@@ -9,6 +9,8 @@
  * ended.
  */
 import { CardumeError, isCardumeError } from '../../base/errors.ts';
+import { again } from '../../database/mysql/again.ts';
+import { insertRows } from '../../database/mysql/insert.ts';
 import type { SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { isContended, isLost, type SqlDatabase, type SqlSession } from '../../host/sql.ts';
@@ -25,10 +27,8 @@ import {
 } from '../commit.ts';
 import type { Engine } from '../engine.ts';
 import type { Entry, Head } from '../log.ts';
-import { again } from './again.ts';
 import { copiesOn } from './copies.ts';
 import { forgetAnswers } from './forget.ts';
-import { insertRows } from './insert.ts';
 import { bytesOf, openReader, textOf } from './reader.ts';
 
 const ENTRY_COLUMNS = [

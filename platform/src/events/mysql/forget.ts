@@ -1,9 +1,10 @@
 /** Drops old answers. Time grows with position, so each partition is walked once, in order, a bounded part at a time. */
+
+import { again } from '../../database/mysql/again.ts';
 import type { SqlValue } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import type { PartitionKey } from '../log.ts';
-import { again } from './again.ts';
 
 const DROPPED_A_STATEMENT_MAX = 200;
 

@@ -1,11 +1,12 @@
 /** The logs in a database as they stand, in one snapshot: what `verifyLog` looks at. */
+
+import { inSnapshot } from '../../database/mysql/snapshot.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import type { Snapshot, Version } from '../engine.ts';
 import { HEADS, headOf } from './heads.ts';
 import { bytesOf, COLUMNS, entryOf, textOf } from './reader.ts';
 import { checkSchema } from './schema.ts';
-import { inSnapshot } from './snapshot.ts';
 
 export async function inspect<T>(
   database: SqlDatabase,

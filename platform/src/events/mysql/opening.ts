@@ -1,12 +1,12 @@
 /** Opening, and opening again: see `First` and `Recovery`. All heads are locked in the same order, so openers queue. */
 import { assert } from '../../base/assert.ts';
+import { again } from '../../database/mysql/again.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import { COPY } from '../copies.ts';
 import type { First, Opening, Recovered, Recovery } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
-import { again } from './again.ts';
 import { engineOver } from './engine.ts';
 import { HEADS, headOf } from './heads.ts';
 

@@ -1,10 +1,11 @@
 /** Bounded reads of committed entries. A read that lost its connection is made again: it changes nothing. */
+
+import { again } from '../../database/mysql/again.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase } from '../../host/sql.ts';
 import { checkReadBound, type Reader } from '../engine.ts';
 import type { Entry } from '../log.ts';
-import { again } from './again.ts';
 
 export const COLUMNS =
   'partition_key, position, epoch, stream, version, type, data, meta, answer_key, at_ms, checksum';

@@ -1,4 +1,6 @@
 /** Copies in SQLite: see ../copies.ts. */
+
+import { transaction } from '../../database/sqlite/transaction.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
@@ -8,7 +10,6 @@ import { fencedError } from '../group-commit.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
-import { transaction } from './transaction.ts';
 
 /** Below all epochs of a home. */
 const NO_EPOCH = -1;

@@ -5,6 +5,7 @@
  * answer of a key.
  */
 import { CardumeError, isCardumeError } from '../../base/errors.ts';
+import { rollBack, transaction } from '../../database/sqlite/transaction.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import {
@@ -23,7 +24,6 @@ import { prepareForget } from './forget.ts';
 import { openReader, patiently } from './reader.ts';
 import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
-import { rollBack, transaction } from './transaction.ts';
 
 export function openEngine(host: Host, path: string, start: First): Engine {
   const { partitions, opener } = start;

@@ -1,8 +1,9 @@
 /** Drops old answers. Time grows with position, so each partition is walked once, in order, a bounded part at a time. */
+
+import { transaction } from '../../database/sqlite/transaction.ts';
 import type { Database } from '../../host/disk.ts';
 import type { PartitionKey } from '../log.ts';
 import { endOf, positionOf, spotOf } from './spot.ts';
-import { transaction } from './transaction.ts';
 
 /** @returns how many entries it looked at: fewer than `entriesMax` means that no older answer is left */
 export type Forget = (partitions: Iterable<PartitionKey>, beforeMs: number, entriesMax: number) => number;

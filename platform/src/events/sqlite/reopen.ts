@@ -1,11 +1,11 @@
 /** Opens the file again after its writer thread ended in the middle of a batch: see `Recovery`. */
 import { assert } from '../../base/assert.ts';
+import { transaction } from '../../database/sqlite/transaction.ts';
 import type { Host } from '../../host/host.ts';
 import type { Opening, Recovered, Recovery } from '../engine.ts';
 import { engineOver } from './engine.ts';
 import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
-import { transaction } from './transaction.ts';
 
 export function reopenEngine(host: Host, path: string, recovery: Recovery): Opening {
   const database = host.disk.database(path);

@@ -9,9 +9,9 @@
  */
 import { assert } from '../../base/assert.ts';
 import { CardumeError } from '../../base/errors.ts';
+import { makeDurable } from '../../database/sqlite/durable.ts';
+import { transaction } from '../../database/sqlite/transaction.ts';
 import type { Database } from '../../host/disk.ts';
-import { makeDurable } from './durable.ts';
-import { transaction } from './transaction.ts';
 
 /**
  * 1: as it is made. 2: a partition has been given away (copies.ts), so that it takes a map of shards to know what is at
