@@ -17,8 +17,8 @@ import type { Principal } from 'cardume/identity/principal';
 import { openTokens } from 'cardume/identity/tokens';
 import { type Instance, type Secrets, startInstance } from 'cardume/instance';
 import { placeOf } from 'cardume/instance/storage';
-import { serverNamed } from 'cardume/testing/servers';
-import type { Bounds, Engines, RegionTopology, Topology } from 'cardume/topology';
+import { engineAsked, storageOf } from 'cardume/testing/storage';
+import type { Bounds, RegionTopology, Topology } from 'cardume/topology';
 import house from '../../cardume.config.ts';
 import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
 import { MovedClock } from './moved-clock.fixture.ts';
@@ -105,7 +105,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const { payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
-  const storage = await storageOf(real, replicas);
+  const storage = await storageOf(real, engineAsked(real), replicas);
   const free = await freeTopology(real, bounds);
   const services = Object.entries(free.services).map(
     ([name, service]) => [name, { ...service, replicas: replicas ? 1 : 0 }] as const,
@@ -315,51 +315,6 @@ async function sumOfPositions(host: Host, topology: Topology, folder: string): P
     }
   }
   return sum;
-}
-
-interface Storage {
-  readonly engines: Engines;
-  /** Of the environment. */
-  readonly variables: Readonly<Record<string, string>>;
-  clear(): Promise<void>;
-}
-
-/** SQLite; or, with `CARDUME_ENGINE=mysql`, the server that `npm run engines` has started, which is there in both cases. */
-async function storageOf(host: Host, isReplicated: boolean): Promise<Storage> {
-  const log = host.env.get('CARDUME_ENGINE') === 'mysql' ? 'mysql' : 'sqlite';
-  const found = await serverNamed(host, 'mariadb');
-  if (found.skip !== false) {
-    if (log === 'mysql') throw new Error('mariadb is not running: npm run engines -- start mariadb');
-    return { engines: { log }, variables: {}, clear: async () => undefined };
-  }
-  const { server } = found;
-  const { user, password, host: at, port } = server.address;
-  const prefix = `cardume_${isReplicated ? 'replicated' : 'test'}_${Buffer.from(host.random.bytes(4)).toString('hex')}`;
-  const database = `${prefix}_{region}_{shard}`;
-  const replicas: string[] = [];
-  if (isReplicated && log === 'mysql') {
-    const following = await serverNamed(host, 'mariadb-replica');
-    if (following.skip !== false)
-      throw new Error('mariadb-replica is not running: npm run engines -- start mariadb-replica');
-    const { admin, address: there } = following.server;
-    replicas.push(`mysql://${there.user}@${there.host}:${there.port}/${database}`);
-    await admin.close();
-  }
-  return {
-    engines: {
-      log,
-      mysql: {
-        address: `mysql://${user}@${at}:${port}/${database}`,
-        replicas,
-        passwordVariable: 'CARDUME_TEST_PASSWORD',
-      },
-    },
-    variables: { CARDUME_TEST_PASSWORD: password },
-    async clear() {
-      await server.dropAll(prefix);
-      await server.admin.close();
-    },
-  };
 }
 
 async function* eventsOf(incoming: IncomingMessage): Following['events'] {

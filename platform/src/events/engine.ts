@@ -4,7 +4,6 @@
  * `testing` says what each must do.
  */
 import { assert } from '../base/assert.ts';
-import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress } from '../host/sql.ts';
 import type { Batch, Outcome } from './batch.ts';
@@ -87,18 +86,6 @@ export interface First {
   /** The opener's map of shards was made a moment ago: it knows nothing of what was given away. */
   readonly isMapNew: boolean;
 }
-
-/** What was given away under a map that is lost must not be opened by another. @param version of the log's schema */
-export function checkMap(name: string, version: number, { isMapNew }: Pick<First, 'isMapNew'>): void {
-  if (!isMapNew || version < GIVEN_AWAY) return;
-  throw new CardumeError(
-    'storage-failed',
-    `${name} has given partitions away, and the region's map of shards (map.db) is missing: bring it back from a backup`,
-  );
-}
-
-/** Version of the schema from which on a log has given partitions away. */
-const GIVEN_AWAY = 2;
 
 /**
  * The way back after a writer thread ended in the middle of a batch. The entries of the opener's epoch tell what of the

@@ -57,6 +57,8 @@ export interface SqlWithin {
 }
 
 export interface SqlDatabase extends SqlSession {
+  /** As the server calls it, for errors. */
+  readonly name: string;
   rows(sql: string, values?: readonly SqlValue[], within?: SqlWithin): Promise<SqlRow[]>;
   /** Work on one connection; what it leaves open when it fails is rolled back. */
   session<T>(work: (session: SqlSession) => Promise<T>, within?: SqlWithin): Promise<T>;
@@ -78,6 +80,14 @@ export function isLost(error: unknown): boolean {
 
 export function isNoDatabase(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).errno === 1049;
+}
+
+/** A table, column or key that a definition would make is there, or one that it would drop is gone. */
+const DEFINED: ReadonlySet<number> = new Set([1050, 1051, 1060, 1061, 1091]);
+
+/** What the definition asks for is so already. */
+export function isDefined(error: unknown): boolean {
+  return DEFINED.has((error as { readonly errno?: number }).errno ?? 0);
 }
 
 export function isTimedOut(error: unknown): boolean {

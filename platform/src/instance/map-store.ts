@@ -4,7 +4,9 @@
  * with several machines etcd will hold it behind the same calls.
  */
 import { CardumeError } from '../base/errors.ts';
+import { SCHEMA_TABLE, type Schema } from '../database/schema.ts';
 import { makeDurable } from '../database/sqlite/durable.ts';
+import { migrate } from '../database/sqlite/migrate.ts';
 import { transaction } from '../database/sqlite/transaction.ts';
 import type { Host } from '../host/host.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
@@ -34,19 +36,32 @@ export function readMap({ disk }: Pick<Host, 'disk'>, folder: string): ShardMap 
 
 const fileIn = (folder: string): string => `${folder}/map.db`;
 
+const MAP: Schema = {
+  of: 'map',
+  table: SCHEMA_TABLE,
+  row: 'map',
+  steps: [
+    {
+      what: 'the map that stands, and who may change it',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS map (
+          one INTEGER PRIMARY KEY CHECK (one = 1),
+          version INTEGER NOT NULL,
+          map TEXT NOT NULL,
+          settled INTEGER NOT NULL,
+          reign INTEGER NOT NULL
+        )`,
+      ],
+    },
+  ],
+};
+
 export async function openMapStore(host: Host, folder: string): Promise<MapStore> {
   await host.disk.makeFolder(folder);
-  const database = host.disk.database(fileIn(folder));
+  const path = fileIn(folder);
+  const database = host.disk.database(path);
   makeDurable(database);
-  database.exec(
-    `CREATE TABLE IF NOT EXISTS map (
-      one INTEGER PRIMARY KEY CHECK (one = 1),
-      version INTEGER NOT NULL,
-      map TEXT NOT NULL,
-      settled INTEGER NOT NULL,
-      reign INTEGER NOT NULL
-    )`,
-  );
+  migrate(database, path, MAP);
   const select = database.prepare('SELECT map FROM map');
   const insert = database.prepare('INSERT INTO map VALUES (1, ?, ?, 0, 0) ON CONFLICT DO NOTHING');
   const update = database.prepare('UPDATE map SET version = ?, map = ? WHERE version = ? AND reign = ?');

@@ -3,7 +3,9 @@
  * deleting a row here makes the person's fields unreadable everywhere. Keys are wrapped by the master key; a stolen
  * file alone opens nothing. Runs on the shard's writer thread, since making a key waits for the disk.
  */
+import { SCHEMA_TABLE, type Schema } from '../database/schema.ts';
 import { makeDurable } from '../database/sqlite/durable.ts';
+import { migrate } from '../database/sqlite/migrate.ts';
 import { transaction } from '../database/sqlite/transaction.ts';
 import type { Disk } from '../host/disk.ts';
 
@@ -27,18 +29,31 @@ export interface KeyStore {
   drop(partition: number, keysMax: number): Promise<number>;
 }
 
+const KEYS: Schema = {
+  of: 'key',
+  table: SCHEMA_TABLE,
+  row: 'keys',
+  steps: [
+    {
+      what: 'one key a subject',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS subject_keys (
+          partition INTEGER NOT NULL,
+          subject TEXT NOT NULL,
+          wrapped BLOB NOT NULL,
+          created_ms INTEGER NOT NULL,
+          PRIMARY KEY (partition, subject)
+        ) WITHOUT ROWID`,
+      ],
+    },
+  ],
+};
+
 export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): void } {
   const database = disk.database(path);
   makeDurable(database);
-  database.exec(`
-    PRAGMA secure_delete = ON;
-    CREATE TABLE IF NOT EXISTS subject_keys (
-      partition INTEGER NOT NULL,
-      subject TEXT NOT NULL,
-      wrapped BLOB NOT NULL,
-      created_ms INTEGER NOT NULL,
-      PRIMARY KEY (partition, subject)
-    ) WITHOUT ROWID`);
+  database.exec('PRAGMA secure_delete = ON');
+  migrate(database, path, KEYS);
   const insert = database.prepare('INSERT INTO subject_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
   const select = database.prepare('SELECT wrapped FROM subject_keys WHERE partition = ? AND subject = ?');
   const remove = database.prepare('DELETE FROM subject_keys WHERE partition = ? AND subject = ?');

@@ -1,18 +1,35 @@
 /** The keys of subjects in a database of MySQL's family: see key-store.ts. */
+
 import { again } from '../database/mysql/again.ts';
 import { insertRows } from '../database/mysql/insert.ts';
+import { migrate } from '../database/mysql/migrate.ts';
+import { SCHEMA_TABLE, type Schema } from '../database/schema.ts';
 import type { Clock } from '../host/host.ts';
 import type { SqlDatabase } from '../host/sql.ts';
 import type { KeyStore } from './key-store.ts';
 
+const KEYS: Schema = {
+  of: 'key',
+  table: SCHEMA_TABLE,
+  row: 'keys',
+  steps: [
+    {
+      what: 'one key a subject',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS subject_keys (
+          partition_key INT UNSIGNED NOT NULL,
+          subject VARBINARY(80) NOT NULL,
+          wrapped VARBINARY(255) NOT NULL,
+          created_ms BIGINT NOT NULL,
+          PRIMARY KEY (partition_key, subject)
+        )`,
+      ],
+    },
+  ],
+};
+
 export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Promise<KeyStore> {
-  await database.exec(`CREATE TABLE IF NOT EXISTS subject_keys (
-    partition_key INT UNSIGNED NOT NULL,
-    subject VARBINARY(80) NOT NULL,
-    wrapped VARBINARY(255) NOT NULL,
-    created_ms BIGINT NOT NULL,
-    PRIMARY KEY (partition_key, subject)
-  )`);
+  await migrate(database, KEYS);
   async function find(partition: number, subject: string): Promise<Uint8Array | null> {
     const [row] = await again(clock, () =>
       database.rows('SELECT wrapped FROM subject_keys WHERE partition_key = ? AND subject = ?', [

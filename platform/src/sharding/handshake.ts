@@ -16,8 +16,17 @@ import type { Cryptography } from '../host/cryptography.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { type Channel, FRAME_BYTES_MAX, Kind } from './channel.ts';
 
-/** Spoken here. A peer with a later one speaks this one with us. */
-const PROTOCOL = 1;
+/**
+ * Versions of what is said over a link. A new field that may be missing, or a new kind of message that is asked for only
+ * when the peer is known to have it, is no new version; what a peer of the newest would misread is. The newest that both
+ * speak is spoken; a release speaks its own and that of the one before.
+ */
+export interface Protocols {
+  readonly newest: number;
+  readonly oldest: number;
+}
+
+export const PROTOCOLS: Protocols = { newest: 1, oldest: 1 };
 const NONCE_BYTES = 32;
 export const HANDSHAKE_BYTES_MAX = 2_048;
 const NAME_CHARS_MAX = 100;
@@ -26,6 +35,8 @@ export interface Secrets {
   readonly self: string;
   /** Known to every instance of the cluster; at least 16 bytes. */
   readonly secret: Uint8Array;
+  /** In place of this program's own, for tests of others. */
+  readonly protocols?: Protocols;
 }
 
 interface Session {
@@ -40,13 +51,17 @@ interface Session {
 export async function dial(
   host: Host,
   channel: Channel,
-  { self, secret }: Secrets,
+  { self, secret, protocols = PROTOCOLS }: Secrets,
   to: string,
   timeoutMs: number,
 ): Promise<void> {
   const inbox = messages(channel, host.clock, timeoutMs);
   const dialerNonce = host.random.bytes(NONCE_BYTES).toBase64();
-  channel.send(Kind.hello, 0, JSON.stringify({ protocol: PROTOCOL, from: self, to, nonce: dialerNonce }));
+  channel.send(
+    Kind.hello,
+    0,
+    JSON.stringify({ protocol: protocols.newest, from: self, to, nonce: dialerNonce }),
+  );
   const challenge = await inbox.expect(Kind.challenge);
   const session = {
     protocol: whole(challenge['protocol']),
@@ -55,8 +70,8 @@ export async function dial(
     dialerNonce,
     accepterNonce: text(challenge['nonce']),
   };
-  if (session.protocol > PROTOCOL)
-    throw refusal(`'${to}' speaks protocol ${session.protocol}, not ${PROTOCOL}`);
+  if (session.protocol > protocols.newest || session.protocol < protocols.oldest)
+    throw unspoken(self, protocols, to, session.protocol);
   if (!isProof(host.crypto, secret, 'accepter', session, challenge['proof'])) {
     throw refusal(`'${to}' does not know the cluster's secret`);
   }
@@ -74,7 +89,7 @@ export async function dial(
 export function accept(
   host: Host,
   channel: Channel,
-  { self, secret }: Secrets,
+  { self, secret, protocols = PROTOCOLS }: Secrets,
   timeoutMs: number,
   proven: (from: string) => void,
 ): Promise<void> {
@@ -89,15 +104,14 @@ export function accept(
   async function converse(): Promise<void> {
     const hello = await inbox.expect(Kind.hello);
     const session = {
-      protocol: Math.min(PROTOCOL, whole(hello['protocol'])),
+      protocol: Math.min(protocols.newest, whole(hello['protocol'])),
       from: text(hello['from']),
       to: text(hello['to']),
       dialerNonce: text(hello['nonce']),
       accepterNonce: host.random.bytes(NONCE_BYTES).toBase64(),
     };
     if (session.to !== self) throw refusal(`this is '${self}', not '${session.to}'`);
-    if (session.protocol < PROTOCOL)
-      throw refusal(`'${self}' speaks protocol ${PROTOCOL}, not ${session.protocol}`);
+    if (session.protocol < protocols.oldest) throw unspoken(self, protocols, session.from, session.protocol);
     channel.send(
       Kind.challenge,
       0,
@@ -208,6 +222,12 @@ function text(value: unknown): string {
 function whole(value: unknown): number {
   if (!Number.isSafeInteger(value)) throw refusal('the peer does not speak this protocol');
   return value as number;
+}
+
+function unspoken(self: string, { newest, oldest }: Protocols, peer: string, spoken: number): CardumeError {
+  const ours = oldest === newest ? `protocol ${newest}` : `protocols ${oldest} to ${newest}`;
+  const older = spoken < oldest ? peer : self;
+  return refusal(`'${self}' speaks ${ours}, '${peer}' ${spoken}: run a newer version of '${older}'`);
 }
 
 function refusal(why: string): CardumeError {

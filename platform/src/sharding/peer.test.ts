@@ -474,10 +474,28 @@ describe('a handshake', () => {
     assert.match(await strange((channel) => channel.send(Kind.hello, 0, 'no json')), /does not speak/);
     assert.match(
       await strange((channel) => channel.send(Kind.hello, 0, greeting.replace('1', '0'))),
-      /speaks protocol 1/,
+      /'b' speaks protocol 1, 'a' 0: run a newer version of 'a'/,
     );
     await strange((channel) => channel.send(Kind.hello, 0, 'x'.repeat(HANDSHAKE_BYTES_MAX + 1)));
     assert.equal(served, 1);
+  });
+
+  it('is of the newest protocol that both speak; who has none in common hears which of the two is old', async () => {
+    const range = (oldest: number, newest: number) => ({ protocols: { oldest, newest } });
+    const spoken = async (a: object, b: object): Promise<Json> =>
+      (await pair(async () => 'heard', { a, b })).a.request('b', 1);
+    assert.equal(await spoken(range(1, 2), range(1, 1)), 'heard');
+    assert.equal(await spoken(range(1, 1), range(1, 2)), 'heard');
+    assert.equal(await spoken(range(2, 3), range(1, 2)), 'heard');
+    const says = (sentence: RegExp) => failsWith('partition-unavailable', sentence);
+    await assert.rejects(
+      spoken(range(1, 1), range(2, 3)),
+      says(/'b' speaks protocols 2 to 3, 'a' 1: run a newer version of 'a'/),
+    );
+    await assert.rejects(
+      spoken(range(2, 3), range(1, 1)),
+      says(/'a' speaks protocols 2 to 3, 'b' 1: run a newer version of 'b'/),
+    );
   });
 
   it('does not wait for a silent peer for ever', async () => {

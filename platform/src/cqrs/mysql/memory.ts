@@ -1,31 +1,44 @@
 /** Snapshots and checkpoints of processes on a server: see sqlite/memory.ts. */
+
 import { again } from '../../database/mysql/again.ts';
+import { migrate } from '../../database/mysql/migrate.ts';
+import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase } from '../../host/sql.ts';
 import type { Memory, Reading } from '../storage.ts';
 
-const TABLES = [
-  `CREATE TABLE IF NOT EXISTS _snapshots (
-    partition_key INT UNSIGNED NOT NULL,
-    stream VARBINARY(80) NOT NULL,
-    version INT UNSIGNED NOT NULL,
-    revision INT UNSIGNED NOT NULL,
-    state LONGBLOB NOT NULL,
-    PRIMARY KEY (partition_key, stream)
-  )`,
-  `CREATE TABLE IF NOT EXISTS _process_states (
-    process VARBINARY(80) NOT NULL,
-    partition_key INT UNSIGNED NOT NULL,
-    revision INT UNSIGNED NOT NULL,
-    epoch BIGINT UNSIGNED NOT NULL,
-    position BIGINT UNSIGNED NOT NULL,
-    open LONGBLOB NOT NULL,
-    PRIMARY KEY (process, partition_key)
-  )`,
-];
+const MEMORY: Schema = {
+  of: 'memory',
+  table: SCHEMA_TABLE,
+  row: 'memory',
+  steps: [
+    {
+      what: 'snapshots and states of processes',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS _snapshots (
+          partition_key INT UNSIGNED NOT NULL,
+          stream VARBINARY(80) NOT NULL,
+          version INT UNSIGNED NOT NULL,
+          revision INT UNSIGNED NOT NULL,
+          state LONGBLOB NOT NULL,
+          PRIMARY KEY (partition_key, stream)
+        )`,
+        `CREATE TABLE IF NOT EXISTS _process_states (
+          process VARBINARY(80) NOT NULL,
+          partition_key INT UNSIGNED NOT NULL,
+          revision INT UNSIGNED NOT NULL,
+          epoch BIGINT UNSIGNED NOT NULL,
+          position BIGINT UNSIGNED NOT NULL,
+          open LONGBLOB NOT NULL,
+          PRIMARY KEY (process, partition_key)
+        )`,
+      ],
+    },
+  ],
+};
 
 export async function openMemory(clock: Clock, database: SqlDatabase): Promise<Memory> {
-  for (const table of TABLES) await database.exec(table);
+  await migrate(database, MEMORY);
   const run = async (sql: string, values: readonly (string | number | Uint8Array)[]): Promise<void> =>
     void (await again(clock, () => database.run(sql, values)));
   return {

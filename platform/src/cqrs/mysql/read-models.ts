@@ -4,6 +4,8 @@
  */
 import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../database/mysql/again.ts';
+import { migrate } from '../../database/mysql/migrate.ts';
+import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Clock, Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
@@ -16,24 +18,32 @@ import type { Checkpoints, ReadModels } from '../storage.ts';
 import { checkStands, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { mysqlFold } from './fold.ts';
 
-const TABLES = [
-  `CREATE TABLE IF NOT EXISTS _folded (
-    build VARBINARY(80) NOT NULL,
-    partition_key INT UNSIGNED NOT NULL,
-    epoch BIGINT UNSIGNED NOT NULL,
-    position BIGINT UNSIGNED NOT NULL,
-    PRIMARY KEY (build, partition_key)
-  )`,
-  `CREATE TABLE IF NOT EXISTS _builds (
-    name VARBINARY(80) NOT NULL PRIMARY KEY,
-    projection VARBINARY(80) NOT NULL,
-    apart TINYINT NOT NULL,
-    turn BIGINT UNSIGNED NOT NULL,
-    tables LONGTEXT CHARACTER SET utf8mb4 NOT NULL
-  )`,
-];
-/** What programs have left whose tables had one definition at a time. */
-const UNNAMED = ['_projections', '_checkpoints'];
+const VIEWS: Schema = {
+  of: 'read model',
+  table: SCHEMA_TABLE,
+  row: 'views',
+  steps: [
+    {
+      what: 'builds and their checkpoints',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS _folded (
+          build VARBINARY(80) NOT NULL,
+          partition_key INT UNSIGNED NOT NULL,
+          epoch BIGINT UNSIGNED NOT NULL,
+          position BIGINT UNSIGNED NOT NULL,
+          PRIMARY KEY (build, partition_key)
+        )`,
+        `CREATE TABLE IF NOT EXISTS _builds (
+          name VARBINARY(80) NOT NULL PRIMARY KEY,
+          projection VARBINARY(80) NOT NULL,
+          apart TINYINT NOT NULL,
+          turn BIGINT UNSIGNED NOT NULL,
+          tables LONGTEXT CHARACTER SET utf8mb4 NOT NULL
+        )`,
+      ],
+    },
+  ],
+};
 /** Of whoever makes and drops tables in the database: definitions commit by themselves, so no transaction guards them. */
 const LOCK = "CONCAT('cardume-builds:', MD5(DATABASE()))";
 const LOCK_WAIT_S_MAX = 20;
@@ -45,7 +55,7 @@ export async function openReadModels(
   source: TailSource,
   opening: Opening = 'own',
 ): Promise<ReadModels> {
-  for (const table of TABLES) await database.exec(table);
+  await migrate(database, VIEWS);
   const builds = buildsOf(crypto, projections);
   const stored = await storedIn(database);
   const stands = await standsOn(stored, source);
@@ -223,7 +233,6 @@ async function register(
     await session.exec('COMMIT');
   }
   for (const build of outdated(await storedBuilds(session), builds)) await dropBuild(session, build);
-  await dropUnnamed(session);
 }
 
 async function clear(session: SqlSession): Promise<void> {
@@ -242,14 +251,4 @@ async function dropBuild(session: SqlSession, { name, tables }: StoredBuild): Pr
 
 async function drop(session: SqlSession, table: string): Promise<void> {
   await session.exec(`DROP TABLE IF EXISTS ${quoted(table)}`);
-}
-
-async function dropUnnamed(session: SqlSession): Promise<void> {
-  const [there] = await session.rows(
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = '_projections'",
-  );
-  if (there === undefined) return;
-  for (const { definition } of await session.rows('SELECT definition FROM _projections'))
-    for (const { name } of JSON.parse(String(definition)) as { name: string }[]) await drop(session, name);
-  for (const table of UNNAMED) await drop(session, table);
 }

@@ -3,12 +3,25 @@
  * the checkpoint past what the other's builds have not folded.
  */
 import { CardumeError } from '../../base/errors.ts';
+import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
+import { migrate } from '../../database/sqlite/migrate.ts';
 import type { Head } from '../../events/log.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS _feeder (one INTEGER PRIMARY KEY CHECK (one = 1), opener INTEGER NOT NULL)';
+const FEEDING: Schema = {
+  of: 'replica',
+  table: SCHEMA_TABLE,
+  row: 'replica',
+  steps: [
+    {
+      what: 'who feeds it',
+      statements: [
+        'CREATE TABLE IF NOT EXISTS _feeder (one INTEGER PRIMARY KEY CHECK (one = 1), opener INTEGER NOT NULL)',
+      ],
+    },
+  ],
+};
 const CLAIM = `INSERT INTO _feeder VALUES (1, 1) ON CONFLICT DO UPDATE SET opener = opener + 1 RETURNING opener`;
 
 /** @throws CardumeError `fenced` when the log has been opened by another host since */
@@ -22,7 +35,7 @@ export function checkHost(ours: readonly Head[], stored: readonly Head[]): void 
 export function claimFeeding({ disk }: Pick<Host, 'disk'>, path: string): (database: Database) => void {
   const database = disk.database(path);
   try {
-    database.exec(TABLE);
+    migrate(database, path, FEEDING);
     const opener = database.prepare(CLAIM).get()?.['opener'] as number;
     return (writing) => {
       if (writing.prepare('SELECT opener FROM _feeder').get()?.['opener'] !== opener)

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Database } from '../../host/disk.ts';
 import { realHost } from '../../host/real.ts';
 import type { ProcessCheckpoint, Snapshot } from '../storage.ts';
 import { memoryReader, openMemory } from './memory.ts';
@@ -27,36 +26,6 @@ const checkpoint: ProcessCheckpoint = {
   position: 5,
   open: bytes(6),
 };
-
-/** What the version did at its opening whose checkpoints had no revision. */
-function openBefore(path: string): Database {
-  const database = disk.database(path);
-  database.exec(`
-    PRAGMA journal_mode = WAL;
-    CREATE TABLE IF NOT EXISTS snapshots (
-      partition INTEGER NOT NULL,
-      stream TEXT NOT NULL,
-      version INTEGER NOT NULL,
-      revision INTEGER NOT NULL,
-      state BLOB NOT NULL,
-      PRIMARY KEY (partition, stream)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS process_checkpoints (
-      process TEXT NOT NULL,
-      partition INTEGER NOT NULL,
-      epoch INTEGER NOT NULL,
-      position INTEGER NOT NULL,
-      open BLOB NOT NULL,
-      PRIMARY KEY (process, partition)
-    ) WITHOUT ROWID`);
-  return database;
-}
-
-function saveBefore(database: Database, position: number): void {
-  database
-    .prepare('INSERT OR REPLACE INTO process_checkpoints VALUES (?, ?, ?, ?, ?)')
-    .run('transfers', 1, 4, position, bytes(6));
-}
 
 test('what is saved is found beside the writer and after a restart', async () => {
   const path = newPath();
@@ -104,34 +73,3 @@ async function opened(
   memory.close();
   return found;
 }
-
-test('a file from before revisions opens: its states are of the first revision', async () => {
-  const path = newPath();
-  const before = openBefore(path);
-  before.prepare('INSERT INTO snapshots VALUES (?, ?, ?, ?, ?)').run(1, 'acc_1', 50, 2, bytes(1, 2));
-  saveBefore(before, 5);
-  before.close();
-  for (const _ of ['upgrade', 'next start']) {
-    const found = await opened(path);
-    deepStrictEqual({ ...found.snapshot }, snapshot);
-    deepStrictEqual({ ...found.checkpoint }, { ...checkpoint, revision: 1 });
-  }
-});
-
-test('a return to the version before revisions meets no state that it cannot read, and leaves none behind', async () => {
-  const path = newPath();
-  const upgraded = openMemory(disk, path);
-  await upgraded.saveCheckpoint(checkpoint);
-  upgraded.close();
-
-  let before = openBefore(path);
-  deepStrictEqual(before.prepare('SELECT * FROM process_checkpoints').all(), []);
-  saveBefore(before, 9);
-  before.close();
-  deepStrictEqual({ ...(await opened(path)).checkpoint }, { ...checkpoint, revision: 1, position: 9 });
-
-  // It stopped before its first checkpoint, perhaps on another log: what stood here before it is not to be believed.
-  before = openBefore(path);
-  before.close();
-  strictEqual((await opened(path)).checkpoint, null);
-});

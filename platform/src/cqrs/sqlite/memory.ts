@@ -6,32 +6,45 @@
  * The file has no version of its own. A table that changes gets a new name and takes over what the old one held, so
  * files of the version before open, and that version, come back, finds its table gone and begins with an empty one.
  */
+import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
+import { migrate } from '../../database/sqlite/migrate.ts';
 import type { Database, Disk } from '../../host/disk.ts';
 import type { Memory, ProcessCheckpoint, Reading, Snapshot } from '../storage.ts';
 
+const MEMORY: Schema = {
+  of: 'memory',
+  table: SCHEMA_TABLE,
+  row: 'memory',
+  steps: [
+    {
+      what: 'snapshots and states of processes',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS snapshots (
+          partition INTEGER NOT NULL,
+          stream TEXT NOT NULL,
+          version INTEGER NOT NULL,
+          revision INTEGER NOT NULL,
+          state BLOB NOT NULL,
+          PRIMARY KEY (partition, stream)
+        ) WITHOUT ROWID`,
+        `CREATE TABLE IF NOT EXISTS process_states (
+          process TEXT NOT NULL,
+          partition INTEGER NOT NULL,
+          revision INTEGER NOT NULL,
+          epoch INTEGER NOT NULL,
+          position INTEGER NOT NULL,
+          open BLOB NOT NULL,
+          PRIMARY KEY (process, partition)
+        ) WITHOUT ROWID`,
+      ],
+    },
+  ],
+};
+
 export function openMemory(disk: Disk, path: string): Memory & { close(): void } {
   const database: Database = disk.database(path);
-  database.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    CREATE TABLE IF NOT EXISTS snapshots (
-      partition INTEGER NOT NULL,
-      stream TEXT NOT NULL,
-      version INTEGER NOT NULL,
-      revision INTEGER NOT NULL,
-      state BLOB NOT NULL,
-      PRIMARY KEY (partition, stream)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS process_states (
-      process TEXT NOT NULL,
-      partition INTEGER NOT NULL,
-      revision INTEGER NOT NULL,
-      epoch INTEGER NOT NULL,
-      position INTEGER NOT NULL,
-      open BLOB NOT NULL,
-      PRIMARY KEY (process, partition)
-    ) WITHOUT ROWID`);
-  takeOver(database);
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
+  migrate(database, path, MEMORY);
   const saveSnapshot = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)');
   const saveCheckpoint = database.prepare(
     `INSERT OR REPLACE INTO process_states (process, partition, revision, epoch, position, open)
@@ -67,20 +80,4 @@ export function memoryReader(
       (findCheckpoint.get(process, partition) as ProcessCheckpoint | undefined) ?? null,
     close: () => database.close(),
   };
-}
-
-/**
- * Checkpoints of the time before they had a revision, when every state was of the first. Code of that time wrote last
- * when its table stands there, also after a return to it: so what it left replaces what is here.
- */
-function takeOver(database: Database): void {
-  const left = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'process_checkpoints'").get();
-  if (left === undefined) return;
-  database.exec(`
-    BEGIN IMMEDIATE;
-    DELETE FROM process_states;
-    INSERT INTO process_states (process, partition, revision, epoch, position, open)
-      SELECT process, partition, 1, epoch, position, open FROM process_checkpoints;
-    DROP TABLE process_checkpoints;
-    COMMIT`);
 }

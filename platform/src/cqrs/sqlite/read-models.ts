@@ -6,6 +6,8 @@
  * that was restored, or whose newest part was lost). The projector then fills them again.
  */
 import { CardumeError } from '../../base/errors.ts';
+import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
+import { migrate } from '../../database/sqlite/migrate.ts';
 import { rollBack, transaction } from '../../database/sqlite/transaction.ts';
 import type { TailSource } from '../../events/tail.ts';
 import type { Database } from '../../host/disk.ts';
@@ -26,21 +28,32 @@ const SETTLE_MS_MAX = 50;
 /** Behind the writer thread of whoever is at work. */
 const BUSY_BESIDE_MS_MAX = 30_000;
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS _folded (
-    build TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (build, partition)
-  ) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS _builds (
-    name TEXT PRIMARY KEY,
-    projection TEXT NOT NULL,
-    apart INTEGER NOT NULL,
-    turn INTEGER NOT NULL,
-    tables TEXT NOT NULL
-  ) WITHOUT ROWID`;
+const VIEWS: Schema = {
+  of: 'read model',
+  table: SCHEMA_TABLE,
+  row: 'views',
+  steps: [
+    {
+      what: 'builds and their checkpoints',
+      statements: [
+        `CREATE TABLE IF NOT EXISTS _folded (
+          build TEXT NOT NULL,
+          partition INTEGER NOT NULL,
+          epoch INTEGER NOT NULL,
+          position INTEGER NOT NULL,
+          PRIMARY KEY (build, partition)
+        ) WITHOUT ROWID`,
+        `CREATE TABLE IF NOT EXISTS _builds (
+          name TEXT PRIMARY KEY,
+          projection TEXT NOT NULL,
+          apart INTEGER NOT NULL,
+          turn INTEGER NOT NULL,
+          tables TEXT NOT NULL
+        ) WITHOUT ROWID`,
+      ],
+    },
+  ],
+};
 const CHECKPOINTS = 'SELECT build, partition, epoch, position FROM _folded';
 const FORK = "INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ''";
 const FORGET = 'DELETE FROM _folded WHERE build = ?';
@@ -66,8 +79,8 @@ export async function openReadModels(
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL;
       PRAGMA wal_autocheckpoint = 4000;
-      PRAGMA cache_size = -16384;
-      ${SCHEMA}`);
+      PRAGMA cache_size = -16384`);
+    migrate(database, path, VIEWS);
     const builds = buildsOf(crypto, projections);
     const stored = storedIn(database);
     const stands = await standsOn(stored, source);
@@ -237,7 +250,6 @@ function register(database: Database, builds: readonly Build[], areApart: boolea
     database.prepare(SET_APART).run(1, name);
   }
   for (const build of outdated(storedBuilds(database), builds)) dropBuild(database, build);
-  dropUnnamed(database);
 }
 
 function dropRows(database: Database, table: string, partition: number, rowsMax: number): number {
@@ -268,14 +280,4 @@ function dropBuild(database: Database, { name, tables }: StoredBuild): void {
   for (const table of tables) database.exec(`DROP TABLE IF EXISTS ${quoted(table)}`);
   database.prepare('DELETE FROM _folded WHERE build = ?').run(name);
   database.prepare('DELETE FROM _builds WHERE name = ?').run(name);
-}
-
-/** What programs have left whose tables had one definition at a time. */
-function dropUnnamed(database: Database): void {
-  const isThere = database.prepare("SELECT 1 FROM sqlite_master WHERE name = '_projections'").get();
-  if (isThere === undefined) return;
-  for (const { definition } of database.prepare('SELECT definition FROM _projections').all())
-    for (const { name } of JSON.parse(definition as string) as { name: string }[])
-      database.exec(`DROP TABLE IF EXISTS ${quoted(name)}`);
-  database.exec('DROP TABLE _projections; DROP TABLE IF EXISTS _checkpoints');
 }

@@ -10,7 +10,7 @@ import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.t
 import { fencedError } from '../group-commit.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { HEADS, headOf } from './heads.ts';
-import { SCHEMA_VERSION } from './schema.ts';
+import { markGivenAway } from './schema.ts';
 
 export interface CopiesGround {
   readonly opener: number;
@@ -139,7 +139,7 @@ export function copiesOn(
           COPY,
           partition,
         ]);
-        await session.run("UPDATE log_meta SET value = ? WHERE name = 'schema'", [SCHEMA_VERSION]);
+        await markGivenAway(session);
         return { ...found, epoch: epoch + 1 };
       });
       homes.leave(partition);

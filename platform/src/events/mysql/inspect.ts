@@ -1,19 +1,19 @@
 /** The logs in a database as they stand, in one snapshot: what `verifyLog` looks at. */
 
+import { checkSchema } from '../../database/mysql/migrate.ts';
 import { inSnapshot } from '../../database/mysql/snapshot.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import type { Snapshot, Version } from '../engine.ts';
 import { HEADS, headOf } from './heads.ts';
 import { bytesOf, COLUMNS, entryOf, textOf } from './reader.ts';
-import { checkSchema } from './schema.ts';
+import { LOG } from './schema.ts';
 
 export async function inspect<T>(
   database: SqlDatabase,
-  name: string,
   look: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  await checkSchema(database, name);
+  await checkSchema(database, LOG);
   return inSnapshot(database, (session) => look(snapshotOf(session)));
 }
 

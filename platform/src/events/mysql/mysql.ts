@@ -1,11 +1,12 @@
 /** The log in a database of MySQL's family: MariaDB, MySQL, Aurora, and what speaks like them. */
 import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../../host/sql.ts';
-import { checkMap, type Driver, type LogPlace } from '../engine.ts';
+import type { Driver, LogPlace } from '../engine.ts';
+import { checkMap } from '../schema.ts';
 import { inspect } from './inspect.ts';
 import { openAgain, openFirst } from './opening.ts';
 import { openReader } from './reader.ts';
-import { prepareSchema } from './schema.ts';
+import { hasGivenAway, prepareSchema } from './schema.ts';
 
 /** A writer's: one for its batches, one for what follows the log. */
 const WRITER_CONNECTIONS_MAX = 2;
@@ -26,9 +27,8 @@ export const mysql: Driver = {
   async open(host, place, start) {
     const database = connect(host, place, WRITER_CONNECTIONS_MAX);
     try {
-      const { database: name } = addressOf(place);
-      const version = await prepareSchema(database, name);
-      if (!('recovery' in start)) checkMap(name, version, start);
+      await prepareSchema(database);
+      if (!('recovery' in start)) checkMap(database.name, await hasGivenAway(database), start);
       return 'recovery' in start
         ? await openAgain(host, database, start.recovery)
         : await openFirst(host, database, start);
@@ -44,7 +44,7 @@ export const mysql: Driver = {
   async inspect(host, place, look) {
     const database = host.sql.database(addressOf(place), INSPECTION);
     try {
-      return await inspect(database, addressOf(place).database, look);
+      return await inspect(database, look);
     } finally {
       await database.close();
     }

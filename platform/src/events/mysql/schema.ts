@@ -7,14 +7,13 @@
  * - `log_heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
  *   `forgotten` is the position up to which answers were dropped.
  *
- * Common SQL of MariaDB, MySQL 8, TiDB and Vitess alone; `IF NOT EXISTS` lets several processes begin at once.
+ * Common SQL of MariaDB, MySQL 8, TiDB and Vitess alone.
  */
 import { CardumeError } from '../../base/errors.ts';
-import type { SqlDatabase } from '../../host/sql.ts';
-
-/** 1: as it is made. 2: a partition has been given away: see sqlite/schema.ts. */
-export const SCHEMA_VERSION = 2;
-const MADE = 1;
+import { migrate, raise, raiseNeeds } from '../../database/mysql/migrate.ts';
+import type { Schema } from '../../database/schema.ts';
+import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
+import { GIVEN_AWAY, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS log_entries (
@@ -46,36 +45,40 @@ const TABLES = [
     batch BIGINT NOT NULL,
     forgotten BIGINT UNSIGNED NOT NULL
   )`,
-  'CREATE TABLE IF NOT EXISTS log_meta (name VARCHAR(60) NOT NULL PRIMARY KEY, value BIGINT NOT NULL)',
 ];
+const META = 'log_meta';
 
-/** Makes the tables where they are missing, or checks their version. @param name of the database, for errors @returns the version */
-export async function prepareSchema(database: SqlDatabase, name: string): Promise<number> {
-  for (const table of TABLES) await database.exec(table);
-  await database.run("INSERT IGNORE INTO log_meta (name, value) VALUES ('schema', ?)", [MADE]);
-  const version = await checkSchema(database, name);
-  await checkDurability(database, name);
-  return version;
+export const LOG: Schema = {
+  of: 'log',
+  table: META,
+  row: 'schema',
+  steps: [
+    { what: 'entries, answers and heads', statements: TABLES },
+    { what: 'partitions that are given away', statements: [] },
+  ],
+};
+
+/** Makes the tables where they are missing, or brings those that are there to this version. */
+export async function prepareSchema(database: SqlDatabase): Promise<void> {
+  await migrate(database, LOG);
+  await checkDurability(database);
 }
 
-/** @throws CardumeError `storage-failed` when a newer program made the tables */
-export async function checkSchema(database: SqlDatabase, name: string): Promise<number> {
-  const [row] = await database.rows("SELECT value FROM log_meta WHERE name = 'schema'");
-  const version = row?.['value'] as number;
-  if (version > SCHEMA_VERSION) {
-    throw new CardumeError(
-      'storage-failed',
-      `${name} has log schema ${version}, and this program knows up to ${SCHEMA_VERSION}: run the newer version of it`,
-    );
-  }
-  return version;
+export async function hasGivenAway(database: SqlDatabase): Promise<boolean> {
+  return (await database.rows(`SELECT 1 FROM ${META} WHERE ${SAYS_GIVEN_AWAY}`)).length > 0;
+}
+
+/** In the session's transaction. */
+export async function markGivenAway(session: SqlSession): Promise<void> {
+  await raise(session, META, GIVEN_AWAY, 1);
+  await raiseNeeds(session, LOG, NEEDS_MAP);
 }
 
 /**
  * A server may acknowledge commits that a loss of power takes: when its log is not synced with each, or when its binary
  * log is not, from which a server that has one decides at its next start what was committed.
  */
-async function checkDurability(database: SqlDatabase, name: string): Promise<void> {
+async function checkDurability(database: SqlDatabase): Promise<void> {
   const variable = async (of: string): Promise<string | undefined> => {
     const [row] = await database.rows(`SHOW VARIABLES LIKE '${of}'`);
     return row === undefined ? undefined : String(row['Value']);
@@ -86,7 +89,7 @@ async function checkDurability(database: SqlDatabase, name: string): Promise<voi
     if (value === undefined || value === '1') continue;
     throw new CardumeError(
       'storage-failed',
-      `${name}: the server acknowledges commits before they are on its disk (${setting} is ${value}): set it to 1`,
+      `${database.name}: the server acknowledges commits before they are on its disk (${setting} is ${value}): set it to 1`,
     );
   }
 }

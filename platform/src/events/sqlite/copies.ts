@@ -8,7 +8,7 @@ import type { Commits } from '../commit.ts';
 import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
-import { SCHEMA_VERSION } from './schema.ts';
+import { markGivenAway } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
 /** Below all epochs of a home. */
@@ -56,7 +56,6 @@ export function copiesIn(
     release: database.prepare(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
     ),
-    mark: database.prepare(`UPDATE meta SET value = ${SCHEMA_VERSION} WHERE name = 'schema'`),
     last: database.prepare(
       'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ?',
     ),
@@ -130,7 +129,7 @@ export function copiesIn(
       transaction(database, () => {
         if (home === undefined || statements.release.run(partition, home.epoch).changes !== 1)
           throw fencedError(partition);
-        statements.mark.run();
+        markGivenAway(database);
       });
       homes.leave(partition);
       const head = headOf(partition);

@@ -17,19 +17,21 @@ import {
   refusedKey,
   refusedVersion,
 } from '../commit.ts';
-import { checkMap, type Engine, type First } from '../engine.ts';
+import type { Engine, First } from '../engine.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
+import { checkMap } from '../schema.ts';
 import { copiesIn } from './copies.ts';
 import { prepareForget } from './forget.ts';
 import { openReader, patiently } from './reader.ts';
-import { prepareSchema } from './schema.ts';
+import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
 export function openEngine(host: Host, path: string, start: First): Engine {
   const { partitions, opener } = start;
   const database = host.disk.database(path);
   try {
-    checkMap(path, prepareSchema(path, database), start);
+    prepareSchema(path, database);
+    checkMap(path, hasGivenAway(database), start);
     const raise = database.prepare(
       `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), ?, 0)
        ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = excluded.batch`,

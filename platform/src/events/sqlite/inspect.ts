@@ -1,10 +1,11 @@
 /** A log's file as it stands, in one snapshot: what `verifyLog` looks at. */
+import { checkSchema } from '../../database/sqlite/migrate.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { Snapshot, Version } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
 import { openReader, patiently } from './reader.ts';
-import { checkSchema } from './schema.ts';
+import { LOG } from './schema.ts';
 import { endOf, partitionOf, positionOf } from './spot.ts';
 
 export async function inspect<T>(
@@ -14,7 +15,7 @@ export async function inspect<T>(
 ): Promise<T> {
   const database = host.disk.database(path, { readOnly: true });
   try {
-    checkSchema(path, database);
+    checkSchema(database, path, LOG);
     database.exec('BEGIN');
     const seen = await look(snapshotOf(database));
     database.exec('COMMIT');

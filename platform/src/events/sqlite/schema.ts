@@ -7,21 +7,14 @@
  *   `forgotten` is the position up to which answers were dropped: time grows with position, so no index by time is
  *   needed, which every append would pay.
  */
-import { assert } from '../../base/assert.ts';
-import { CardumeError } from '../../base/errors.ts';
+import type { Schema } from '../../database/schema.ts';
 import { makeDurable } from '../../database/sqlite/durable.ts';
-import { transaction } from '../../database/sqlite/transaction.ts';
+import { migrate, raise, raiseNeeds } from '../../database/sqlite/migrate.ts';
 import type { Database } from '../../host/disk.ts';
-
-/**
- * 1: as it is made. 2: a partition has been given away (copies.ts), so that it takes a map of shards to know what is at
- * home here; a program or a map that knows nothing of it must not open the file.
- */
-export const SCHEMA_VERSION = 2;
-const MADE = 1;
+import { GIVEN_AWAY, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
 
 export const TABLES = `
-  CREATE TABLE entries (
+  CREATE TABLE IF NOT EXISTS entries (
     spot     INTEGER PRIMARY KEY,
     epoch    INTEGER NOT NULL,
     stream   TEXT    NOT NULL,
@@ -33,14 +26,14 @@ export const TABLES = `
     at_ms    INTEGER NOT NULL,
     checksum BLOB    NOT NULL
   );
-  CREATE UNIQUE INDEX entries_by_stream ON entries (stream, version) WHERE version IS NOT NULL;
-  CREATE TABLE answers (
+  CREATE UNIQUE INDEX IF NOT EXISTS entries_by_stream ON entries (stream, version) WHERE version IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS answers (
     partition INTEGER NOT NULL,
     key       TEXT    NOT NULL,
     position  INTEGER NOT NULL,
     PRIMARY KEY (partition, key)
   ) WITHOUT ROWID;
-  CREATE TABLE heads (
+  CREATE TABLE IF NOT EXISTS heads (
     partition INTEGER PRIMARY KEY,
     epoch     INTEGER NOT NULL,
     position  INTEGER NOT NULL,
@@ -48,32 +41,32 @@ export const TABLES = `
     batch     INTEGER NOT NULL,
     forgotten INTEGER NOT NULL
   );
-  CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
+const META = 'meta';
 
-/** Makes the tables in a new file, or checks an old one's version. @returns the version */
-export function prepareSchema(path: string, database: Database): number {
+export const LOG: Schema = {
+  of: 'log',
+  table: META,
+  row: 'schema',
+  steps: [
+    { what: 'entries, answers and heads', statements: [TABLES] },
+    { what: 'partitions that are given away', statements: [] },
+  ],
+};
+
+/** Makes the tables in a new file, or brings those of an old one to this version. */
+export function prepareSchema(path: string, database: Database): void {
   makeDurable(database);
   database.exec('PRAGMA wal_autocheckpoint=4000');
-  return transaction(database, () => {
-    const known = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() !== undefined;
-    if (known) return checkSchema(path, database);
-    database.exec(TABLES);
-    database.prepare("INSERT INTO meta (name, value) VALUES ('schema', ?)").run(MADE);
-    return MADE;
-  });
+  migrate(database, path, LOG);
 }
 
-/** @throws CardumeError `storage-failed` when a newer program wrote the file */
-export function checkSchema(path: string, database: Database): number {
-  const row = database.prepare("SELECT value FROM meta WHERE name = 'schema'").get();
-  assert(row !== undefined, `${path} is a log without a schema version`);
-  const version = row['value'] as number;
-  if (version > SCHEMA_VERSION) {
-    throw new CardumeError(
-      'storage-failed',
-      `${path} has log schema ${version}, and this program knows up to ${SCHEMA_VERSION}: run the newer version of it`,
-    );
-  }
-  return version;
+export function hasGivenAway(database: Database): boolean {
+  return database.prepare(`SELECT 1 FROM ${META} WHERE ${SAYS_GIVEN_AWAY}`).get() !== undefined;
+}
+
+/** In the caller's transaction. */
+export function markGivenAway(database: Database): void {
+  raise(database, META, GIVEN_AWAY, 1);
+  raiseNeeds(database, LOG, NEEDS_MAP);
 }
