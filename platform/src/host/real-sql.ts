@@ -212,7 +212,7 @@ function bound(value: SqlValue): unknown {
 }
 
 const DUPLICATE = 1062;
-/** The server's error numbers (MySQL 8 and MariaDB 10.11 manuals, "Server Error Message Reference"). */
+/** The server's error numbers (MySQL 8 and MariaDB 10.11 manuals, "Server Error Message Reference"; from 8002, TiDB's "Error Codes"). */
 const EXPLAINED: Readonly<Record<number, string>> = {
   1021: 'the server’s disk is full',
   1040: 'the server has no connection left: lower the pools, or raise max_connections',
@@ -239,6 +239,15 @@ const EXPLAINED: Readonly<Record<number, string>> = {
   1969: 'the statement took longer than the server allows',
   3024: 'the statement took longer than the server allows',
   3032: 'the server is offline',
+  8002: 'the transaction was undone for another’s sake',
+  8022: 'the transaction was undone for another’s sake',
+  8025: 'a row is larger than the server’s txn-entry-size-limit',
+  8028: 'the transaction was undone for the sake of a table’s new definition',
+  9001: 'the server’s cluster does not answer it in time',
+  9002: 'the server’s cluster does not answer it in time',
+  9003: 'the server’s cluster is busy',
+  9004: 'the server’s cluster is busy',
+  9005: 'a part of the server’s cluster is away',
   9007: 'the transaction was undone for another’s sake',
 };
 /** What the network says (errno(3)), and mysql2 when the wire breaks. */

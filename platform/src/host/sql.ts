@@ -65,8 +65,11 @@ export interface SqlDatabase extends SqlSession {
   close(): Promise<void>;
 }
 
-/** The server has undone the transaction for another's sake, or a lock was not to be had in time. */
-const CONTENDED: ReadonlySet<number> = new Set([1205, 1213, 9007]);
+/**
+ * The server has undone the transaction for another's sake, or a lock was not to be had in time. Those from 8002 are TiDB's,
+ * of which its manual says that the whole transaction can be tried again ("Error Codes"); read, not run.
+ */
+const CONTENDED: ReadonlySet<number> = new Set([1205, 1213, 8002, 8022, 8028, 9007]);
 
 /** Nothing of the transaction stands, and it may pass when it is tried again. */
 export function isContended(error: unknown): boolean {
