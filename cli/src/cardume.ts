@@ -181,7 +181,9 @@ program
   .argument('<service>', 'the service')
   .requiredOption('--region <name>', 'the region')
   .addOption(new Option('--to <count>', 'spread them over so many shards').argParser(parseCount))
-  .addOption(new Option('--engine <engine>', 'of new shards, with --to').choices(['sqlite', 'mysql']))
+  .addOption(
+    new Option('--engine <engine>', 'of new shards, with --to: sqlite, mysql, or another of the topology'),
+  )
   .addOption(new Option('--move <move...>', 'single partitions, such as 3/7=orders-1'))
   .addOption(new Option('--status', 'how far it is'))
   .addOption(new Option('--rollback', 'bring every partition back to where it was'))

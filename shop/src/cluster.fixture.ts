@@ -97,6 +97,8 @@ export interface ClusterOptions {
 }
 
 const HOST = '127.0.0.1';
+/** One that is not of the house. */
+const OWN_ENGINE = import.meta.resolve('cardume/cqrs/own-engine.fixture');
 /** So long that only what never comes about misses it, on a busy machine too. */
 const WAIT_MS_MAX = 60_000;
 
@@ -113,7 +115,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const topology: Topology = {
     ...free,
     services: Object.fromEntries(services),
-    engines: storage.engines,
+    engines: {
+      ...storage.engines,
+      modules: { own: { module: OWN_ENGINE, options: { folder: `${folder}/own` } } },
+    },
   };
   const regions = Object.keys(topology.regions);
   const secrets = newSecrets(real);
@@ -309,7 +314,8 @@ async function sumOfPositions(host: Host, topology: Topology, folder: string): P
         const place = logPlaceOf(
           await placeOf(host, topology, folder, region, { service, name: `${service}-${i}` }),
         );
-        const heads = await driverOf(place).inspect(host, place, (snapshot) => snapshot.heads());
+        const driver = await driverOf(host, place);
+        const heads = await driver.inspect(host, place, (snapshot) => snapshot.heads());
         sum += heads.reduce((positions, { position }) => positions + position, 0);
       }
     }

@@ -269,14 +269,12 @@ describe('resharding', () => {
     deepStrictEqual((await refused({ service: 'orders', to: 2 }, operators('reshard'), token))[0], 403);
   });
 
-  test('from files to a server and back, under load', async (t) => {
-    const { log, mysql } = cluster.topology.engines;
-    if (mysql === undefined) return t.skip('skipped: mariadb is not running');
-    const other = log === 'sqlite' ? 'mysql' : 'sqlite';
+  /** Under load. */
+  async function allMoveTo(engine: string, names: readonly string[]): Promise<void> {
     const told = cluster.complaints.length;
-    const load = traffic('server');
+    const load = traffic(engine);
     await until('orders come in', () => load.placed.length > 50);
-    await begin({ service: 'orders', to: 2, engine: other });
+    await begin({ service: 'orders', to: 2, engine });
     await allHaveMoved();
     const { reshard, shards } = await status();
     for (const { held_ms: heldMs, verified } of reshard.moves)
@@ -284,17 +282,35 @@ describe('resharding', () => {
     deepStrictEqual(
       shards
         .filter(({ service, partitions }: Body) => service === 'orders' && partitions > 0)
-        .map(({ name, engine, partitions }: Body) => [name, engine, partitions]),
-      [
-        ['orders-4', other, 8],
-        ['orders-5', other, 8],
-      ],
+        .map((one: Body) => [one.name, one.engine, one.partitions]),
+      names.map((name) => [name, engine, 8]),
     );
     await finish('finish');
     const middle = load.placed.length;
     await until('more orders come in', () => load.placed.length > middle + 50);
     await everyOrderEnds(await load.stop());
     deepStrictEqual(cluster.complaints.slice(told), []);
+  }
+
+  test('from files to a server, or from a server to files, under load', async (t) => {
+    const { log, mysql } = cluster.topology.engines;
+    if (mysql === undefined) return t.skip('skipped: mariadb is not running');
+    await allMoveTo(log === 'sqlite' ? 'mysql' : 'sqlite', ['orders-4', 'orders-5']);
     return undefined;
+  });
+
+  test('to an engine of somebody else, which the topology names; a restart finds it there', async () => {
+    const highest = Math.max(...Object.keys(await shardsOf('orders')).map((name) => Number(name.slice(7))));
+    await allMoveTo('own', [`orders-${highest + 1}`, `orders-${highest + 2}`]);
+    await cluster.stop(region, 'kill');
+    await cluster.start(region);
+    const { items } = await cluster.done('us-west', 'GET', '/orders?limit=100', { token });
+    strictEqual(items.length, 100);
+    const named = await cluster.ask('us-west', 'POST', operators('reshard'), {
+      token: cluster.staff,
+      body: { service: 'orders', to: 2, engine: 'oracle' },
+    });
+    strictEqual(named.status, 400, named.text);
+    strictEqual(named.body.errors[0].pointer, '/engine');
   });
 });

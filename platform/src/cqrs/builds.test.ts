@@ -108,7 +108,7 @@ for (const { name, skip, newHome } of engines.all) {
     }
 
     async function sumsIn(place: ShardPlace, revision: number): Promise<(number | null)[]> {
-      const reading = openReading(host, place, [sums(revision), unchanged], readers);
+      const reading = await openReading(host, place, [sums(revision), unchanged], readers);
       const rows = [await reading.row(table, P, { id: 's' }), await reading.row(table, Q, { id: 's' })];
       await reading.close();
       return rows.map((row) => (row === null ? null : (row['sum'] as number)));

@@ -4,75 +4,68 @@ import type { LogPlace } from '../events/engine.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
 import { buildsOf } from './builds.ts';
+import type { Beside, ShardEngine } from './engine.ts';
 import type { Feeder } from './feeder.ts';
-import { openMysqlReplica } from './mysql/replica.ts';
-import { openMysqlBeside, openMysqlReading, openMysqlStores } from './mysql/stores.ts';
+import { mysqlEngine } from './mysql/engine.ts';
 import type { Projection } from './projection.ts';
 import type { Readers } from './readers.ts';
 import type { Replica } from './replica.ts';
 import type { Service } from './service.ts';
-import { openSqliteReplica } from './sqlite/replica.ts';
-import { openSqliteBeside, openSqliteReading, openSqliteStores } from './sqlite/stores.ts';
-import type { Reading, ReadModels, ShardPlace, Stores } from './storage.ts';
+import { sqliteEngine } from './sqlite/engine.ts';
+import type { Reading, ShardPlace, Stores } from './storage.ts';
 
 export function logPlaceOf(place: ShardPlace): LogPlace {
   return 'base' in place ? { path: `${place.base}.log.db` } : place;
 }
 
-export function openStores(
+async function engineOf({ threads }: Pick<Host, 'threads'>, place: ShardPlace): Promise<ShardEngine> {
+  if ('base' in place) return sqliteEngine as ShardEngine;
+  if ('sql' in place) return mysqlEngine as ShardEngine;
+  const { engine } = (await threads.load(place.module)) as unknown as { engine: ShardEngine };
+  return engine;
+}
+
+/** On the writer thread: what follows the log. */
+export async function openStores(
   host: Host,
   place: ShardPlace,
   projections: readonly Projection[],
   source: TailSource,
 ): Promise<Stores> {
-  return 'base' in place
-    ? openSqliteStores(host, place.base, projections, source)
-    : openMysqlStores(host, place.sql, projections, source);
+  return (await engineOf(host, place)).openStores(host, place, projections, source);
 }
 
 /** Read models alone, while another process has the shard open. */
-export function openBeside(
+export async function openBeside(
   host: Host,
   place: ShardPlace,
   projections: readonly Projection[],
   source: TailSource,
-): Promise<{ readonly readModels: ReadModels; close(): Promise<void> }> {
-  return 'base' in place
-    ? openSqliteBeside(host, place.base, projections, source)
-    : openMysqlBeside(host, place.sql, projections, source);
+): Promise<Beside> {
+  return (await engineOf(host, place)).openBeside(host, place, projections, source);
 }
 
-export function replicasAt(
+/** For reads that may be old. */
+export async function openReplicasAt(
   host: Host,
   place: ShardPlace,
   { module, projections }: Service,
   readers: Readers,
   feeder: Feeder | undefined,
-): Replica[] {
+): Promise<readonly Replica[]> {
   const builds = buildsOf(host.crypto, projections);
-  if ('sql' in place)
-    return (place.replicas ?? []).map((address) =>
-      openMysqlReplica(host, address, builds, readers.deadlineMs),
-    );
-  if (feeder === undefined) return [];
-  return Array.from({ length: place.replicas ?? 0 }, (_, i) =>
-    openSqliteReplica(host, { base: place.base, number: i + 1, module, builds, readers, feeder }),
-  );
+  return (await engineOf(host, place)).openReplicas(host, place, { module, builds, readers, feeder });
 }
 
-/** @param readers of SQLite's scans @param deadlineMs of a scan on a server */
-export function openReading(
+/** When the writer thread has made the stores. */
+export async function openReading(
   host: Host,
   place: ShardPlace,
   projections: readonly Projection[],
   readers: Readers,
-): Reading {
-  const builds = buildsOf(host.crypto, projections);
-  return untilClosed(
-    'base' in place
-      ? openSqliteReading(host, place.base, builds, readers)
-      : openMysqlReading(host, place.sql, builds, readers.deadlineMs),
-  );
+): Promise<Reading> {
+  const engine = await engineOf(host, place);
+  return untilClosed(engine.openReading(host, place, buildsOf(host.crypto, projections), readers));
 }
 
 /** Whoever is late is told so: the storage is not there any more. */

@@ -174,7 +174,7 @@ for (const { name, skip, newHome } of engines.all) {
       }
 
       async function compare(): Promise<void> {
-        const reading = openReading(host, place, projections, readers);
+        const reading = await openReading(host, place, projections, readers);
         const found = await reading.scan(
           planQuery({ service: 'test', table: 'things', limit: 1_000 }, () => table).plan,
           unbounded,

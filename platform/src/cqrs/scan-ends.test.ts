@@ -56,7 +56,7 @@ async function fill(fold: Fold): Promise<void> {
 
 /** Scans on the shard's server. */
 async function running(place: ShardPlace): Promise<number> {
-  if ('base' in place || found.skip !== false) return 0;
+  if (!('sql' in place) || found.skip !== false) return 0;
   const rows = await found.server.admin.rows(
     "SELECT id FROM processlist WHERE db = ? AND info LIKE 'SELECT%AS `others`%'",
     [place.sql.database],
@@ -79,7 +79,7 @@ for (const { name, skip, newHome } of engines.all) {
       if ('base' in place) await host.disk.makeFolder(place.base.slice(0, place.base.lastIndexOf('/')));
       const stores = await openStores(host, place, projections, source);
       await fill(await stores.readModels.begin());
-      const reading = openReading(host, place, projections, readers);
+      const reading = await openReading(host, place, projections, readers);
       const isOnServer = !('base' in place);
 
       const asker = new AbortController();

@@ -20,7 +20,7 @@ import type { Building } from './building.ts';
 import { buildNames, buildsOf } from './builds.ts';
 import type { Bus, StreamEvent } from './bus.ts';
 import { type Decisions, openDecisions } from './decisions.ts';
-import { logPlaceOf, openReading, replicasAt } from './engines.ts';
+import { logPlaceOf, openReading, openReplicasAt } from './engines.ts';
 import type { Feeder } from './feeder.ts';
 import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
@@ -124,10 +124,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     clock: host.clock,
     log,
     service: service.name,
-    replicas: replicasAt(host, place, service, options.readers, options.feeder),
+    replicas: await openReplicasAt(host, place, service, options.readers, options.feeder),
     report: options.report,
   });
-  const reading = openReading(host, place, service.projections, options.readers);
+  const reading = await openReading(host, place, service.projections, options.readers);
   const keys = openKeyRing(
     host,
     options.masterKey,

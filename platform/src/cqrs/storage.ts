@@ -3,6 +3,7 @@
  * and the keys of subjects, which nothing else holds. Each engine has one side on the writer thread and one on the main
  * thread.
  */
+import type { PlaceOfModule } from '../events/engine.ts';
 import type { SqlAddress } from '../host/sql.ts';
 import type { KeyStore } from '../privacy/key-store.ts';
 import type { Within } from '../sharding/deadline.ts';
@@ -13,11 +14,19 @@ import type { Digest } from './digest.ts';
 import type { Rows } from './projection.ts';
 
 /** Structured-cloneable. */
-export type ShardPlace =
-  /** Path of a shard's files without their endings; and how many files beside them are its replicas. */
-  | { readonly base: string; readonly replicas?: number }
-  /** A database of the shard's own; and the same one on servers that follow. */
-  | { readonly sql: SqlAddress; readonly replicas?: readonly SqlAddress[] };
+export type ShardPlace = FilesPlace | DatabasePlace | PlaceOfModule;
+
+/** Path of a shard's files without their endings; and how many files beside them are its replicas. */
+export interface FilesPlace {
+  readonly base: string;
+  readonly replicas?: number;
+}
+
+/** A database of the shard's own; and the same one on servers that follow. */
+export interface DatabasePlace {
+  readonly sql: SqlAddress;
+  readonly replicas?: readonly SqlAddress[];
+}
 
 export interface Snapshot {
   readonly partition: number;

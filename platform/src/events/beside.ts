@@ -13,7 +13,7 @@ export interface SourceBeside extends TailSource {
  * @throws CardumeError `storage-failed` when there is no log
  */
 export async function openBesideLog(host: Host, place: LogPlace): Promise<SourceBeside> {
-  const driver = driverOf(place);
+  const driver = await driverOf(host, place);
   const heads = await driver.inspect(host, place, (snapshot) => snapshot.heads());
   const reader = await driver.openReader(host, place);
   return { heads: () => [...heads], read: reader.readPartition, close: reader.close };

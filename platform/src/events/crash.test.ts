@@ -235,7 +235,7 @@ function testsOver({ kills, place: newPlace }: Engine): void {
 /** @param lines `ack PARTITION POSITION STREAM VERSION` */
 async function checkAcknowledged(place: LogPlace, lines: readonly string[], when: string): Promise<void> {
   const host = realHost();
-  const reader = await driverOf(place).openReader(host, place);
+  const reader = await (await driverOf(host, place)).openReader(host, place);
   try {
     for (const line of lines) {
       const [, partition, position, stream, version] = line.split(' ');

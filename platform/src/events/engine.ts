@@ -4,6 +4,7 @@
  * `testing` says what each must do.
  */
 import { assert } from '../base/assert.ts';
+import type { Json } from '../base/json.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress } from '../host/sql.ts';
 import type { Batch, Outcome } from './batch.ts';
@@ -15,7 +16,25 @@ export type LogPlace =
   /** A file of SQLite. */
   | { readonly path: string }
   /** A database of a server; all shards may share one, since rows are told apart by partition. */
-  | { readonly sql: SqlAddress };
+  | { readonly sql: SqlAddress }
+  | PlaceOfModule;
+
+/** What an engine keeps that is not of the house. */
+export interface PlaceOfModule {
+  /** URL of a module that exports `engine`: see cqrs/engine.ts. */
+  readonly module: string;
+  /** What the engine knows the place by: of the topology, `PlaceInTopology`. */
+  readonly at: Json;
+}
+
+/** Which shard it is that stands there, and what the topology tells its engine. */
+export interface PlaceInTopology {
+  readonly region: string;
+  readonly shard: string;
+  /** The region's own, for engines that keep files. */
+  readonly folder: string;
+  readonly options: Json;
+}
 
 export interface Driver {
   open(host: Host, place: LogPlace, start: Start): Promise<Opening>;

@@ -34,10 +34,15 @@ export type LogOptions = LogPlace & {
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
   const { partitions, copies = [], isMapNew = false, pool, bounds, tail } = options;
-  const place = 'path' in options ? { path: options.path } : { sql: options.sql };
+  const place = placeIn(options);
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
   const own = tail === undefined ? {} : { tail };
   return openShardLog(host, { place, partitions, copies, isMapNew, pool, bounds, ...own });
+}
+
+function placeIn(options: LogPlace): LogPlace {
+  if ('path' in options) return { path: options.path };
+  return 'sql' in options ? { sql: options.sql } : { module: options.module, at: options.at };
 }
 
 /** Threads start when shards need them; close the logs before the pool. */

@@ -65,7 +65,7 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
     const { copies = [], isMapNew = false } = options;
     const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies, isMapNew });
-    const reader = await driverOf(place).openReader(host, place);
+    const reader = await (await driverOf(host, place)).openReader(host, place);
     const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
       open({ recovery: { ...recovery, opener } });
     const running = run(host, options, seat, reopen, opened, reader);

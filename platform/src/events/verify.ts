@@ -26,8 +26,9 @@ const PAGE_VERSIONS = 5_000;
 type Note = (fault: string) => void;
 
 /** @throws CardumeError `storage-failed` when the log is missing, damaged, or written by a newer program */
-export function verifyLog(host: Host, place: LogPlace): Promise<Verification> {
-  return driverOf(place).inspect(host, place, async (snapshot) => {
+export async function verifyLog(host: Host, place: LogPlace): Promise<Verification> {
+  const driver = await driverOf(host, place);
+  return driver.inspect(host, place, async (snapshot) => {
     const faults: string[] = [];
     const note = (fault: string): void => {
       if (faults.length < FAULTS_MAX) faults.push(fault);

@@ -38,7 +38,7 @@ export function serve(host: Host, port: Port): void {
     { place, start, tail }: Extract<Request, { kind: 'open' }>,
   ): Promise<Opened> {
     if (shards.has(id)) await close(id); // its batch has an unknown outcome: only a new engine can tell
-    const { engine, recovered } = await driverOf(place).open(host, place, start);
+    const { engine, recovered } = await (await driverOf(host, place)).open(host, place, start);
     let opened: Tail | null;
     try {
       opened = tail === null ? null : await openTail(host, tail, engine);

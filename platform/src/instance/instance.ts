@@ -27,7 +27,7 @@ import {
 } from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
 import { staticPlacement } from '../topology/placement.ts';
-import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
+import { engineNames, type RegionName, type RegionTopology, type Topology } from '../topology/topology.ts';
 import type { Application } from './application.ts';
 import { openBus } from './bus.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
@@ -206,6 +206,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const resharding = openResharding({
     host,
     map: shardMap,
+    engines: engineNames(topology.engines),
     hosted,
     check: store.check,
     save: store.save,

@@ -15,7 +15,7 @@ export interface Resharder {
 
 const region = Type.String({ minLength: 1, maxLength: 63, description: 'A region of the topology.' });
 const name = Type.String({ minLength: 1, maxLength: 100 });
-const engine = Type.Union([Type.Literal('sqlite'), Type.Literal('mysql')]);
+const engine = Type.String({ minLength: 1, maxLength: 32, description: 'An engine of the topology.' });
 const partition = Type.Integer({ minimum: 0, maximum: 32_767, description: 'scope × 1024 + partition' });
 const count = Type.Integer({ minimum: 0 });
 

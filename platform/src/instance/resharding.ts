@@ -20,6 +20,7 @@ import {
   withoutReshard,
   withPhase,
 } from '../sharding/shard-map.ts';
+import type { EngineName } from '../topology/topology.ts';
 import type { Hosted } from './hosted.ts';
 import { longWork, REST, type Report, TRY_AGAIN_MS } from './long-work.ts';
 import { type ShardStatus, watchShards } from './shard-status.ts';
@@ -60,6 +61,8 @@ export interface MoveStatus extends PartitionMove, Readonly<Transferred> {}
 export interface ReshardingGround extends MapFile {
   readonly host: Host;
   readonly map: ShardMap;
+  /** That shards may have. */
+  readonly engines: readonly EngineName[];
   readonly hosted: Hosted;
   /** @throws CardumeError `fenced` when another process has the region by now */
   readonly check: () => void;
@@ -273,7 +276,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
         case 'status':
           break;
         case 'begin':
-          map.save(planReshard(map.now, request.wish, clock.nowMs()));
+          map.save(planReshard(map.now, request.wish, clock.nowMs(), ground.engines));
           transfers.forget();
           followed.clear();
           break;

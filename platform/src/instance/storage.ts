@@ -1,6 +1,8 @@
-/** Where the topology's shards stand: files of the data folder, or databases of a server. */
+/** Where the topology's shards stand: files of the data folder, databases of a server, or what an engine of others says. */
 import { CardumeError, isCardumeError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
 import type { ShardPlace } from '../cqrs/storage.ts';
+import type { PlaceInTopology } from '../events/engine.ts';
 import type { Host } from '../host/host.ts';
 import { isNoDatabase, type SqlAddress } from '../host/sql.ts';
 import type { ShardOfMap } from '../sharding/shard-map.ts';
@@ -29,7 +31,22 @@ export async function placeOf(
 ): Promise<ShardPlace> {
   const replicas = services[service]?.replicas ?? 0;
   if (engine === 'sqlite') return { base: `${dataFolder}/${region}/${shard}`, replicas };
-  const { mysql } = engines;
+  const { mysql, modules = {} } = engines;
+  if (engine !== 'mysql') {
+    const known = modules[engine];
+    if (known === undefined)
+      throw new CardumeError(
+        'invalid-input',
+        `'${shard}' has engine '${engine}', and the topology knows none: set engines.modules`,
+      );
+    const at: PlaceInTopology = {
+      region,
+      shard,
+      folder: `${dataFolder}/${region}`,
+      options: known.options ?? {},
+    };
+    return { module: known.module, at: at as unknown as Json };
+  }
   if (mysql === undefined) {
     throw new CardumeError(
       'invalid-input',

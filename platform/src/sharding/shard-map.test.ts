@@ -19,6 +19,7 @@ import {
 } from './shard-map.ts';
 
 const placement = staticPlacement(config);
+const engines = ['sqlite', 'mysql'];
 const first = initialMap(placement, 'eu-west', Object.keys(config.services), 'sqlite');
 
 /** As if every partition had moved, and what was left behind were deleted. */
@@ -57,7 +58,7 @@ describe("a region's map of shards", () => {
         for (const wish of wishes) {
           const before = map;
           try {
-            map = planReshard(map, wish as never, 1);
+            map = planReshard(map, wish as never, 1, engines);
           } catch (error) {
             assert.ok(isCardumeError(error, 'conflict'), String(error)); // nothing to move
             continue;
@@ -87,9 +88,9 @@ describe("a region's map of shards", () => {
   });
 
   it('moves no more than it must', () => {
-    const four = planReshard(first, { service: 'orders', to: 4 }, 1);
+    const four = planReshard(first, { service: 'orders', to: 4 }, 1, engines);
     assert.equal(four.reshard?.moves.length, 8);
-    const back = planReshard(carriedOut(four), { service: 'orders', to: 2 }, 1);
+    const back = planReshard(carriedOut(four), { service: 'orders', to: 2 }, 1, engines);
     assert.equal(back.reshard?.moves.length, 8);
     assert.deepEqual(
       carriedOut(back).shards.filter(({ service }) => service === 'orders'),
@@ -98,14 +99,24 @@ describe("a region's map of shards", () => {
   });
 
   it('names shards of another engine behind those that there are', () => {
-    const server = carriedOut(planReshard(first, { service: 'orders', to: 2, engine: 'mysql' }, 1));
+    const server = carriedOut(planReshard(first, { service: 'orders', to: 2, engine: 'mysql' }, 1, engines));
     const names = server.shards.filter(({ service }) => service === 'orders').map(({ name }) => name);
     assert.deepEqual(names, ['orders-2', 'orders-3']);
   });
 
+  it('refuses an engine that the topology does not have', () => {
+    assert.throws(
+      () => planReshard(first, { service: 'orders', to: 2, engine: 'oracle' }, 1, engines),
+      (error) =>
+        isCardumeError(error, 'invalid-input') &&
+        error.faults[0]?.path === '/engine' &&
+        /expected an engine of the topology: sqlite, mysql/.test(error.faults[0].message),
+    );
+  });
+
   it('takes in services that the topology has got since, and leaves the others where they are', () => {
     const old = initialMap(placement, 'eu-west', ['orders'], 'sqlite');
-    const moved = carriedOut(planReshard(old, { service: 'orders', to: 4 }, 1));
+    const moved = carriedOut(planReshard(old, { service: 'orders', to: 4 }, 1, engines));
     const grown = withServices(moved, first);
     assert.deepEqual(grown.homes['orders'], moved.homes['orders']);
     assert.deepEqual(sizes(grown, 'users'), [21]);
@@ -114,7 +125,7 @@ describe("a region's map of shards", () => {
   });
 
   it('says which copies a shard follows, at every step', () => {
-    let map = planReshard(first, { service: 'orders', to: 1 }, 1);
+    let map = planReshard(first, { service: 'orders', to: 1 }, 1, engines);
     const [{ partition, from, to }] = (map.reshard as Reshard).moves as [PartitionMove];
     assert.deepEqual([copiesIn(map, from), copiesIn(map, to)], [[], []]);
     map = withMove(map, partition, 'copying');

@@ -4,9 +4,7 @@
  */
 import { CardumeError } from '../base/errors.ts';
 import { type Placement, partitionKey } from '../topology/partition.ts';
-import type { Engines, RegionName, ServiceName } from '../topology/topology.ts';
-
-export type ShardEngine = Engines['log'];
+import type { EngineName, RegionName, ServiceName } from '../topology/topology.ts';
 
 /** JSON. */
 export interface ShardMap {
@@ -22,7 +20,7 @@ export interface ShardOfMap {
   readonly service: ServiceName;
   /** Unique within the region: `orders-4`. */
   readonly name: string;
-  readonly engine: ShardEngine;
+  readonly engine: EngineName;
 }
 
 export interface Reshard {
@@ -49,7 +47,7 @@ export interface ReshardWish {
   /** Number of shards. */
   readonly to?: number | undefined;
   /** Of the shards that come to be; what the service's shards have now when left out. */
-  readonly engine?: ShardEngine | undefined;
+  readonly engine?: EngineName | undefined;
   /** In place of `to`: single partitions, by key, to shards that there are. */
   readonly moves?: readonly { readonly partition: number; readonly to: string }[] | undefined;
 }
@@ -60,7 +58,7 @@ export function initialMap(
   placement: Placement,
   region: RegionName,
   services: readonly ServiceName[],
-  engine: ShardEngine,
+  engine: EngineName,
 ): ShardMap {
   const homes: Record<ServiceName, Record<string, string>> = {};
   const shards: ShardOfMap[] = [];
@@ -112,7 +110,13 @@ export function withServices(map: ShardMap, initial: ShardMap): ShardMap {
 }
 
 /** @throws CardumeError `conflict` while another reshard is under way, `invalid-input` for what cannot be */
-export function planReshard(map: ShardMap, wish: ReshardWish, nowMs: number): ShardMap {
+export function planReshard(
+  map: ShardMap,
+  wish: ReshardWish,
+  nowMs: number,
+  /** That shards may have. */
+  engines: readonly EngineName[],
+): ShardMap {
   const { service } = wish;
   if (map.reshard !== null) {
     const { service: other, phase } = map.reshard;
@@ -125,6 +129,8 @@ export function planReshard(map: ShardMap, wish: ReshardWish, nowMs: number): Sh
     const names = Object.keys(map.homes).join(', ');
     throw invalid('/service', `there is no service '${service}' here; there are ${names}`);
   }
+  if (wish.engine !== undefined && !engines.includes(wish.engine))
+    throw invalid('/engine', `expected an engine of the topology: ${engines.join(', ')}`);
   const shards =
     wish.moves === undefined ? targetsOf(map, wish) : map.shards.filter((one) => one.service === service);
   const moves = (

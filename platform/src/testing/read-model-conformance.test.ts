@@ -29,7 +29,7 @@ for (const { name, skip, newHome } of engines.all) {
           const { readModels, close } = await open(host, place, projections, source);
           return { readModels, close };
         },
-        read: async (projections) => openReading(host, place, projections, readers),
+        read: (projections) => openReading(host, place, projections, readers),
         close: async () => undefined,
       };
     },

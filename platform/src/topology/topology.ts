@@ -2,6 +2,7 @@
  * The topology is the one place of configuration: which regions there are, how each service is cut into partitions
  * and shards, what an instance hosts, which engines serve, and every bound. `cardume.config.ts` exports one.
  */
+import type { JsonObject } from '../base/json.ts';
 import { parseTopology } from './validate.ts';
 
 /**
@@ -25,11 +26,29 @@ export interface Topology {
 }
 
 export interface Engines {
-  /** Of the event log and the read models. */
-  readonly log: 'sqlite' | 'mysql';
+  /** Of the event log and the read models: `sqlite`, `mysql`, or a name of `modules`. */
+  readonly log: EngineName;
   /** Where, when it is `mysql`: MariaDB, MySQL, Aurora. */
   readonly mysql?: MysqlServer | undefined;
+  /** Engines that are not of the house, by the name that shards are to have them by. */
+  readonly modules?: Readonly<Record<EngineName, EngineModule>> | undefined;
 }
+
+export type EngineName = string;
+
+export interface EngineModule {
+  /** URL of a module that exports `engine` (cqrs/engine.ts): `import.meta.resolve('some-package')`. */
+  readonly module: string;
+  /** What the engine wants to know, such as where its servers are. No secrets: name their variables. */
+  readonly options?: JsonObject | undefined;
+}
+
+/** Those that shards may have. */
+export const engineNames = ({ mysql, modules = {} }: Engines): readonly EngineName[] => [
+  'sqlite',
+  ...(mysql === undefined ? [] : ['mysql']),
+  ...Object.keys(modules),
+];
 
 export interface MysqlServer {
   /**

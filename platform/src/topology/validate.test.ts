@@ -66,9 +66,23 @@ describe('parseTopology', () => {
     onlyFault('/bounds/drainTimeoutMs', /got 0\.5/, (t) => {
       t.bounds.drainTimeoutMs = 0.5;
     });
-    onlyFault('/engines/log', /expected one of the engines 'sqlite' and 'mysql', got "oracle"/, (t) => {
+    onlyFault('/engines/log', /'sqlite', 'mysql', or one of modules, got "oracle"/, (t) => {
       t.engines.log = 'oracle';
     });
+    onlyFault('/engines/modules/oracle/module', /the URL of a module/, (t) => {
+      t.engines = { log: 'oracle', modules: { oracle: { module: './oracle.ts' } } };
+    });
+    onlyFault('/engines/modules/mysql', /the house has an engine of that name/, (t) => {
+      t.engines.modules = { mysql: { module: 'file:///oracle.ts' } };
+    });
+    onlyFault('/engines/modules/Oracle', /lower-case/, (t) => {
+      t.engines.modules = { Oracle: { module: 'file:///oracle.ts', options: {} } };
+    });
+    const modules = { oracle: { module: 'file:///oracle.ts', options: { sid: 1 } } };
+    const taken = faultsOf((t) => {
+      t.engines = { log: 'oracle', modules };
+    });
+    assert.deepEqual(taken, {});
     onlyFault('/engines/mysql', /a server: .* but it is missing/, (t) => {
       t.engines.log = 'mysql';
     });

@@ -34,6 +34,9 @@ const host = Type.String({
 });
 
 const REPLICAS_MAX = 4;
+const ENGINES_MAX = 16;
+const OWN_ENGINES = ['sqlite', 'mysql'];
+const ENGINE_EXPECTED = "the name of an engine: 'sqlite', 'mysql', or one of modules";
 const mysqlAddress = Type.String({
   pattern: MYSQL_ADDRESS,
   description: "an address such as 'mysql://cardume@db-{region}:3306/{shard}', without a password",
@@ -86,9 +89,26 @@ const schema = strict(
     edge: strict({ host, port }, 'an object with host and port'),
     engines: strict(
       {
-        log: Type.Union([Type.Literal('sqlite'), Type.Literal('mysql')], {
-          description: "one of the engines 'sqlite' and 'mysql'",
-        }),
+        log: Type.String({ description: ENGINE_EXPECTED }),
+        modules: Type.Optional(
+          named(
+            strict(
+              {
+                module: Type.String({
+                  pattern: /^file:\/\/\/\S{1,4000}$/,
+                  description: "the URL of a module, such as import.meta.resolve('some-package') gives",
+                }),
+                options: Type.Optional(
+                  Type.Record(Type.String(), Type.Unknown(), { description: 'an object for the engine' }),
+                ),
+              },
+              'an engine: module, options',
+            ),
+            0,
+            ENGINES_MAX,
+            'engines',
+          ),
+        ),
         mysql: Type.Optional(
           strict(
             {
@@ -317,7 +337,15 @@ function regionRules(regions: Loose, edge: Loose, add: Add): void {
   }
 }
 
-function engineRules({ log, mysql }: Loose, regions: number, add: Add): void {
+function engineRules({ log, mysql, modules }: Loose, regions: number, add: Add): void {
+  const others = objectOf(modules);
+  for (const name of Object.keys(others)) {
+    const path = `/engines/modules/${escaped(name)}`;
+    nameRule(path, name, add);
+    if (OWN_ENGINES.includes(name)) add(path, 'the house has an engine of that name');
+  }
+  if (typeof log === 'string' && !OWN_ENGINES.includes(log) && !Object.hasOwn(others, log))
+    add('/engines/log', `expected ${ENGINE_EXPECTED}, got ${shown(log)}`);
   if (log === 'mysql' && mysql === undefined)
     add('/engines/mysql', 'expected a server: address, passwordVariable, tls, but it is missing');
   const { address, replicas, tls } = objectOf(mysql);
