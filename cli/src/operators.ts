@@ -63,6 +63,8 @@ export interface MoveLine {
   readonly to: string;
   readonly state: 'waiting' | 'copying' | 'moved';
   readonly held_ms: number | null;
+  /** Absent from an instance of the version before. */
+  readonly entries_left?: number | null;
   readonly verified: { readonly entries: number; readonly rows: number } | null;
 }
 

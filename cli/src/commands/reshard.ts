@@ -174,7 +174,10 @@ function report(
 export function reshardLine({ service, phase, moves, trouble }: ReshardLine): string {
   const moved = moves.filter(({ state }) => state === 'moved').length;
   const under = moves.find(({ state }) => state === 'copying');
-  const doing = under === undefined ? '' : `, ${partitionText(under.partition)} is on its way to ${under.to}`;
+  const left = under?.entries_left ?? null;
+  const behind = left === null ? '' : ` with ${left.toLocaleString('en')} entries to go`;
+  const doing =
+    under === undefined ? '' : `, ${partitionText(under.partition)} is on its way to ${under.to}${behind}`;
   const still = trouble === null ? '' : `; it stands still: ${trouble}`;
   return `A reshard of ${service} is ${phase}: ${moved} of ${moves.length} partitions have moved${doing}${still}.`;
 }

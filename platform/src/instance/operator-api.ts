@@ -48,6 +48,7 @@ const move = Type.Object({
   to: name,
   state: Type.Union([Type.Literal('waiting'), Type.Literal('copying'), Type.Literal('moved')]),
   held_ms: Type.Union([Type.Null(), count], { description: 'How long callers of the partition waited.' }),
+  entries_left: Type.Union([Type.Null(), count], { description: 'That the copy has to go, while it grows.' }),
   verified: Type.Union([Type.Null(), Type.Object({ entries: count, rows: count })], {
     description: 'What was found equal in home and copy.',
   }),
@@ -101,7 +102,9 @@ async function answer(
             begun_ms: now.begunMs,
             phase: now.phase,
             trouble: now.trouble,
-            moves: now.moves.map(({ heldMs, ...rest }) => ({ ...rest, held_ms: heldMs })),
+            moves: now.moves.map(({ heldMs, entriesLeft, ...rest }) => {
+              return { ...rest, held_ms: heldMs, entries_left: entriesLeft ?? null };
+            }),
           },
   };
   return { status: request.ask === 'status' ? 200 : 202, body };

@@ -43,6 +43,8 @@ export interface Transferred {
   heldMs: number | null;
   /** What was found equal. */
   verified: Verified | null;
+  /** That the copy has to go, while it grows. */
+  entriesLeft: number | null;
 }
 
 export interface Verified {
@@ -72,6 +74,8 @@ export interface TransferGround {
 
 /** Short, since a writer thread serves several shards. */
 const PAGE_ENTRIES = 64;
+/** Of a home that is written faster than it is copied. */
+const PAGE_ENTRIES_MAX = 1_024;
 const PAGE_KEYS = 500;
 const VERIFY_TRIES_MAX = 20;
 
@@ -83,31 +87,37 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
   const told = new Map<number, Transferred>();
 
   function noted(partition: number): Transferred {
-    const known = told.get(partition) ?? { heldMs: null, verified: null };
+    const known = told.get(partition) ?? { heldMs: null, verified: null, entriesLeft: null };
     told.set(partition, known);
     return known;
   }
 
   /**
    * Brings the copy up to the position, or close behind a home that goes on. As long as the distance does not shrink it
-   * rests less and less.
+   * rests less and less, and takes more at a time.
    * @returns where the copy stands then
    */
   async function copyUpTo({ partition, from, to }: Way, position: number, upTo: number): Promise<number> {
     let at = position;
     let share = REST;
+    let entriesMax = PAGE_ENTRIES;
     let distance = Number.POSITIVE_INFINITY;
     while (at < upTo && !work.isOver) {
       const sinceMs = clock.monotonicMs();
-      const page = await from.log.readPartition(partition, at, Math.min(PAGE_ENTRIES, upTo - at));
+      const page = await from.log.readPartition(partition, at, Math.min(entriesMax, upTo - at));
       await to.moving.copy(page);
       at = page.at(-1)?.position ?? at;
-      if (page.length < PAGE_ENTRIES) break;
+      if (page.length < entriesMax) break;
       const left = (headOf(from, partition)?.position ?? at) - at;
-      if (left >= distance) share /= 2;
+      if (left >= distance) {
+        share /= 2;
+        entriesMax = Math.min(PAGE_ENTRIES_MAX, entriesMax * 2);
+      }
       distance = left;
+      noted(partition).entriesLeft = left;
       await rest(sinceMs, share);
     }
+    noted(partition).entriesLeft = null;
     return at;
   }
 
