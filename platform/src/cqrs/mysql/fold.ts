@@ -25,7 +25,7 @@ import { rowOf } from './rows-on.ts';
 /** Rows of one table that are remembered between folds. */
 const ROWS_CACHED_MAX = 20_000;
 /** Of one statement. */
-const ROWS_A_STATEMENT_MAX = 200;
+const ROWS_A_STATEMENT_MAX = 256;
 
 /** A row as it stands, or that there is none. */
 type Known = Row | null;
@@ -76,8 +76,10 @@ export function mysqlFold(
 
   async function write(session: SqlSession, moves: readonly CheckpointMove[]): Promise<void> {
     await session.exec('START TRANSACTION');
-    for (const build of new Set(moves.map((one) => one.build))) await checkApart(session, build);
-    for (const one of moves) await move(session, one);
+    for (const [build, own] of Map.groupBy(moves, (one) => one.build)) {
+      await checkApart(session, build);
+      await moveAll(session, build, own);
+    }
     for (const state of all) await writeRows(session, state);
     await session.exec('COMMIT');
   }
@@ -123,24 +125,60 @@ async function checkApart(session: SqlSession, build: string): Promise<void> {
   if ((await session.rows(is, [Buffer.from(build)])).length === 0) throw builtSince();
 }
 
-async function move(session: SqlSession, one: CheckpointMove): Promise<void> {
-  const { build, partition, from, epoch, to } = one;
+/**
+ * In one statement, but for partitions whose first entries these are.
+ * @throws CardumeError `fenced` when another host has moved one of them
+ */
+async function moveAll(session: SqlSession, build: string, moves: readonly CheckpointMove[]): Promise<void> {
   const name = Buffer.from(build);
+  const on = moves.filter(({ from }) => from > 0);
+  if (on.length > 0) {
+    const cases = on.map(() => 'WHEN ? THEN ?').join(' ');
+    const at = on.map(() => '(partition_key = ? AND position = ?)').join(' OR ');
+    const { changes } = await session.run(
+      `UPDATE _folded SET epoch = CASE partition_key ${cases} END, position = CASE partition_key ${cases} END
+        WHERE build = ? AND (${at})`,
+      [
+        ...on.flatMap(({ partition, epoch }) => [partition, epoch]),
+        ...on.flatMap(({ partition, to }) => [partition, to]),
+        name,
+        ...on.flatMap(({ partition, from }) => [partition, from]),
+      ],
+    );
+    if (changes !== on.length) throw await refusedOf(session, name, on);
+  }
+  for (const one of moves) if (one.from === 0) await moveFirst(session, name, one);
+}
+
+/** Those that have moved show where they are now. */
+async function refusedOf(
+  session: SqlSession,
+  build: Uint8Array,
+  moves: readonly CheckpointMove[],
+): Promise<CardumeError> {
+  const rows = await session.rows('SELECT partition_key, position FROM _folded WHERE build = ?', [build]);
+  const stands = ({ partition, to }: CheckpointMove): boolean =>
+    rows.some((row) => row['partition_key'] === partition && row['position'] === to);
+  return new CardumeError(
+    'fenced',
+    refusedMove(moves.find((one) => !stands(one)) ?? (moves[0] as CheckpointMove)),
+  );
+}
+
+async function moveFirst(session: SqlSession, build: Uint8Array, one: CheckpointMove): Promise<void> {
+  const { partition, epoch, to } = one;
   const { changes } = await session.run(
-    'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition_key = ? AND position = ?',
-    [epoch, to, name, partition, from],
+    'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition_key = ? AND position = 0',
+    [epoch, to, build, partition],
   );
   if (changes === 1) return;
-  if (from === 0) {
-    const begun = await session.run('INSERT IGNORE INTO _folded VALUES (?, ?, ?, ?)', [
-      name,
-      partition,
-      epoch,
-      to,
-    ]);
-    if (begun.changes === 1) return;
-  }
-  throw new CardumeError('fenced', refusedMove(one));
+  const begun = await session.run('INSERT IGNORE INTO _folded VALUES (?, ?, ?, ?)', [
+    build,
+    partition,
+    epoch,
+    to,
+  ]);
+  if (begun.changes !== 1) throw new CardumeError('fenced', refusedMove(one));
 }
 
 function stateOf(table: Table): TableState {
@@ -232,7 +270,7 @@ async function loadInto(
   const places = [...wanted.values()];
   const found = new Map<string, Row>();
   for (let i = 0; i < places.length; i += ROWS_A_STATEMENT_MAX) {
-    const some = places.slice(i, i + ROWS_A_STATEMENT_MAX);
+    const some = filledUp(places.slice(i, i + ROWS_A_STATEMENT_MAX));
     const any = some.map(() => `(${keyColumns.map((column) => `${column} = ?`).join(' AND ')})`).join(' OR ');
     const rows = await database.rows(
       `SELECT ${[PARTITION_COLUMN, ...columns].map(quoted).join(', ')} FROM ${quoted(table.name)} WHERE ${any}`,
@@ -249,6 +287,12 @@ async function loadInto(
     loaded.set(name, row);
     committed.set(name, { row });
   }
+}
+
+/** To a power of two with the last one: what is asked for twice is found once, and few statements are prepared. */
+function filledUp<T>(some: readonly T[]): readonly T[] {
+  const size = 2 ** Math.ceil(Math.log2(some.length));
+  return [...some, ...Array.from({ length: size - some.length }, () => some.at(-1) as T)];
 }
 
 const partitionOf = (cells: SqlRow): number => cells[PARTITION_COLUMN] as number;
