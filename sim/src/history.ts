@@ -56,6 +56,13 @@ export interface Seen extends Read {
   readonly version: number;
 }
 
+/** What a report over all orders said: how many are confirmed, and what they cost. */
+export interface Report extends Read {
+  readonly orders: number;
+  /** In ten-thousandths. */
+  readonly revenueE4: number;
+}
+
 export interface History {
   readonly orders: OrderAsked[];
   readonly registrations: Registered[];
@@ -69,6 +76,7 @@ export interface History {
   readonly seen: Seen[];
   /** Orders of customers, as they were listed; and how old what was listed might be. */
   readonly lists: Map<string, (Read & { readonly elements: readonly string[]; readonly staleMs: number })[]>;
+  readonly reports: Report[];
   /** Looks at all parts of a stock at once. */
   readonly looks: {
     readonly balances: readonly number[];
@@ -91,6 +99,7 @@ export function newHistory(): History {
     received: new Map(),
     seen: [],
     lists: new Map(),
+    reports: [],
     looks: [],
     replayed: [],
     answers: new Map(),

@@ -3,6 +3,7 @@ import type { History } from '../history.ts';
 import { linearizable, type Verdict } from './linearizable.ts';
 import { counter, faultsOfBank, faultsOfSet, register } from './models.ts';
 import type { OrderBook } from './orders.ts';
+import { checkReports } from './reports.ts';
 
 export interface Against {
   /** Products whose stock is moved between regions: their rights are no counter. */
@@ -24,6 +25,7 @@ export function checkHistory(history: History, { moved, books, wrong }: Against)
     if (!moved.has(name.split(' ', 1)[0] as string))
       judge(`the stock of ${name}`, linearizable(counter, accesses));
   }
+  checkReports(books, history, wrong);
   for (const fault of faultsOfBank(history.looks)) wrong(`stock: ${fault}`);
   for (const [customer, lists] of history.lists) {
     const told = new Map(history.orders.map((asked) => [asked.answer?.id, asked]));

@@ -1,4 +1,5 @@
 /** Staff: they list products, receive stock, move it between regions, and look at what there is. */
+import { parseAmount } from 'cardume/base/money';
 import type { RandomStream } from 'cardume/testing/simulated/stream';
 import { listed } from '../history.ts';
 import type { Request, Transport } from '../transport.ts';
@@ -46,7 +47,7 @@ export class Staff {
       else if (what < 45) await this.overview(product);
       else if (what < 78 && products.indexOf(product) > 0) await this.#transfer(product);
       else if (what < 88) await this.#listAgain();
-      else await this.#revenue();
+      else await this.revenue();
       await client.think();
     }
   }
@@ -125,20 +126,25 @@ export class Staff {
     if (told.reply?.status === 409) client.ground.coverage.reached('a product that exists already');
   }
 
-  async #revenue(): Promise<void> {
-    await this.client.tell('revenue', this.#request('GET', '/orders/reports/revenue?by=country'), [200]);
-  }
-
   /** @returns what the report says, in units of the currency; null when it cannot be had */
   async revenue(): Promise<{ readonly revenue: string; readonly orders: number } | null> {
-    const told = await this.client.tell(
-      'revenue',
-      this.#request('GET', '/orders/reports/revenue?by=country'),
-      [200],
-    );
-    if (told.reply === null) return null;
-    const [total] = told.reply.body.total as { revenue: string; orders: number }[];
-    return total ?? { revenue: '0.00', orders: 0 };
+    const { client } = this;
+    const asked = this.#request('GET', '/orders/reports/revenue?by=country');
+    const { reply, lastFromMs: fromMs, untilMs } = await client.tell('revenue', asked, [200]);
+    if (reply === null) return null;
+    const [total = { revenue: '0.00', orders: 0 }] = reply.body.total as {
+      revenue: string;
+      orders: number;
+    }[];
+    const revenueE4 = parseAmount(total.revenue, 2, '/revenue');
+    client.ground.history.reports.push({
+      client: client.name,
+      fromMs,
+      untilMs,
+      orders: total.orders,
+      revenueE4,
+    });
+    return total;
   }
 
   #request(method: Request['method'], path: string, body?: unknown): Request {

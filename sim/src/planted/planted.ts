@@ -299,6 +299,17 @@ export const planted: readonly Planted[] = [
     ],
   },
   {
+    name: 'copies-are-read',
+    what: 'a query counts a copy of a partition beside its home',
+    changes: [
+      {
+        file: 'platform/src/instance/hosted.ts',
+        find: 'if (isFiltered || (copies.get(name)?.size ?? 0) > 0)',
+        put: 'if (isFiltered)',
+      },
+    ],
+  },
+  {
     name: 'keys-stay-behind',
     what: 'a partition moves without the keys of its subjects',
     changes: [
