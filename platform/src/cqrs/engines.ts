@@ -1,6 +1,7 @@
 /** Which engine keeps a shard, by its place. */
 import { CardumeError } from '../base/errors.ts';
 import type { LogPlace } from '../events/engine.ts';
+import { engineIn } from '../events/engines.ts';
 import type { TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
 import { buildsOf } from './builds.ts';
@@ -18,11 +19,10 @@ export function logPlaceOf(place: ShardPlace): LogPlace {
   return 'base' in place ? { path: `${place.base}.log.db` } : place;
 }
 
-async function engineOf({ threads }: Pick<Host, 'threads'>, place: ShardPlace): Promise<ShardEngine> {
+async function engineOf(host: Pick<Host, 'threads'>, place: ShardPlace): Promise<ShardEngine> {
   if ('base' in place) return sqliteEngine as ShardEngine;
   if ('sql' in place) return mysqlEngine as ShardEngine;
-  const { engine } = (await threads.load(place.module)) as unknown as { engine: ShardEngine };
-  return engine;
+  return engineIn<ShardEngine>(host, place.module);
 }
 
 /** On the writer thread: what follows the log. */

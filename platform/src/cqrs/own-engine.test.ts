@@ -23,7 +23,13 @@ after(async () => {
 let shards = 0;
 function newPlace(): PlaceOfModule {
   shards += 1;
-  const at = { region: 'here', shard: `shard-${shards}`, folder: 'not used', options: { folder } };
+  const at = {
+    region: 'here',
+    shard: `shard-${shards}`,
+    folder: 'not used',
+    replicas: 0,
+    options: { folder },
+  };
   return { module: new URL('./own-engine.fixture.ts', import.meta.url).href, at };
 }
 

@@ -63,6 +63,32 @@ for (const { name, skip, newHome } of engines.all) {
       await bank.close();
     });
 
+    test('it lives beside a later program that has added a column to every table', async () => {
+      const home = await newHome();
+      let bank = await open(home);
+      const [old, id] = [accountId(0), accountId(1)];
+      await bank.send(old, { type: 'Open', owner: 'Ana' });
+      await bank.close();
+      await home.widen();
+
+      bank = await open(home);
+      await bank.send(id, { type: 'Open', owner: 'Rui' });
+      const key = { text: 'rui|deposit|1', fingerprint: 'f' };
+      await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
+      for (const to of [old, id])
+        await Promise.all(Array.from({ length: 120 }, () => bank.send(to, { type: 'Deposit', amount: 1 })));
+      await bank.close();
+
+      bank = await open(home);
+      const again = await bank.send(id, { type: 'Deposit', amount: 5 }, { key });
+      assert.deepEqual([again.replayed, again.result], [true, { balance: 5 }]);
+      assert.deepEqual([(await bank.state(old)).owner, (await bank.state(old)).balance], ['Ana', 120]);
+      const partition = partitionKey(places[1] as (typeof places)[number]);
+      assert.equal((await bank.shard.row('balances', partition, { id }))?.['balance'], 125);
+      assert.deepEqual(bank.reports, []);
+      await bank.close();
+    });
+
     test('a hot aggregate takes thousands of decisions at once, each on the state before it', async () => {
       const bank = await open(await newHome());
       const id = accountId(1);

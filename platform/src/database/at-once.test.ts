@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { realHost } from '../host/real.ts';
 import type { Schema } from './schema.ts';
-import { checkSchema, migrate, numberIn } from './sqlite/migrate.ts';
+import { checkSchema, foundIn, migrate } from './sqlite/migrate.ts';
 
 const { disk } = realHost();
 const PROCESSES = 8;
@@ -17,6 +17,8 @@ const SCHEMA: Schema = {
   of: 'test',
   table: 'versions',
   row: 'test',
+  sign: 'one',
+  released: 0,
   steps: ['one', 'two', 'three'].map((name) => ({
     what: name,
     statements: [`CREATE TABLE ${name} (id INTEGER PRIMARY KEY)`],
@@ -43,7 +45,7 @@ function together(): void {
       await Promise.all(Array.from({ length: PROCESSES }, () => migrated(path)));
       const database = disk.database(path, { readOnly: true });
       checkSchema(database, path, SCHEMA);
-      assert.equal(numberIn(database, SCHEMA.table, 'test_expanded'), SCHEMA.steps.length);
+      assert.equal(foundIn(database, SCHEMA).expanded, SCHEMA.steps.length);
       database.close();
     } finally {
       rmSync(folder, { recursive: true, force: true });

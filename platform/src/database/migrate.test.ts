@@ -7,10 +7,10 @@ import { after, describe, test } from 'node:test';
 import { CardumeError } from '../base/errors.ts';
 import type { SqlRow } from '../host/disk.ts';
 import { realHost } from '../host/real.ts';
-import type { SqlDatabase } from '../host/sql.ts';
+import type { SqlDatabase, SqlSession } from '../host/sql.ts';
 import { serverNamed } from '../testing/servers.ts';
 import * as mysql from './mysql/migrate.ts';
-import { missingSteps, type Schema } from './schema.ts';
+import { type Found, missingSteps, type Schema } from './schema.ts';
 import * as sqlite from './sqlite/migrate.ts';
 
 const host = realHost();
@@ -21,7 +21,7 @@ after(async () => {
   if (mariadb.skip === false) await mariadb.server.admin.close();
 });
 
-const base = { of: 'test', table: 'versions', row: 'test' };
+const base = { of: 'test', table: 'versions', row: 'test', sign: 'notes' };
 const first = {
   what: 'notes',
   statements: ['CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, old VARCHAR(20))'],
@@ -37,18 +37,20 @@ const second = {
 /** Contracts: what the second program does not use any more. */
 const third = { what: 'no old text', statements: ['ALTER TABLE notes DROP COLUMN old'], needs: 2 };
 const programs: readonly Schema[] = [
-  { ...base, steps: [first] },
-  { ...base, steps: [first, second] },
-  { ...base, steps: [first, second, third], oldest: 2 },
+  { ...base, steps: [first], released: 0 },
+  { ...base, steps: [first, second], released: 1 },
+  { ...base, steps: [first, second, third], released: 2, oldest: 2 },
 ];
 const [one, two, three] = programs as [Schema, Schema, Schema];
+
+const numbersOf = ({ needs, expanded }: Found): (number | null)[] => [needs, expanded];
 
 interface Opened {
   readonly name: string;
   migrate(schema: Schema): Promise<void>;
   check(schema: Schema): Promise<void>;
   raiseNeeds(schema: Schema, needs: number): Promise<void>;
-  number(row: string): Promise<number | null>;
+  numbers(): Promise<(number | null)[]>;
   rows(sql: string): Promise<SqlRow[]>;
   close(): Promise<void>;
 }
@@ -63,7 +65,7 @@ async function openSqlite(): Promise<Opened> {
     migrate: async (schema) => sqlite.migrate(database, name, schema),
     check: async (schema) => sqlite.checkSchema(database, name, schema),
     raiseNeeds: async (schema, needs) => sqlite.raiseNeeds(database, schema, needs),
-    number: async (row) => sqlite.numberIn(database, 'versions', row),
+    numbers: async () => numbersOf(sqlite.foundIn(database, three)),
     rows: async (sql) => database.prepare(sql).all() as SqlRow[],
     close: async () => database.close(),
   };
@@ -82,10 +84,10 @@ async function openMysql(): Promise<Opened> {
   const database = connect();
   return {
     name: database.name,
-    migrate: (schema) => mysql.migrate(database, schema),
+    migrate: (schema) => mysql.migrate(host.clock, database, schema),
     check: (schema) => mysql.checkSchema(database, schema),
     raiseNeeds: (schema, needs) => mysql.raiseNeeds(database, schema, needs),
-    number: (row) => mysql.numberIn(database, 'versions', row),
+    numbers: async () => numbersOf(await mysql.foundIn(database, three)),
     rows: (sql) => database.rows(sql),
     async close() {
       await database.close();
@@ -162,20 +164,20 @@ function schemaCases(engine: string, open: () => Promise<Opened>, skip: string |
 
     test(
       'a new database gets all steps, whatever is the oldest',
-      using(async ({ migrate, number }) => {
+      using(async ({ migrate, numbers }) => {
         await migrate(three);
-        assert.deepEqual([await number('test'), await number('test_expanded')], [2, 3]);
+        assert.deepEqual(await numbers(), [2, 3]);
       }),
     );
 
     test(
       'use that a program before could not live with shuts it out, for good',
       using(async (opened) => {
-        const { name, migrate, raiseNeeds, number } = opened;
+        const { name, migrate, raiseNeeds, numbers } = opened;
         await migrate(two);
         await raiseNeeds(two, 2);
         await raiseNeeds(two, 1);
-        assert.equal(await number('test'), 2);
+        assert.deepEqual(await numbers(), [2, 2]);
         await assert.rejects(
           migrate(one),
           refused(name, '2, and this program knows up to 1: run the newer version of it'),
@@ -190,10 +192,10 @@ schemaCases('SQLite', openSqlite);
 schemaCases('MariaDB', openMysql, mariadb.skip);
 
 test('a step that would shut out the program before is a bug', () => {
-  const schema = { ...base, steps: [first, { ...second, needs: 2 }] };
+  const schema = { ...base, steps: [first, { ...second, needs: 2 }], released: 1 };
   assert.throws(
-    () => missingSteps(schema, { expanded: 1, needs: 1 }),
-    /step 2 of the test's schema \(authors\) would shut out the program before/,
+    () => missingSteps(schema, { expanded: 1, needs: 1, isNew: false }),
+    /step 2 of the schema of a test \(authors\) would shut out the version before/,
   );
 });
 
@@ -215,11 +217,11 @@ test('eight connections at once bring a new database on a server to the schema',
 }, async () => {
   const { connect, drop } = await newServerDatabase();
   const databases = Array.from({ length: 8 }, connect);
-  await Promise.all(databases.map((database) => mysql.migrate(database, three)));
-  await Promise.all(databases.map((database) => mysql.migrate(database, two)));
+  await Promise.all(databases.map((database) => mysql.migrate(host.clock, database, three)));
+  await Promise.all(databases.map((database) => mysql.migrate(host.clock, database, two)));
   const [database] = databases as [SqlDatabase];
   assert.deepEqual(await columnsOf(database), ['author', 'id']);
-  assert.equal(await mysql.numberIn(database, 'versions', 'test_expanded'), 3);
+  assert.deepEqual(numbersOf(await mysql.foundIn(database, three)), [2, 3]);
   for (const each of databases) await each.close();
   await drop();
 });
@@ -231,20 +233,21 @@ describe('cut off behind any statement, migration on a server is taken up by the
   async function tried(before: Schema | null, schema: Schema, statements: number): Promise<boolean> {
     const { connect, drop } = await newServerDatabase();
     const database = connect();
-    if (before !== null) await mysql.migrate(database, before);
-    const isDone = await mysql.migrate(cutOff(database, statements), schema).then(
+    if (before !== null) await mysql.migrate(host.clock, database, before);
+    const isDone = await mysql.migrate(host.clock, cutOff(database, statements), schema).then(
       () => true,
       (error: Error) => {
         assert.equal(error.message, 'cut off');
         return false;
       },
     );
-    await mysql.migrate(database, schema);
+    await mysql.migrate(host.clock, database, schema);
     assert.deepEqual(
       await columnsOf(database),
       schema === three ? ['author', 'id'] : ['author', 'id', 'old'],
     );
-    assert.equal(await mysql.numberIn(database, 'versions', 'test_expanded'), schema.steps.length);
+    const { length } = schema.steps;
+    assert.deepEqual(numbersOf(await mysql.foundIn(database, schema)), [length === 3 ? 2 : 1, length]);
     await database.close();
     await drop();
     return isDone;
@@ -252,8 +255,8 @@ describe('cut off behind any statement, migration on a server is taken up by the
 
   for (const [what, before, schema, whole] of [
     ['a new one', null, three, 7],
-    ['one that is expanded', one, two, 5],
-    ['one that is contracted', two, three, 4],
+    ['one that is expanded', one, two, 6],
+    ['one that is contracted', two, three, 5],
   ] as const) {
     test(what, async () => {
       let statements = 0;
@@ -277,9 +280,16 @@ function cutOff(database: SqlDatabase, statements: number): SqlDatabase {
     left -= 1;
     return left < 0 ? Promise.reject(new Error('cut off')) : work();
   };
-  return {
-    ...database,
-    run: (sql, values) => counted(() => database.run(sql, values)),
-    exec: (sql) => counted(() => database.exec(sql)),
-  };
+  const counting = (session: SqlSession): SqlSession => ({
+    rows: session.rows,
+    run: (sql, values) => counted(() => session.run(sql, values)),
+    exec: (sql) => counted(() => session.exec(sql)),
+  });
+  const all = (own: SqlDatabase): SqlDatabase => ({
+    ...own,
+    ...counting(own),
+    another: (bounds) => all(own.another(bounds)),
+    session: (work) => own.session((session) => work(counting(session))),
+  });
+  return all(database);
 }

@@ -33,6 +33,8 @@ export interface PlaceInTopology {
   readonly shard: string;
   /** The region's own, for engines that keep files. */
   readonly folder: string;
+  /** `services.*.replicas` of the topology. */
+  readonly replicas: number;
   readonly options: Json;
 }
 

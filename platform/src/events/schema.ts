@@ -9,7 +9,7 @@ import type { First } from './engine.ts';
 export const NEEDS_MAP = 2;
 /** Name of the number that says so. */
 export const GIVEN_AWAY = 'given_away';
-/** The program before had no such number: with it, the version alone says so. */
+/** The version before had no such number: with it, 2 alone says so. Hence no step may need 2: it would say so as well. */
 export const SAYS_GIVEN_AWAY = `(name = '${GIVEN_AWAY}' AND value = 1) OR (name = 'schema' AND value = ${NEEDS_MAP})`;
 
 /** What was given away under a map that is lost must not be opened by another. */

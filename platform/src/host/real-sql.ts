@@ -162,6 +162,7 @@ function open(address: SqlAddress, bounds: SqlBounds): SqlDatabase {
 
   return {
     name: database,
+    another: (others) => open(address, others),
     rows: (sql, values, limit) => held((session) => session.rows(sql, values), false, limit),
     run: (sql, values) => held((session) => session.run(sql, values), false),
     exec: (sql) => held((session) => session.exec(sql), false),

@@ -62,6 +62,8 @@ export interface SqlDatabase extends SqlSession {
   rows(sql: string, values?: readonly SqlValue[], within?: SqlWithin): Promise<SqlRow[]>;
   /** Work on one connection; what it leaves open when it fails is rolled back. */
   session<T>(work: (session: SqlSession) => Promise<T>, within?: SqlWithin): Promise<T>;
+  /** The same one, by connections of its own; the caller closes. */
+  another(bounds: SqlBounds): SqlDatabase;
   close(): Promise<void>;
 }
 

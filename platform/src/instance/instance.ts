@@ -8,6 +8,7 @@ import type { Json } from '../base/json.ts';
 import { openFeeder } from '../cqrs/feeder.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { openShard, type Shard } from '../cqrs/shard.ts';
+import { engineIn } from '../events/engines.ts';
 import { openWriterPool } from '../events/events.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import { openGateway } from '../gateway/gateway.ts';
@@ -26,8 +27,9 @@ import {
   withServices,
 } from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
+import { engineNames, HOUSE_ENGINES } from '../topology/engines.ts';
 import { staticPlacement } from '../topology/placement.ts';
-import { engineNames, type RegionName, type RegionTopology, type Topology } from '../topology/topology.ts';
+import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
 import type { Application } from './application.ts';
 import { openBus } from './bus.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
@@ -89,13 +91,12 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const map = geography(topology, region, placement);
   const resharder: Resharder = {
     regions: Object.keys(topology.regions),
-    ask: (name, request) =>
-      name === region
-        ? resharding.handle(request)
-        : (peers.request(
-            name,
-            asJson({ kind: 'resharding', request }),
-          ) as Promise<unknown> as Promise<never>),
+    async ask(name, request) {
+      if (name === region) return resharding.handle(request);
+      const isOthers = request.ask === 'begin' && !HOUSE_ENGINES.includes(request.wish.engine ?? 'sqlite');
+      const kind = isOthers ? 'resharding-2' : 'resharding';
+      return peers.request(name, asJson({ kind, request })) as Promise<unknown> as Promise<never>;
+    },
   };
   const ports = {
     ...application.ports({ host, region, identity, geography: map }),
@@ -162,6 +163,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       return fenced === 0 ? [] : [`another host has taken over ${fenced} partitions`];
     },
   });
+  for (const { module } of Object.values(topology.engines.modules ?? {})) await engineIn(host, module);
   const store = await openMapStore(host, `${options.dataFolder}/${region}`);
   const services = application.services
     .map(({ service }) => service)

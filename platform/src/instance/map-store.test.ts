@@ -8,6 +8,35 @@ import { openMapStore, readMap } from './map-store.ts';
 const first: ShardMap = { version: 0, shards: [], homes: {}, reshard: null };
 const isFenced = (error: unknown): boolean => isCardumeError(error, 'fenced');
 
+test('a program that takes an engine of others for a server is stopped with a sentence', async () => {
+  const host = simulatedHost({ seed: 2 });
+  await host.run(
+    (async () => {
+      const store = await openMapStore(host, '/data/eu-west');
+      store.begin(first);
+      /** What the version before does first. */
+      const before = (): void => {
+        const database = host.disk.database('/data/eu-west/map.db');
+        database.exec("INSERT INTO map VALUES (1, 0, '{}', 0, 0) ON CONFLICT DO NOTHING");
+        database.exec('UPDATE map SET reign = reign + 1');
+        database.close();
+      };
+      before();
+      store.begin(first);
+      const shards = [{ service: 'orders', name: 'orders-2', engine: 'own' }];
+      store.save({ ...first, version: 1, shards });
+      assert.throws(
+        before,
+        /shards of an engine that this program does not know: run the newer version of it/,
+      );
+      store.check();
+      assert.equal(store.begin(first).version, 1);
+      store.close();
+    })(),
+  );
+  host.close();
+});
+
 test('each version is written once, and whoever was replaced writes none', async () => {
   const host = simulatedHost({ seed: 1 });
   await host.run(

@@ -6,10 +6,11 @@
 import { CardumeError } from '../base/errors.ts';
 import { SCHEMA_TABLE, type Schema } from '../database/schema.ts';
 import { makeDurable } from '../database/sqlite/durable.ts';
-import { migrate } from '../database/sqlite/migrate.ts';
+import { checkSchema, migrate } from '../database/sqlite/migrate.ts';
 import { transaction } from '../database/sqlite/transaction.ts';
 import type { Host } from '../host/host.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
+import { HOUSE_ENGINES } from '../topology/engines.ts';
 
 export interface MapStore {
   /** Before any log is opened. @returns the map that stands; the given one is stored when there is none yet */
@@ -23,10 +24,22 @@ export interface MapStore {
   close(): void;
 }
 
+/**
+ * The version before takes an engine that it does not know for a server, and would begin with an empty database there. It
+ * counts its reign by one, this one by two: so it is stopped with a sentence.
+ */
+const TRAP = `CREATE TRIGGER IF NOT EXISTS engines_of_others BEFORE UPDATE OF reign ON map WHEN NEW.reign = OLD.reign + 1
+  BEGIN SELECT RAISE(ABORT, 'the region has shards of an engine that this program does not know: run the newer version of it'); END`;
+
+const hasOthers = ({ shards }: ShardMap): boolean =>
+  shards.some(({ engine }) => !HOUSE_ENGINES.includes(engine));
+
 /** The map of a region that does not run; null where there is none. */
 export function readMap({ disk }: Pick<Host, 'disk'>, folder: string): ShardMap | null {
-  const database = disk.database(fileIn(folder), { readOnly: true });
+  const path = fileIn(folder);
+  const database = disk.database(path, { readOnly: true });
   try {
+    checkSchema(database, path, MAP);
     const row = database.prepare('SELECT map FROM map').get();
     return row === undefined ? null : (JSON.parse(row['map'] as string) as ShardMap);
   } finally {
@@ -40,6 +53,8 @@ const MAP: Schema = {
   of: 'map',
   table: SCHEMA_TABLE,
   row: 'map',
+  sign: 'map',
+  released: 1,
   steps: [
     {
       what: 'the map that stands, and who may change it',
@@ -63,7 +78,9 @@ export async function openMapStore(host: Host, folder: string): Promise<MapStore
   makeDurable(database);
   migrate(database, path, MAP);
   const select = database.prepare('SELECT map FROM map');
-  const insert = database.prepare('INSERT INTO map VALUES (1, ?, ?, 0, 0) ON CONFLICT DO NOTHING');
+  const insert = database.prepare(
+    'INSERT INTO map (one, version, map, settled, reign) VALUES (1, ?, ?, 0, 0) ON CONFLICT DO NOTHING',
+  );
   const update = database.prepare('UPDATE map SET version = ?, map = ? WHERE version = ? AND reign = ?');
   const reigns = database.prepare('SELECT reign FROM map');
   const read = (): ShardMap => JSON.parse(select.get()?.['map'] as string) as ShardMap;
@@ -75,15 +92,18 @@ export async function openMapStore(host: Host, folder: string): Promise<MapStore
     begin(first) {
       return transaction(database, () => {
         insert.run(first.version, JSON.stringify(first));
-        database.exec('UPDATE map SET reign = reign + 1');
+        database.exec('UPDATE map SET reign = reign + 2');
         reign = reignNow();
-        return read();
+        const map = read();
+        if (hasOthers(map)) database.exec(TRAP);
+        return map;
       });
     },
     check() {
       if (reignNow() !== reign) throw fenced();
     },
     save(map) {
+      if (hasOthers(map)) database.exec(TRAP);
       if (update.run(map.version, JSON.stringify(map), map.version - 1, reign).changes !== 1) throw fenced();
     },
     settle() {

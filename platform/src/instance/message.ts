@@ -60,7 +60,8 @@ export type Message =
   | { readonly kind: 'scan-kinds' }
   /** Names of the shards that `scan-region` would ask. */
   | { readonly kind: 'asked'; readonly service: string; readonly partitions: readonly number[] | null }
-  | { readonly kind: 'resharding'; readonly request: ReshardingRequest }
+  /** The second wants an engine of others, which the version before would take for a server. */
+  | { readonly kind: 'resharding' | 'resharding-2'; readonly request: ReshardingRequest }
   | {
       readonly kind: 'follow';
       readonly service: string;

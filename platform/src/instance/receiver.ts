@@ -73,6 +73,7 @@ export function openReceiver(options: ReceiverOptions): Receiver {
       case 'asked':
         return Promise.resolve(hosted.asked(message.service, message.partitions));
       case 'resharding':
+      case 'resharding-2':
         return resharding(message.request);
       case 'follow': {
         const { service, aggregate, id, afterVersion } = message;

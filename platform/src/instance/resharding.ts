@@ -95,9 +95,18 @@ export function openResharding(ground: ReshardingGround): Resharding {
     return shard;
   };
 
-  async function openMissing(): Promise<void> {
+  /** Whoever goes back needs no shard that nothing has reached. */
+  function isWanted({ service, name }: ShardOfMap, { phase, moves }: Reshard): boolean {
+    if (phase === 'moving') return true;
+    const isHome = Object.values(map.now.homes[service] ?? {}).includes(name);
+    return (
+      isHome || moves.some(({ from, to, state }) => state !== 'waiting' && (from === name || to === name))
+    );
+  }
+
+  async function openMissing(reshard: Reshard): Promise<void> {
     for (const shard of map.now.shards) {
-      if (hosted.named(shard.service, shard.name) !== undefined) continue;
+      if (hosted.named(shard.service, shard.name) !== undefined || !isWanted(shard, reshard)) continue;
       const sinceMs = clock.monotonicMs();
       await ground.open(shard, map.now);
       await rest(sinceMs, REST, REST_BETWEEN_MS_MAX);
@@ -129,7 +138,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
     while (map.now.reshard !== null && !long.isOver) {
       try {
         ground.check();
-        await openMissing();
+        await openMissing(map.now.reshard);
         for (const move of map.now.reshard.moves) await bringHome(map.now.reshard.service, move);
         await phases[map.now.reshard.phase](map.now.reshard);
         trouble = null;

@@ -43,6 +43,7 @@ export async function placeOf(
       region,
       shard,
       folder: `${dataFolder}/${region}`,
+      replicas,
       options: known.options ?? {},
     };
     return { module: known.module, at: at as unknown as Json };

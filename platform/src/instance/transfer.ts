@@ -75,7 +75,7 @@ export interface TransferGround {
 /** Short, since a writer thread serves several shards. */
 const PAGE_ENTRIES = 64;
 /** Of a home that is written faster than it is copied. */
-const PAGE_ENTRIES_MAX = 1_024;
+const PAGE_ENTRIES_MAX = 512;
 const PAGE_KEYS = 500;
 const VERIFY_TRIES_MAX = 20;
 
@@ -98,26 +98,30 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
    * @returns where the copy stands then
    */
   async function copyUpTo({ partition, from, to }: Way, position: number, upTo: number): Promise<number> {
+    const transferred = noted(partition);
     let at = position;
     let share = REST;
     let entriesMax = PAGE_ENTRIES;
     let distance = Number.POSITIVE_INFINITY;
-    while (at < upTo && !work.isOver) {
-      const sinceMs = clock.monotonicMs();
-      const page = await from.log.readPartition(partition, at, Math.min(entriesMax, upTo - at));
-      await to.moving.copy(page);
-      at = page.at(-1)?.position ?? at;
-      if (page.length < entriesMax) break;
-      const left = (headOf(from, partition)?.position ?? at) - at;
-      if (left >= distance) {
-        share /= 2;
-        entriesMax = Math.min(PAGE_ENTRIES_MAX, entriesMax * 2);
+    try {
+      while (at < upTo && !work.isOver) {
+        const sinceMs = clock.monotonicMs();
+        const page = await from.log.readPartition(partition, at, Math.min(entriesMax, upTo - at));
+        await to.moving.copy(page);
+        at = page.at(-1)?.position ?? at;
+        if (page.length < entriesMax) break;
+        const left = (headOf(from, partition)?.position ?? at) - at;
+        if (left >= distance) {
+          share /= 2;
+          entriesMax = Math.min(PAGE_ENTRIES_MAX, entriesMax * 2);
+        }
+        distance = left;
+        transferred.entriesLeft = left;
+        await rest(sinceMs, share);
       }
-      distance = left;
-      noted(partition).entriesLeft = left;
-      await rest(sinceMs, share);
+    } finally {
+      transferred.entriesLeft = null;
     }
-    noted(partition).entriesLeft = null;
     return at;
   }
 

@@ -33,6 +33,8 @@ const KEYS: Schema = {
   of: 'key',
   table: SCHEMA_TABLE,
   row: 'keys',
+  sign: 'subject_keys',
+  released: 1,
   steps: [
     {
       what: 'one key a subject',
@@ -54,15 +56,20 @@ export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): vo
   makeDurable(database);
   database.exec('PRAGMA secure_delete = ON');
   migrate(database, path, KEYS);
-  const insert = database.prepare('INSERT INTO subject_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
+  const insert = database.prepare(
+    'INSERT INTO subject_keys (partition, subject, wrapped, created_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  );
   const select = database.prepare('SELECT wrapped FROM subject_keys WHERE partition = ? AND subject = ?');
   const remove = database.prepare('DELETE FROM subject_keys WHERE partition = ? AND subject = ?');
   const page = database.prepare(
-    'SELECT subject, wrapped FROM subject_keys WHERE partition = ? AND subject > ? ORDER BY subject LIMIT ?',
+    'SELECT subject, wrapped FROM subject_keys WHERE partition = ? AND subject > ? ORDER BY subject LIMIT ? + 0',
   );
-  const replace = database.prepare('INSERT OR REPLACE INTO subject_keys VALUES (?, ?, ?, ?)');
+  const replace = database.prepare(
+    `INSERT INTO subject_keys (partition, subject, wrapped, created_ms) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET wrapped = excluded.wrapped, created_ms = excluded.created_ms`,
+  );
   const dropSome = database.prepare(`DELETE FROM subject_keys WHERE partition = ? AND subject IN
-    (SELECT subject FROM subject_keys WHERE partition = ? LIMIT ?)`);
+    (SELECT subject FROM subject_keys WHERE partition = ? LIMIT ? + 0)`);
   const find = (partition: number, subject: string): Uint8Array | null =>
     (select.get(partition, subject)?.wrapped as Uint8Array | undefined) ?? null;
   return {

@@ -12,6 +12,8 @@ const KEYS: Schema = {
   of: 'key',
   table: SCHEMA_TABLE,
   row: 'keys',
+  sign: 'subject_keys',
+  released: 1,
   steps: [
     {
       what: 'one key a subject',
@@ -29,7 +31,7 @@ const KEYS: Schema = {
 };
 
 export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Promise<KeyStore> {
-  await migrate(database, KEYS);
+  await migrate(clock, database, KEYS);
   async function find(partition: number, subject: string): Promise<Uint8Array | null> {
     const [row] = await again(clock, () =>
       database.rows('SELECT wrapped FROM subject_keys WHERE partition_key = ? AND subject = ?', [
@@ -43,7 +45,8 @@ export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Prom
     async ensure({ partition, subject, wrapped }, atMs) {
       await again(clock, () =>
         database.run(
-          'INSERT INTO subject_keys VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE subject = subject',
+          `INSERT INTO subject_keys (partition_key, subject, wrapped, created_ms) VALUES (?, ?, ?, ?)
+            ON DUPLICATE KEY UPDATE subject = subject`,
           [partition, Buffer.from(subject), wrapped, atMs],
         ),
       );

@@ -10,6 +10,8 @@ export interface Home {
   /** All that is stored, as it is stored. */
   bytes(): Promise<Buffer>;
   loseLog(): Promise<void>;
+  /** Adds a column to every table, as a later program may. */
+  widen(): Promise<void>;
   /** Nobody else may write read models until it is called. */
   holdReadModels(): Promise<() => Promise<void>>;
 }
@@ -49,6 +51,15 @@ export async function homes(
           for (const name of await host.disk.list(folder))
             if (name.includes('.log.db')) await host.disk.remove(`${folder}/${name}`);
         },
+        async widen() {
+          for (const name of (await host.disk.list(folder)).filter((one) => one.endsWith('.db'))) {
+            const other = host.disk.database(`${folder}/${name}`);
+            const tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+            for (const { name: table } of other.prepare(tables).all())
+              other.exec(`ALTER TABLE "${table}" ADD COLUMN later TEXT`);
+            other.close();
+          }
+        },
         async holdReadModels() {
           const other = host.disk.database(`${folder}/bank-0.views.db`);
           other.exec('BEGIN IMMEDIATE');
@@ -81,6 +92,10 @@ export async function homes(
         async loseLog() {
           for (const table of ['log_entries', 'log_answers', 'log_heads'])
             await other.exec(`DELETE FROM ${table}`);
+        },
+        async widen() {
+          for (const table of await other.rows('SHOW TABLES'))
+            await other.exec(`ALTER TABLE \`${Object.values(table)[0]}\` ADD COLUMN later VARCHAR(10)`);
         },
         async holdReadModels() {
           const held = Promise.withResolvers<void>();

@@ -43,13 +43,6 @@ export interface EngineModule {
   readonly options?: JsonObject | undefined;
 }
 
-/** Those that shards may have. */
-export const engineNames = ({ mysql, modules = {} }: Engines): readonly EngineName[] => [
-  'sqlite',
-  ...(mysql === undefined ? [] : ['mysql']),
-  ...Object.keys(modules),
-];
-
 export interface MysqlServer {
   /**
    * `mysql://USER@HOST:PORT/DATABASE`. Each shard has a database of its own: `{region}` and `{shard}` stand for the

@@ -78,6 +78,10 @@ describe('parseTopology', () => {
     onlyFault('/engines/modules/Oracle', /lower-case/, (t) => {
       t.engines.modules = { Oracle: { module: 'file:///oracle.ts', options: {} } };
     });
+    for (const wrong of [{ f: () => 1 }, { n: 1n }, { m: new Map() }, { long: 'x'.repeat(70_000) }])
+      onlyFault('/engines/modules/oracle/options', /expected JSON of at most/, (t) => {
+        t.engines.modules = { oracle: { module: 'file:///oracle.ts', options: wrong } };
+      });
     const modules = { oracle: { module: 'file:///oracle.ts', options: { sid: 1 } } };
     const taken = faultsOf((t) => {
       t.engines = { log: 'oracle', modules };

@@ -3,11 +3,13 @@
  * first the shape (types, ranges, unknown fields), then the rules that span fields. The second kind runs also where
  * the shape is faulty elsewhere, so it reads the value as it came and looks only at what has the right type.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { CardumeError, type Fault } from '../base/errors.ts';
 import { PARTITIONS_MAX, SCOPE_MAX } from '../base/id.ts';
+import { HOUSE_ENGINES } from './engines.ts';
 import type { Topology } from './topology.ts';
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
@@ -35,7 +37,7 @@ const host = Type.String({
 
 const REPLICAS_MAX = 4;
 const ENGINES_MAX = 16;
-const OWN_ENGINES = ['sqlite', 'mysql'];
+const OPTIONS_CHARS_MAX = 65_536;
 const ENGINE_EXPECTED = "the name of an engine: 'sqlite', 'mysql', or one of modules";
 const mysqlAddress = Type.String({
   pattern: MYSQL_ADDRESS,
@@ -337,14 +339,26 @@ function regionRules(regions: Loose, edge: Loose, add: Add): void {
   }
 }
 
+function isJson(value: unknown): boolean {
+  try {
+    const text = JSON.stringify(value);
+    return text.length <= OPTIONS_CHARS_MAX && isDeepStrictEqual(JSON.parse(text), value);
+  } catch {
+    return false; // a cycle, or a bigint
+  }
+}
+
 function engineRules({ log, mysql, modules }: Loose, regions: number, add: Add): void {
   const others = objectOf(modules);
   for (const name of Object.keys(others)) {
     const path = `/engines/modules/${escaped(name)}`;
     nameRule(path, name, add);
-    if (OWN_ENGINES.includes(name)) add(path, 'the house has an engine of that name');
+    if (HOUSE_ENGINES.includes(name)) add(path, 'the house has an engine of that name');
+    const { options } = objectOf(others[name]);
+    if (options !== undefined && !isJson(options))
+      add(`${path}/options`, `expected JSON of at most ${OPTIONS_CHARS_MAX} characters`);
   }
-  if (typeof log === 'string' && !OWN_ENGINES.includes(log) && !Object.hasOwn(others, log))
+  if (typeof log === 'string' && !HOUSE_ENGINES.includes(log) && !Object.hasOwn(others, log))
     add('/engines/log', `expected ${ENGINE_EXPECTED}, got ${shown(log)}`);
   if (log === 'mysql' && mysql === undefined)
     add('/engines/mysql', 'expected a server: address, passwordVariable, tls, but it is missing');

@@ -133,16 +133,17 @@ async function moveAll(session: SqlSession, build: string, moves: readonly Check
   const name = Buffer.from(build);
   const on = moves.filter(({ from }) => from > 0);
   if (on.length > 0) {
-    const cases = on.map(() => 'WHEN ? THEN ?').join(' ');
-    const at = on.map(() => '(partition_key = ? AND position = ?)').join(' OR ');
+    const all = filledUp(on);
+    const cases = all.map(() => 'WHEN ? THEN ?').join(' ');
+    const at = all.map(() => '(partition_key = ? AND position = ?)').join(' OR ');
     const { changes } = await session.run(
       `UPDATE _folded SET epoch = CASE partition_key ${cases} END, position = CASE partition_key ${cases} END
         WHERE build = ? AND (${at})`,
       [
-        ...on.flatMap(({ partition, epoch }) => [partition, epoch]),
-        ...on.flatMap(({ partition, to }) => [partition, to]),
+        ...all.flatMap(({ partition, epoch }) => [partition, epoch]),
+        ...all.flatMap(({ partition, to }) => [partition, to]),
         name,
-        ...on.flatMap(({ partition, from }) => [partition, from]),
+        ...all.flatMap(({ partition, from }) => [partition, from]),
       ],
     );
     if (changes !== on.length) throw await refusedOf(session, name, on);
@@ -172,12 +173,10 @@ async function moveFirst(session: SqlSession, build: Uint8Array, one: Checkpoint
     [epoch, to, build, partition],
   );
   if (changes === 1) return;
-  const begun = await session.run('INSERT IGNORE INTO _folded VALUES (?, ?, ?, ?)', [
-    build,
-    partition,
-    epoch,
-    to,
-  ]);
+  const begun = await session.run(
+    'INSERT IGNORE INTO _folded (build, partition_key, epoch, position) VALUES (?, ?, ?, ?)',
+    [build, partition, epoch, to],
+  );
   if (begun.changes !== 1) throw new CardumeError('fenced', refusedMove(one));
 }
 
@@ -289,7 +288,7 @@ async function loadInto(
   }
 }
 
-/** To a power of two with the last one: what is asked for twice is found once, and few statements are prepared. */
+/** To a power of two with the last one: what is named twice is found once, and few statements are prepared. */
 function filledUp<T>(some: readonly T[]): readonly T[] {
   const size = 2 ** Math.ceil(Math.log2(some.length));
   return [...some, ...Array.from({ length: size - some.length }, () => some.at(-1) as T)];

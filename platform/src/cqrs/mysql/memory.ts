@@ -11,6 +11,8 @@ const MEMORY: Schema = {
   of: 'memory',
   table: SCHEMA_TABLE,
   row: 'memory',
+  sign: '_snapshots',
+  released: 1,
   steps: [
     {
       what: 'snapshots and states of processes',
@@ -38,27 +40,23 @@ const MEMORY: Schema = {
 };
 
 export async function openMemory(clock: Clock, database: SqlDatabase): Promise<Memory> {
-  await migrate(database, MEMORY);
+  await migrate(clock, database, MEMORY);
   const run = async (sql: string, values: readonly (string | number | Uint8Array)[]): Promise<void> =>
     void (await again(clock, () => database.run(sql, values)));
   return {
     saveSnapshot: ({ partition, stream, version, revision, state }) =>
-      run('REPLACE INTO _snapshots VALUES (?, ?, ?, ?, ?)', [
-        partition,
-        Buffer.from(stream),
-        version,
-        revision,
-        state,
-      ]),
+      run(
+        `INSERT INTO _snapshots (partition_key, stream, version, revision, state) VALUES (?, ?, ?, ?, ?)
+        ON DUPLICATE KEY UPDATE version = VALUES(version), revision = VALUES(revision), state = VALUES(state)`,
+        [partition, Buffer.from(stream), version, revision, state],
+      ),
     saveCheckpoint: ({ process, partition, revision, epoch, position, open }) =>
-      run('REPLACE INTO _process_states VALUES (?, ?, ?, ?, ?, ?)', [
-        Buffer.from(process),
-        partition,
-        revision,
-        epoch,
-        position,
-        open,
-      ]),
+      run(
+        `INSERT INTO _process_states (process, partition_key, revision, epoch, position, open) VALUES (?, ?, ?, ?, ?, ?)
+        ON DUPLICATE KEY UPDATE revision = VALUES(revision), epoch = VALUES(epoch), position = VALUES(position),
+          open = VALUES(open)`,
+        [Buffer.from(process), partition, revision, epoch, position, open],
+      ),
     async drop(partition) {
       for (const table of ['_snapshots', '_process_states'])
         await run(`DELETE FROM ${table} WHERE partition_key = ?`, [partition]);

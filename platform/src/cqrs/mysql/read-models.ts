@@ -2,8 +2,8 @@
  * A shard's read models on a server, in a database of the shard's own. They follow the log: everything is begun again when
  * the log no longer has what the tables were folded from. The projector then fills them again.
  */
-import { CardumeError } from '../../base/errors.ts';
 import { again } from '../../database/mysql/again.ts';
+import { alone } from '../../database/mysql/alone.ts';
 import { migrate } from '../../database/mysql/migrate.ts';
 import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import type { TailSource } from '../../events/tail.ts';
@@ -22,6 +22,8 @@ const VIEWS: Schema = {
   of: 'read model',
   table: SCHEMA_TABLE,
   row: 'views',
+  sign: '_folded',
+  released: 1,
   steps: [
     {
       what: 'builds and their checkpoints',
@@ -42,11 +44,12 @@ const VIEWS: Schema = {
         )`,
       ],
     },
+    {
+      what: 'nothing of the time when tables had one definition at a time',
+      statements: ['DROP TABLE IF EXISTS _projections', 'DROP TABLE IF EXISTS _checkpoints'],
+    },
   ],
 };
-/** Of whoever makes and drops tables in the database: definitions commit by themselves, so no transaction guards them. */
-const LOCK = "CONCAT('cardume-builds:', MD5(DATABASE()))";
-const LOCK_WAIT_S_MAX = 20;
 
 export async function openReadModels(
   { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
@@ -55,14 +58,14 @@ export async function openReadModels(
   source: TailSource,
   opening: Opening = 'own',
 ): Promise<ReadModels> {
-  await migrate(database, VIEWS);
+  await migrate(clock, database, VIEWS);
   const builds = buildsOf(crypto, projections);
   const stored = await storedIn(database);
   const stands = await standsOn(stored, source);
   if (opening === 'beside') checkStands(stands);
   const isNew = stored.length === 0 || !stands;
   const areApart = opening === 'beside' || !isNew || isLong(source);
-  await alone(database, async (session) => {
+  await alone(database, 'builds', async (session) => {
     if (!stands) await clear(session);
     await register(session, builds, areApart, opening);
   });
@@ -161,7 +164,7 @@ function checkpointsOf(
 async function forkIn(session: SqlSession, build: string): Promise<void> {
   await session.run('DELETE FROM _folded WHERE build = ?', [Buffer.from(build)]);
   await session.run(
-    "INSERT INTO _folded SELECT ?, partition_key, epoch, position FROM _folded WHERE build = ''",
+    "INSERT INTO _folded (build, partition_key, epoch, position) SELECT ?, partition_key, epoch, position FROM _folded WHERE build = ''",
     [Buffer.from(build)],
   );
   await session.run('UPDATE _builds SET apart = 1 WHERE name = ?', [Buffer.from(build)]);
@@ -188,20 +191,6 @@ async function storedBuilds(session: SqlSession): Promise<StoredBuild[]> {
   }));
 }
 
-/** One process at a time. @throws CardumeError `storage-failed` when another one holds the lock for long */
-async function alone<T>(database: SqlDatabase, work: (session: SqlSession) => Promise<T>): Promise<T> {
-  return database.session(async (session) => {
-    const [got] = await session.rows(`SELECT GET_LOCK(${LOCK}, ${LOCK_WAIT_S_MAX}) AS got`);
-    if (got?.['got'] !== 1)
-      throw new CardumeError('storage-failed', 'another process makes the tables of the read models');
-    try {
-      return await work(session);
-    } finally {
-      await session.rows(`SELECT RELEASE_LOCK(${LOCK})`);
-    }
-  });
-}
-
 async function register(
   session: SqlSession,
   builds: readonly Build[],
@@ -222,7 +211,10 @@ async function register(
     }
     const names = JSON.stringify(tables.map(({ stored }) => stored.name));
     const row = [Buffer.from(name), Buffer.from(projection), areApart ? 1 : 0, turn, names];
-    await session.run('INSERT INTO _builds VALUES (?, ?, ?, ?, ?)', row);
+    await session.run(
+      'INSERT INTO _builds (name, projection, apart, turn, tables) VALUES (?, ?, ?, ?, ?)',
+      row,
+    );
   }
   if (opening === 'beside') return;
   // Nobody folds into them from now on: they keep their places, for a program that goes back.

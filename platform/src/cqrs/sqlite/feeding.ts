@@ -13,6 +13,8 @@ const FEEDING: Schema = {
   of: 'replica',
   table: SCHEMA_TABLE,
   row: 'replica',
+  sign: '_feeder',
+  released: 1,
   steps: [
     {
       what: 'who feeds it',
@@ -22,7 +24,7 @@ const FEEDING: Schema = {
     },
   ],
 };
-const CLAIM = `INSERT INTO _feeder VALUES (1, 1) ON CONFLICT DO UPDATE SET opener = opener + 1 RETURNING opener`;
+const CLAIM = `INSERT INTO _feeder (one, opener) VALUES (1, 1) ON CONFLICT DO UPDATE SET opener = opener + 1 RETURNING opener`;
 
 /** @throws CardumeError `fenced` when the log has been opened by another host since */
 export function checkHost(ours: readonly Head[], stored: readonly Head[]): void {

@@ -2,9 +2,6 @@
  * Snapshots of long aggregates and checkpoints of processes: derived from the log, kept so that a start or a cold
  * load reads a bounded number of entries. Values are V8's structured-clone bytes (they hold Maps, Sets, bigints); the
  * revision of the code that wrote them says whether today's can read them.
- *
- * The file has no version of its own. A table that changes gets a new name and takes over what the old one held, so
- * files of the version before open, and that version, come back, finds its table gone and begins with an empty one.
  */
 import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import { migrate } from '../../database/sqlite/migrate.ts';
@@ -15,6 +12,8 @@ const MEMORY: Schema = {
   of: 'memory',
   table: SCHEMA_TABLE,
   row: 'memory',
+  sign: 'snapshots',
+  released: 1,
   steps: [
     {
       what: 'snapshots and states of processes',
@@ -38,6 +37,10 @@ const MEMORY: Schema = {
         ) WITHOUT ROWID`,
       ],
     },
+    {
+      what: 'nothing of the time when states of processes had no revision',
+      statements: ['DROP TABLE IF EXISTS process_checkpoints'],
+    },
   ],
 };
 
@@ -45,10 +48,14 @@ export function openMemory(disk: Disk, path: string): Memory & { close(): void }
   const database: Database = disk.database(path);
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
   migrate(database, path, MEMORY);
-  const saveSnapshot = database.prepare('INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)');
+  const saveSnapshot = database.prepare(
+    `INSERT INTO snapshots (partition, stream, version, revision, state) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET version = excluded.version, revision = excluded.revision, state = excluded.state`,
+  );
   const saveCheckpoint = database.prepare(
-    `INSERT OR REPLACE INTO process_states (process, partition, revision, epoch, position, open)
-      VALUES (?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO process_states (process, partition, revision, epoch, position, open) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET revision = excluded.revision, epoch = excluded.epoch, position = excluded.position,
+        open = excluded.open`,
   );
   return {
     async saveSnapshot(one) {

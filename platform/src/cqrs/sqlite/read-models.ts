@@ -32,6 +32,8 @@ const VIEWS: Schema = {
   of: 'read model',
   table: SCHEMA_TABLE,
   row: 'views',
+  sign: '_folded',
+  released: 1,
   steps: [
     {
       what: 'builds and their checkpoints',
@@ -52,10 +54,15 @@ const VIEWS: Schema = {
         ) WITHOUT ROWID`,
       ],
     },
+    {
+      what: 'nothing of the time when tables had one definition at a time',
+      statements: ['DROP TABLE IF EXISTS _projections', 'DROP TABLE IF EXISTS _checkpoints'],
+    },
   ],
 };
 const CHECKPOINTS = 'SELECT build, partition, epoch, position FROM _folded';
-const FORK = "INSERT INTO _folded SELECT ?, partition, epoch, position FROM _folded WHERE build = ''";
+const FORK =
+  "INSERT INTO _folded (build, partition, epoch, position) SELECT ?, partition, epoch, position FROM _folded WHERE build = ''";
 const FORGET = 'DELETE FROM _folded WHERE build = ?';
 const SET_APART = 'UPDATE _builds SET apart = ? WHERE name = ?';
 
@@ -117,7 +124,9 @@ function over(
   const advance = database.prepare(
     'UPDATE _folded SET epoch = ?, position = ? WHERE build = ? AND partition = ? AND position = ?',
   );
-  const begin = database.prepare('INSERT INTO _folded VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
+  const begin = database.prepare(
+    'INSERT INTO _folded (build, partition, epoch, position) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+  );
   const tables = new Map<string, PartitionRows>();
   for (const { name, stored } of builds.flatMap((build) => build.tables))
     tables.set(name, tableRows(database, stored));
@@ -230,7 +239,9 @@ function storedBuilds(database: Database): StoredBuild[] {
 function register(database: Database, builds: readonly Build[], areApart: boolean, opening: Opening): void {
   const before = storedBuilds(database);
   const turn = 1 + Math.max(0, ...before.map((build) => build.turn));
-  const insert = database.prepare('INSERT INTO _builds VALUES (?, ?, ?, ?, ?)');
+  const insert = database.prepare(
+    'INSERT INTO _builds (name, projection, apart, turn, tables) VALUES (?, ?, ?, ?, ?)',
+  );
   const use = database.prepare('UPDATE _builds SET turn = ? WHERE name = ?');
   for (const { name, projection, tables } of builds) {
     if (before.some((build) => build.name === name)) {
@@ -254,7 +265,7 @@ function register(database: Database, builds: readonly Build[], areApart: boolea
 
 function dropRows(database: Database, table: string, partition: number, rowsMax: number): number {
   const [name, column] = [quoted(table), quoted(PARTITION_COLUMN)];
-  const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ?`;
+  const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ? + 0`;
   return database.prepare(`DELETE FROM ${name} WHERE rowid IN (${some})`).run(partition, rowsMax).changes;
 }
 

@@ -1,6 +1,15 @@
 /** Schemas of SQLite's files: all steps that a file has not had are one transaction. See ../schema.ts. */
 import type { Database } from '../../host/disk.ts';
-import { checkStanding, expandedRow, missingSteps, type Schema, type Standing } from '../schema.ts';
+import {
+  checkReadable,
+  checkStanding,
+  expandedRow,
+  type Found,
+  missingSteps,
+  neededBy,
+  type Schema,
+  standingOf,
+} from '../schema.ts';
 import { transaction } from './transaction.ts';
 
 /**
@@ -14,17 +23,17 @@ export function migrate(database: Database, path: string, schema: Schema): void 
       `CREATE TABLE IF NOT EXISTS ${schema.table} (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID`,
     );
     // Looked up again: somebody else may have been faster.
-    for (const { statements, needs = 1, number } of missing(database, path, schema)) {
-      for (const statement of statements) database.exec(statement);
-      raise(database, schema.table, schema.row, needs);
-      raise(database, schema.table, expandedRow(schema), number);
-    }
+    const steps = missing(database, path, schema);
+    for (const { statements } of steps) for (const statement of statements) database.exec(statement);
+    if (steps.length === 0) return;
+    raiseNeeds(database, schema, neededBy(schema));
+    raise(database, schema.table, expandedRow(schema), schema.steps.length);
   });
 }
 
-/** For who only reads. @throws CardumeError `storage-failed` when this program must not open the file */
+/** For who only reads. @throws CardumeError `storage-failed` when there is nothing to read, or it must not be read */
 export function checkSchema(database: Database, path: string, schema: Schema): void {
-  checkStanding(path, schema, standingOf(database, schema));
+  checkReadable(path, schema, foundIn(database, schema));
 }
 
 /** The version that a program must know to open the file from now on. In the caller's transaction. */
@@ -32,30 +41,31 @@ export function raiseNeeds(database: Database, { table, row }: Schema, needs: nu
   raise(database, table, row, needs);
 }
 
-/** A number that a schema's table remembers. */
-export function numberIn(database: Database, table: string, name: string): number | null {
-  const row = database.prepare(`SELECT value FROM ${table} WHERE name = ?`).get(name);
-  return (row?.['value'] as number | undefined) ?? null;
-}
-
-function missing(database: Database, path: string, schema: Schema): ReturnType<typeof missingSteps> {
-  const standing = standingOf(database, schema);
-  checkStanding(path, schema, standing);
-  return missingSteps(schema, standing);
-}
-
-function standingOf(database: Database, schema: Schema): Standing {
-  const { table, row } = schema;
-  const known = database.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(table);
-  if (known === undefined) return { expanded: null, needs: null };
-  return { expanded: numberIn(database, table, expandedRow(schema)), needs: numberIn(database, table, row) };
-}
-
 /** Makes a number at least so large. In the caller's transaction. */
 export function raise(database: Database, table: string, name: string, to: number): void {
   database
     .prepare(
-      `INSERT INTO ${table} VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)`,
+      `INSERT INTO ${table} (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`,
     )
     .run(name, to);
+}
+
+function missing(database: Database, path: string, schema: Schema): ReturnType<typeof missingSteps> {
+  const standing = standingOf(foundIn(database, schema));
+  checkStanding(path, schema, standing);
+  return missingSteps(schema, standing);
+}
+
+export function foundIn(database: Database, schema: Schema): Found {
+  const { table, row, sign } = schema;
+  const tables = database.prepare('SELECT name FROM sqlite_schema WHERE name IN (?, ?)').all(table, sign);
+  const has = (name: string): boolean => tables.some((one) => one['name'] === name);
+  const hasSign = has(sign);
+  if (!has(table)) return { expanded: null, needs: null, hasSign };
+  const numbers = database
+    .prepare(`SELECT name, value FROM ${table} WHERE name IN (?, ?)`)
+    .all(row, expandedRow(schema));
+  const number = (name: string): number | null =>
+    (numbers.find((one) => one['name'] === name)?.['value'] as number | undefined) ?? null;
+  return { expanded: number(expandedRow(schema)), needs: number(row), hasSign };
 }

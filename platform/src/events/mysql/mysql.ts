@@ -27,7 +27,7 @@ export const mysql: Driver = {
   async open(host, place, start) {
     const database = connect(host, place, WRITER_CONNECTIONS_MAX);
     try {
-      await prepareSchema(database);
+      await prepareSchema(host.clock, database);
       if (!('recovery' in start)) checkMap(database.name, await hasGivenAway(database), start);
       return 'recovery' in start
         ? await openAgain(host, database, start.recovery)

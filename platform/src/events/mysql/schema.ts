@@ -12,6 +12,7 @@
 import { CardumeError } from '../../base/errors.ts';
 import { migrate, raise, raiseNeeds } from '../../database/mysql/migrate.ts';
 import type { Schema } from '../../database/schema.ts';
+import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { GIVEN_AWAY, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
 
@@ -52,6 +53,8 @@ export const LOG: Schema = {
   of: 'log',
   table: META,
   row: 'schema',
+  sign: 'log_entries',
+  released: 2,
   steps: [
     { what: 'entries, answers and heads', statements: TABLES },
     { what: 'partitions that are given away', statements: [] },
@@ -59,8 +62,8 @@ export const LOG: Schema = {
 };
 
 /** Makes the tables where they are missing, or brings those that are there to this version. */
-export async function prepareSchema(database: SqlDatabase): Promise<void> {
-  await migrate(database, LOG);
+export async function prepareSchema(clock: Clock, database: SqlDatabase): Promise<void> {
+  await migrate(clock, database, LOG);
   await checkDurability(database);
 }
 
@@ -70,7 +73,7 @@ export async function hasGivenAway(database: SqlDatabase): Promise<boolean> {
 
 /** In the session's transaction. */
 export async function markGivenAway(session: SqlSession): Promise<void> {
-  await raise(session, META, GIVEN_AWAY, 1);
+  await raise(session, META, [[GIVEN_AWAY, 1]]);
   await raiseNeeds(session, LOG, NEEDS_MAP);
 }
 

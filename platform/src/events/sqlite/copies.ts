@@ -57,7 +57,7 @@ export function copiesIn(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
     ),
     last: database.prepare(
-      'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ?',
+      'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ? + 0',
     ),
     forget: database.prepare('DELETE FROM answers WHERE partition = ? AND key = ?'),
     remove: database.prepare('DELETE FROM entries WHERE spot = ?'),

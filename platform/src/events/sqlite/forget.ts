@@ -11,7 +11,7 @@ export type Forget = (partitions: Iterable<PartitionKey>, beforeMs: number, entr
 export function prepareForget(database: Database): Forget {
   const forgotten = database.prepare('SELECT forgotten FROM heads WHERE partition = ?');
   const entries = database.prepare(
-    'SELECT spot, key, at_ms FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ?',
+    'SELECT spot, key, at_ms FROM entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT ? + 0',
   );
   const drop = database.prepare('DELETE FROM answers WHERE partition = ? AND key = ? AND position = ?');
   const note = database.prepare('UPDATE heads SET forgotten = ? WHERE partition = ?');

@@ -31,12 +31,12 @@ function snapshotOf(database: Database): Snapshot {
   const next = database.prepare('SELECT spot FROM entries WHERE spot >= ? ORDER BY spot LIMIT 1');
   const versions = database.prepare(
     `SELECT stream, version, spot FROM entries WHERE version IS NOT NULL AND (stream, version) > (?, ?)
-     ORDER BY stream, version LIMIT ?`,
+     ORDER BY stream, version LIMIT ? + 0`,
   );
   const stray = database.prepare(
     `SELECT a.partition, a.position FROM answers a
      LEFT JOIN entries e ON e.spot = (a.partition << 38) + a.position
-     WHERE e.key IS NOT a.key LIMIT ?`,
+     WHERE e.key IS NOT a.key LIMIT ? + 0`,
   );
   return {
     readPartition: patiently(reader).readPartition,

@@ -48,6 +48,8 @@ export const LOG: Schema = {
   of: 'log',
   table: META,
   row: 'schema',
+  sign: 'entries',
+  released: 2,
   steps: [
     { what: 'entries, answers and heads', statements: [TABLES] },
     { what: 'partitions that are given away', statements: [] },
