@@ -16,8 +16,30 @@ const mariadb = await serverNamed(host, 'mariadb');
 after(() => (mariadb.skip === false ? mariadb.server.admin.close() : undefined));
 const BOUNDS = { batchEntriesMax: 32, queueEntriesMax: 1_000 };
 
+/**
+ * COM_QUERY is 3; the driver sends a command in one piece. To MySQL, between both, that it has no attributes: none of one
+ * set (its protocol's CLIENT_QUERY_ATTRIBUTES).
+ */
+const COMMITS = ['\x03COMMIT', '\x03\0\x01COMMIT'];
+
+/** As if Q were in a part of the server that has not committed. */
+const LEFT_OUT = [
+  `UPDATE log_heads SET position = 1, checksum = (
+    SELECT checksum FROM log_entries WHERE partition_key = ${Q} AND position = 1
+  ) WHERE partition_key = ${Q}`,
+  `DELETE FROM log_entries WHERE partition_key = ${Q} AND position > 1`,
+];
+
+/** Like the one that is given, with another statement. */
+function command(commit: Buffer, sql: string): Buffer {
+  const begin = commit.subarray(4, commit.indexOf('COMMIT'));
+  const header = Buffer.alloc(4); // the length in three bytes, and a number that begins with each command
+  header.writeUIntLE(begin.length + Buffer.byteLength(sql), 0, 3);
+  return Buffer.concat([header, begin, Buffer.from(sql)]);
+}
+
 /** What becomes of a commit. */
-type Fate = 'passes' | 'never arrives' | 'is carried out, and nobody hears';
+type Fate = 'passes' | 'never arrives' | 'is carried out, and nobody hears' | 'is carried out in part';
 
 interface Proxy {
   readonly port: number;
@@ -42,8 +64,7 @@ async function proxyTo(port: number): Promise<Proxy> {
       socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
     }
     client.on('data', (bytes) => {
-      // COM_QUERY is 3; the driver sends a command in one piece.
-      const isCommit = bytes.includes('\x03COMMIT');
+      const isCommit = COMMITS.some((command) => bytes.includes(command));
       const fate = isCommit ? (proxy.fates.shift() ?? 'passes') : 'passes';
       if (fate === 'never arrives') {
         client.destroy();
@@ -51,6 +72,8 @@ async function proxyTo(port: number): Promise<Proxy> {
         return;
       }
       isMute ||= fate !== 'passes';
+      if (fate === 'is carried out in part')
+        for (const sql of LEFT_OUT) upstream.write(command(bytes as Buffer, sql));
       upstream.write(bytes);
     });
     upstream.on('data', (bytes) => {
@@ -91,6 +114,23 @@ describe('a connection that breaks around a commit', { skip: mariadb.skip }, () 
       await drop();
     }
   }
+
+  test('which is carried out in part: each append is told what became of it', () =>
+    proxied(async (open, proxy) => {
+      const log = await open();
+      await Promise.all([log.append(P, [event('s', 1)]), log.append(Q, [event('t', 1)])]);
+      proxy.fates.push('is carried out in part');
+      const [first, second] = await Promise.allSettled([
+        log.append(P, [event('s', 2)]),
+        log.append(Q, [event('t', 2)]),
+      ]);
+      assert.equal(first.status, 'fulfilled');
+      assert.equal(second.status, 'rejected');
+      assert.deepEqual(names(await all(log, P)), ['s@1', 's@2']);
+      assert.deepEqual(names(await all(log, Q)), ['t@1']);
+      assert.equal((await log.append(Q, [event('t', 2)])).position, 2);
+      await log.close();
+    }));
 
   for (const fate of ['never arrives', 'is carried out, and nobody hears'] as const) {
     test(`which ${fate}: the append stands once`, () =>

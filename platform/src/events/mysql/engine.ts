@@ -74,28 +74,20 @@ export function engineOver(
   }
 
   /**
-   * Whether a commit whose answer was lost stands.
+   * Whether a commit whose answer was lost stands. Of a server that commits its parts one after another, as Vitess does
+   * with its shards, some partitions may have moved and others not: an opening tells of each.
    * @throws CardumeError `unknown-outcome` when that cannot be found out: the engine must be opened again
    */
-  async function stands({ moves: [move] }: Attempt, failure: CardumeError): Promise<boolean> {
-    const { partition, position, checksum } = (move as Move).to;
+  async function stands({ moves }: Attempt, failure: CardumeError): Promise<boolean> {
+    const unknown = (why: string): CardumeError =>
+      new CardumeError('unknown-outcome', `${failure.message}; ${why}`, { cause: failure });
     try {
-      return await again(clock, () =>
-        database.session(async (session) => {
-          await session.exec('START TRANSACTION');
-          await session.rows('SELECT epoch FROM log_heads WHERE partition_key = ? FOR UPDATE', [partition]);
-          const [row] = await session.rows(
-            'SELECT checksum FROM log_entries WHERE partition_key = ? AND position = ?',
-            [partition, position],
-          );
-          await session.exec('COMMIT');
-          return row !== undefined && sameChecksum(row['checksum'] as Uint8Array, checksum);
-        }),
-      );
+      const standing = await again(clock, () => standingOf(database, moves));
+      if (standing > 0 && standing < moves.length) throw unknown('parts of the batch stand');
+      return standing > 0;
     } catch (error) {
       if (!isCardumeError(error, 'storage-failed')) throw error;
-      const detail = `${failure.message}; whether the batch stands is not known`;
-      throw new CardumeError('unknown-outcome', detail, { cause: failure });
+      throw unknown('whether the batch stands is not known');
     }
   }
 
@@ -116,6 +108,31 @@ export function engineOver(
       ),
     close: () => database.close(),
   };
+}
+
+/** How many heads are where a batch has put them; behind their locks, which it held until it ended. */
+async function standingOf(database: SqlDatabase, moves: readonly Move[]): Promise<number> {
+  const partitions = moves.map(({ to }) => to.partition);
+  const among = `partition_key IN (${partitions.map(() => '?').join(', ')})`;
+  const at = moves.map(() => '(partition_key = ? AND position = ?)').join(' OR ');
+  return database.session(async (session) => {
+    await session.exec('START TRANSACTION');
+    await session.rows(
+      `SELECT epoch FROM log_heads WHERE ${among} ORDER BY partition_key FOR UPDATE`,
+      partitions,
+    );
+    const rows = await session.rows(
+      `SELECT partition_key, checksum FROM log_entries WHERE ${among} AND (${at})`,
+      [...partitions, ...moves.flatMap(({ to }) => [to.partition, to.position])],
+    );
+    await session.exec('COMMIT');
+    return moves.filter(({ to }) =>
+      rows.some(
+        (row) =>
+          row['partition_key'] === to.partition && sameChecksum(row['checksum'] as Uint8Array, to.checksum),
+      ),
+    ).length;
+  });
 }
 
 async function inTransaction(
