@@ -95,6 +95,11 @@ export function isDefined(error: unknown): boolean {
   return DEFINED.has((error as { readonly errno?: number }).errno ?? 0);
 }
 
+/** The server has no such function. */
+export function isNoFunction(error: unknown): boolean {
+  return (error as { readonly errno?: number }).errno === 1305;
+}
+
 export function isTimedOut(error: unknown): boolean {
   return isCardumeError(error, 'storage-failed') && causeOf(error).code === 'PROTOCOL_SEQUENCE_TIMEOUT';
 }
