@@ -57,11 +57,10 @@ async function fill(fold: Fold): Promise<void> {
 /** Scans on the shard's server. */
 async function running(place: ShardPlace): Promise<number> {
   if (!('sql' in place) || found.skip !== false) return 0;
-  const rows = await found.server.admin.rows(
-    "SELECT id FROM processlist WHERE db = ? AND info LIKE 'SELECT%AS `others`%'",
-    [place.sql.database],
-  );
-  return rows.length;
+  const { database } = place.sql;
+  return (await found.server.running()).filter(
+    (one) => one.database === database && /^SELECT.*AS `others`/.test(one.statement),
+  ).length;
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

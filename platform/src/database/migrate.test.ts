@@ -189,7 +189,7 @@ function schemaCases(engine: string, open: () => Promise<Opened>, skip: string |
 }
 
 schemaCases('SQLite', openSqlite);
-schemaCases('MariaDB', openMysql, mariadb.skip);
+schemaCases(mariadb.name, openMysql, mariadb.skip);
 
 test('a step that would shut out the program before is a bug', () => {
   const schema = { ...base, steps: [first, { ...second, needs: 2 }], released: 1 };

@@ -139,7 +139,7 @@ async function enginesHere(): Promise<Engine[]> {
       },
     },
     {
-      name: 'MariaDB',
+      name: found.name,
       kills: 15,
       skip: found.skip,
       async place() {

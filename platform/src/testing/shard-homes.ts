@@ -70,7 +70,7 @@ export async function homes(
   };
 
   const mariadb: Engine = {
-    name: 'MariaDB',
+    name: found.name,
     skip: found.skip,
     async newHome() {
       assert.ok(found.skip === false);

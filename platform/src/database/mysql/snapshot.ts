@@ -7,7 +7,7 @@ export function inSnapshot<T>(
   within?: SqlWithin,
 ): Promise<T> {
   return database.session(async (session) => {
-    // Of the next transaction alone.
+    // Of the next transaction alone; Vitess keeps it for the session, so who writes has other connections.
     await session.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
     await session.exec('START TRANSACTION');
     const seen = await read(session);

@@ -12,7 +12,7 @@ const mariadb = await serverNamed(host, 'mariadb');
 after(() => (mariadb.skip === false ? mariadb.server.admin.close() : undefined));
 
 logConformance(
-  'MySQL log on MariaDB',
+  `MySQL log on ${mariadb.name}`,
   async () => {
     assert.ok(mariadb.skip === false);
     const { address, drop } = await mariadb.server.newDatabase();
