@@ -11,6 +11,7 @@ import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { run as archives } from './archives.ts';
 import type { Benchmark, Figure, Say } from './figure.ts';
 import { run as logAppend } from './log-append.ts';
 import { run as logGrowth } from './log-growth.ts';
@@ -46,6 +47,7 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'd', title: 'reservations of one hot product', run: reservations },
   { letter: 'e', title: 'a log that grows', run: logGrowth },
   { letter: 'i', title: 'long streams', run: longStreams },
+  { letter: 'm', title: 'archives', run: archives },
   { letter: 'g', title: 'the simulation', run: simulation },
   { letter: 'h', title: 'shards: log appends on MariaDB', run: mysqlAppend },
   { letter: 'j', title: 'shards: orders on MariaDB', run: mysqlOrders },

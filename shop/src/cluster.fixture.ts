@@ -9,7 +9,9 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logPlaceOf } from 'cardume/cqrs/engines';
+import type { LogPlace, Snapshot } from 'cardume/events/engine';
 import { driverOf } from 'cardume/events/engines';
+import { verifyLog } from 'cardume/events/verify';
 import type { Clock, Host } from 'cardume/host';
 import type { Listener } from 'cardume/host/network';
 import { realHost } from 'cardume/host/real';
@@ -46,6 +48,10 @@ export interface Cluster {
   advance(forMs: number, stepMs?: number): Promise<void>;
   /** Sum of the positions of all logs: any entry, of whatever kind, changes it. */
   entries(): Promise<number>;
+  /** Entries that stand in segments, of a service's logs. */
+  archived(service: string): Promise<number>;
+  /** What `verifyLog` finds in all logs. */
+  faults(): Promise<readonly string[]>;
   /** Process instances that have not ended, over the regions that run. */
   processesOpen(): Promise<number>;
   /** Waits until every process of every region has ended. */
@@ -90,6 +96,8 @@ export interface ClusterOptions {
   readonly bounds?: Partial<Bounds>;
   /** Each shard has one. */
   readonly replicas?: boolean;
+  /** Orders that have ended are archived. */
+  readonly archives?: boolean;
   /** Connections of this client to each region. */
   readonly connectionsMax?: number;
   /** What stands between the shop and its provider, such as a line that breaks. */
@@ -103,14 +111,15 @@ const OWN_ENGINE = import.meta.resolve('cardume/cqrs/own-engine.fixture');
 const WAIT_MS_MAX = 60_000;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const { bounds = {}, replicas = false, connectionsMax = 64 } = options;
+  const { bounds = {}, replicas = false, archives = false, connectionsMax = 64 } = options;
   const { payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
   const storage = await storageOf(real, engineAsked(real), replicas);
   const free = await freeTopology(real, bounds);
   const services = Object.entries(free.services).map(
-    ([name, service]) => [name, { ...service, replicas: replicas ? 1 : 0 }] as const,
+    ([name, service]) =>
+      [name, { ...service, replicas: replicas ? 1 : 0, archives: archives && name === 'orders' }] as const,
   );
   const topology: Topology = {
     ...free,
@@ -260,7 +269,26 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
     payments: (region) => payments.get(region) as Payments,
     advance: (forMs, stepMs = 500) => clock.advance(forMs, stepMs),
-    entries: () => sumOfPositions(counting, topology, folder),
+    async entries() {
+      const looked = await lookAtLogs(counting, topology, folder, async ({ heads }) =>
+        (await heads()).reduce((sum, { position }) => sum + position, 0),
+      );
+      return looked.reduce((sum, { seen }) => sum + seen, 0);
+    },
+    async archived(service) {
+      const looked = await lookAtLogs(counting, topology, folder, async ({ heads, archivedUpTo }) => {
+        let sum = 0;
+        for (const { partition } of await heads()) sum += await archivedUpTo(partition);
+        return sum;
+      });
+      return looked.reduce((sum, one) => sum + (one.service === service ? one.seen : 0), 0);
+    },
+    async faults() {
+      const found: string[] = [];
+      for (const place of await logPlaces(counting, topology, folder))
+        found.push(...(await verifyLog(counting, place.log)).faults);
+      return found;
+    },
     processesOpen,
     settled: () => until('every process has ended', async () => (await processesOpen()) === 0),
     stop,
@@ -306,21 +334,33 @@ async function freeTopology({ network }: Host, bounds: Partial<Bounds>): Promise
   return { ...house, regions: Object.fromEntries(regions), bounds: { ...house.bounds, ...bounds } };
 }
 
-async function sumOfPositions(host: Host, topology: Topology, folder: string): Promise<number> {
-  let sum = 0;
-  for (const region of Object.keys(topology.regions)) {
-    for (const [service, { shards }] of Object.entries(topology.services)) {
+interface LogOf {
+  readonly service: string;
+  readonly log: LogPlace;
+}
+
+async function logPlaces(host: Host, topology: Topology, folder: string): Promise<LogOf[]> {
+  const found: LogOf[] = [];
+  for (const region of Object.keys(topology.regions))
+    for (const [service, { shards }] of Object.entries(topology.services))
       for (let i = 0; i < shards; i += 1) {
-        const place = logPlaceOf(
-          await placeOf(host, topology, folder, region, { service, name: `${service}-${i}` }),
-        );
-        const driver = await driverOf(host, place);
-        const heads = await driver.inspect(host, place, (snapshot) => snapshot.heads());
-        sum += heads.reduce((positions, { position }) => positions + position, 0);
+        const shard = { service, name: `${service}-${i}` };
+        const log = logPlaceOf(await placeOf(host, topology, folder, region, shard));
+        found.push({ service, log });
       }
-    }
-  }
-  return sum;
+  return found;
+}
+
+async function lookAtLogs<T>(
+  host: Host,
+  topology: Topology,
+  folder: string,
+  look: (snapshot: Snapshot) => Promise<T>,
+): Promise<{ readonly service: string; readonly seen: T }[]> {
+  const seen: { readonly service: string; readonly seen: T }[] = [];
+  for (const { service, log } of await logPlaces(host, topology, folder))
+    seen.push({ service, seen: await (await driverOf(host, log)).inspect(host, log, look) });
+  return seen;
 }
 
 async function* eventsOf(incoming: IncomingMessage): Following['events'] {

@@ -25,6 +25,11 @@ export interface Aggregate<State = unknown, Command extends Typed = Typed, Event
    * keeps of such an event is of the older version until `stateRevision` is raised.
    */
   readonly upcasters?: { readonly [T in Event['type']]?: readonly ((event: StoredFields) => StoredFields)[] };
+  /**
+   * Types of events that end a stream, when nothing follows. Streams that have ended move to archives some time after
+   * `idempotencyDays`, and are read, and go on, as ever. Without it none of its streams ends.
+   */
+  readonly endsOn?: readonly Event['type'][];
   /** Whose key seals personal fields: the stream's id when left out. */
   readonly subjectOf?: (stream: string) => string;
   /**

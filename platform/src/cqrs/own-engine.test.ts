@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import type { PlaceOfModule } from '../events/engine.ts';
 import { openLog, openWriterPool } from '../events/events.ts';
+import { verifyLog } from '../events/verify.ts';
 import { realHost } from '../host/real.ts';
+import { damageArchive, loseSegment } from '../testing/damaged-archive.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
 import { logConformance, readModelConformance } from '../testing/testing.ts';
 import { openBeside, openReading, openStores } from './engines.ts';
@@ -36,11 +38,15 @@ function newPlace(): PlaceOfModule {
 logConformance('a log of an engine of somebody else', async () => {
   const place = newPlace();
   const pool = openWriterPool(host, { threadsMax: 2 });
+  const base = `${folder}/here/shard-${shards}/shard`;
   return {
     host,
     open: (partitions = [P, Q], bounds = {}, more = {}) =>
       openLog(host, { ...place, partitions, pool, bounds: { ...BOUNDS, ...bounds }, ...more }),
     done: (work) => work,
+    faults: async () => (await verifyLog(host, place)).faults,
+    damageArchive: (max) => damageArchive(host.disk, `${base}.archive`, max),
+    loseSegment: async () => loseSegment(host.disk, `${base}.log.db`),
     close: () => pool.close(),
   };
 });

@@ -16,6 +16,7 @@ import type { Freshness } from '../sharding/query.ts';
 import type { Row, Value } from '../sharding/table.ts';
 import type { Bounds } from '../topology/topology.ts';
 import type { Typed } from './aggregate.ts';
+import { archiveEnded, SEGMENT_ENTRIES } from './archiving.ts';
 import type { Building } from './building.ts';
 import { buildNames, buildsOf } from './builds.ts';
 import type { Bus, StreamEvent } from './bus.ts';
@@ -47,6 +48,8 @@ export interface ShardOptions {
   readonly copies?: readonly number[];
   /** The map of shards was made a moment ago: what has given partitions away is not opened. */
   readonly isMapNew?: boolean;
+  /** Streams that have ended move to archives; without it they keep their rows. */
+  readonly isArchived?: boolean;
   readonly pool: WriterPool;
   /** Of files: scans hold no main thread. */
   readonly readers: Readers;
@@ -109,6 +112,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     pool: options.pool,
     bounds,
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },
+    report: options.report,
   });
   const ask = <T>(request: ShardRequest): Promise<T> => log.askTail(request) as Promise<T>;
   const health = readModelHealth({
@@ -173,6 +177,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   const own = new Set(options.partitions);
   const moving = shardMoving({ log, ask, own, keys, runner, reading });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
+  const stopArchiving =
+    options.isArchived === true
+      ? archiveEnded(host, log, service.aggregates, bounds.segmentEntries ?? SEGMENT_ENTRIES, options.report)
+      : () => undefined;
   log.onCommit((entries: readonly Entry[]) => {
     runner.committed(entries);
     followers.committed(entries);
@@ -255,6 +263,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     async close() {
       health.close();
       stopForgetting();
+      stopArchiving();
       await runner.close();
       await replicas.close();
       await reading.close();

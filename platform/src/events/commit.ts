@@ -34,7 +34,9 @@ export interface Attempt {
   readonly appends: readonly Append[];
   /** One of each partition touched. */
   readonly moves: readonly Move[];
-  /** Streams of which the version before must stand in the log: of each, the first event of the batch. */
+  /** Of each stream, the first event of the batch. */
+  readonly firsts: readonly Following[];
+  /** Those of them whose version before must stand in the log, and is not known to. */
   readonly follows: readonly Following[];
 }
 
@@ -133,26 +135,32 @@ export function commits(
    * Versions of a stream stand without gaps: only a batch's first event of a stream must look for the one before.
    * @throws Refused where the batch itself shows a gap
    */
-  function followsOf(appends: readonly Append[]): Following[] {
+  function firstsOf(appends: readonly Append[]): Following[] {
     const versions = new Map<string, number>();
-    const follows: Following[] = [];
+    const firsts: Following[] = [];
     for (const { number, entries } of appends) {
       for (const entry of entries) {
         const { stream, version } = entry;
         if (version === null) continue;
         const before = versions.get(stream);
         if (before !== undefined && version !== before + 1) throw refusedVersion(number, entry);
-        if (before === undefined && version !== 1 && !recent.has(stream, version - 1))
-          follows.push({ append: number, entry });
+        if (before === undefined) firsts.push({ append: number, entry });
         versions.set(stream, version);
       }
     }
-    return follows;
+    return firsts;
+  }
+
+  function isKnown({ entry: { stream, version } }: Following): boolean {
+    const before = (version as number) - 1;
+    return before === 0 || recent.has(stream, before);
   }
 
   async function attempt(batch: Batch, appends: readonly Append[]): Promise<void> {
     const moves = movesOf(appends);
-    await admit({ batch: batch.number, appends, moves, follows: followsOf(appends) });
+    const firsts = firstsOf(appends);
+    const follows = firsts.filter((first) => !isKnown(first));
+    await admit({ batch: batch.number, appends, moves, firsts, follows });
     for (const { to } of moves) heads.set(to.partition, to);
   }
 

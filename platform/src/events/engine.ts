@@ -7,6 +7,8 @@ import { assert } from '../base/assert.ts';
 import type { Json } from '../base/json.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress } from '../host/sql.ts';
+import type { EndedOf } from './archive/archived.ts';
+import type { ArchiveStep } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { Copies } from './copies.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
@@ -53,6 +55,7 @@ export interface Engine {
   commit(batch: Batch): Promise<Committed>;
   /** @returns how many entries it looked at: fewer than `entriesMax` means that no older answer is left */
   forgetAnswers(beforeMs: number, entriesMax: number): Promise<number>;
+  readonly archive: ArchiveStep;
   close(): Promise<void>;
 }
 
@@ -134,6 +137,8 @@ export interface Opening {
   readonly engine: Engine;
   /** Of each lost partition, in the order of `Recovery`. */
   readonly recovered: readonly Recovered[];
+  /** Files of an archive that no row knows, where they were moved to. */
+  readonly strays: readonly string[];
 }
 
 /** What became of a lost partition. */
@@ -146,11 +151,20 @@ export interface Recovered {
 }
 
 /** What an engine shows of a log as it stands: all in one snapshot. */
-export interface Snapshot extends Pick<Reader, 'readPartition'> {
+export interface Snapshot {
+  /** As a reader does, but what is nowhere is passed over. */
+  readonly readPartition: Reader['readPartition'];
+  readonly ended: EndedOf;
   heads(): Promise<Head[]>;
   /** Partitions with entries. */
   partitions(): Promise<readonly PartitionKey[]>;
-  /** Events in the order of stream and version, at most so many, behind one or from the beginning. */
+  /** Position of the last entry in segments. */
+  archivedUpTo(partition: PartitionKey): Promise<number>;
+  /** Rows as they stand, whatever segments hold. */
+  rows(partition: PartitionKey, afterPosition: number, upTo: number): Promise<Entry[]>;
+  /** Of all streams that have ended, together. */
+  endedVersions(partition: PartitionKey): Promise<number>;
+  /** Rows of events in the order of stream and version, at most so many, behind one or from the beginning. */
   versions(after: Version | null, max: number): Promise<readonly Version[]>;
   /** Remembered answers whose entry is not there, or has another key. */
   strayAnswers(max: number): Promise<readonly Pick<Entry, 'partition' | 'position'>[]>;

@@ -11,7 +11,7 @@ import type { Host } from '../host/host.ts';
 import type { LogPlace } from './engine.ts';
 import type { LogBounds } from './group-commit.ts';
 import type { Log, PartitionKey } from './log.ts';
-import { openShardLog } from './shard-log.ts';
+import { openShardLog, type Report } from './shard-log.ts';
 import type { TailModule } from './tail.ts';
 import { startWriterPool, type WriterPool } from './writer-pool.ts';
 
@@ -26,6 +26,8 @@ export type LogOptions = LogPlace & {
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
   readonly tail?: TailModule;
+  /** What the operator should know: files beside the log that it does not know. */
+  readonly report?: Report;
 };
 
 /**
@@ -33,10 +35,10 @@ export type LogOptions = LogPlace & {
  * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  const { partitions, copies = [], isMapNew = false, pool, bounds, tail } = options;
+  const { partitions, copies = [], isMapNew = false, pool, bounds, tail, report } = options;
   const place = placeIn(options);
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
-  const own = tail === undefined ? {} : { tail };
+  const own = { ...(tail === undefined ? {} : { tail }), ...(report === undefined ? {} : { report }) };
   return openShardLog(host, { place, partitions, copies, isMapNew, pool, bounds, ...own });
 }
 

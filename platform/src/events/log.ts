@@ -3,6 +3,7 @@
  * `openLog` (events.ts) gives one over an engine; the conformance suite in `testing` says what each must do.
  */
 import type { Place } from '../base/id.ts';
+import type { ArchiveAsked } from './archive/making.ts';
 
 /** `partitionKey(place)`: an entry's partition within its service. */
 export type PartitionKey = number;
@@ -82,7 +83,10 @@ export interface Log {
    * @throws CardumeError `fenced` when another host has opened the partition since, `draining` when the log is closed
    */
   checkOpen(partition: PartitionKey): void | Promise<void>;
-  /** Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries. */
+  /**
+   * Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries.
+   * @throws CardumeError, as all reads: `storage-failed` for what is lost or damaged, `draining` when the log closes
+   */
   readStream(
     partition: PartitionKey,
     stream: string,
@@ -116,6 +120,14 @@ export interface Log {
    * @returns how many it looked at: fewer than `entriesMax` means that no older answer is left
    */
   forgetAnswers(beforeMs: number, entriesMax: number): Promise<number>;
+  /**
+   * Makes a bounded step towards archives: see archive/making.ts. What ends streams is taken from the first step of a
+   * round.
+   * @returns whether there is more to do
+   * @throws CardumeError `storage-failed` at the end of a round in which something was damaged, or the disk was full: of
+   *   that partition nothing is deleted, and others were archived all the same
+   */
+  archive(asked: ArchiveAsked): Promise<boolean>;
   readonly moving: Moving;
   /** Lets what was appended become durable, then ends subscriptions and releases the storage. */
   close(): Promise<void>;

@@ -3,30 +3,35 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../host/host.ts';
 import { realHost } from '../host/real.ts';
+import { damageArchive, loseSegment } from '../testing/damaged-archive.ts';
 import type { LogHarness } from '../testing/log-conformance.ts';
 import { P, Q } from '../testing/log-conformance-case.ts';
 import { simulatedHost } from '../testing/simulated/host.ts';
 import { logConformance } from '../testing/testing.ts';
-import { type LogPlace, openLog, openWriterPool } from './events.ts';
+import { openLog, openWriterPool } from './events.ts';
+import { verifyLog } from './verify.ts';
 
 const BOUNDS = { batchEntriesMax: 128, queueEntriesMax: 10_000 };
 
 function harnessOver(
   host: Host,
-  place: LogPlace,
-): Pick<LogHarness, 'host' | 'open'> & { stop(): Promise<void> } {
+  path: string,
+): Omit<LogHarness, 'done' | 'close'> & { stop(): Promise<void> } {
   const pool = openWriterPool(host, { threadsMax: 2 });
   return {
     host,
     open: (partitions = [P, Q], bounds = {}, more = {}) =>
-      openLog(host, { ...place, partitions, pool, bounds: { ...BOUNDS, ...bounds }, ...more }),
+      openLog(host, { path, partitions, pool, bounds: { ...BOUNDS, ...bounds }, ...more }),
+    faults: async () => (await verifyLog(host, { path })).faults,
+    damageArchive: (max) => damageArchive(host.disk, path.replace(/\.db$/, '.archive'), max),
+    loseSegment: async () => loseSegment(host.disk, path),
     stop: () => pool.close(),
   };
 }
 
 logConformance('SQLite log on this machine', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cardume-log-'));
-  const harness = harnessOver(realHost(), { path: join(folder, 'shard.db') });
+  const harness = harnessOver(realHost(), join(folder, 'shard.db'));
   return {
     ...harness,
     done: (work) => work,
@@ -41,7 +46,7 @@ let seed = 0;
 logConformance('SQLite log on the simulated machine', () => {
   seed += 1;
   const host = simulatedHost({ seed });
-  const harness = harnessOver(host, { path: '/data/shard.db' });
+  const harness = harnessOver(host, '/data/shard.db');
   return {
     ...harness,
     done: (work) => host.run(work),

@@ -9,6 +9,7 @@ import { assert } from '../base/assert.ts';
 import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Outcome } from './batch.ts';
+import { closedError, closingReader } from './closing-reader.ts';
 import {
   type Epochs,
   type LogPlace,
@@ -45,7 +46,11 @@ export interface ShardLogOptions {
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
+  /** What the operator should know. */
+  readonly report?: Report;
 }
+
+export type Report = (message: string, fields: Readonly<Record<string, unknown>>) => void;
 
 /** How old may be what `checkOpen` knows: a look costs microseconds, and reads from memory hardly more than one. */
 const EPOCHS_LOOKED_UP_MS = 100;
@@ -65,7 +70,12 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
     const { copies = [], isMapNew = false } = options;
     const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies, isMapNew });
-    const reader = await (await driverOf(host, place)).openReader(host, place);
+    if (opened.strays.length > 0)
+      options.report?.('files of an archive that the log does not know were moved aside', {
+        files: opened.strays,
+      });
+    const driver = await driverOf(host, place);
+    const reader = closingReader(await driver.openReader(host, place));
     const reopen = (recovery: Omit<Recovery, 'opener'>): Promise<Opened> =>
       open({ recovery: { ...recovery, opener } });
     const running = run(host, options, seat, reopen, opened, reader);
@@ -271,13 +281,8 @@ function run(
     }
   }
 
-  /** For whoever is late: the storage is not there any more. */
-  async function reading<T>(read: () => Promise<T>): Promise<T> {
-    if (isClosed) throw closedError();
-    return read();
-  }
-
   async function request(body: Request): Promise<unknown> {
+    if (isClosed) throw closedError();
     if (!connected) await connect();
     return seat.request(body);
   }
@@ -312,9 +317,9 @@ function run(
       await settled;
     },
     checkOpen,
-    readStream: (...asked) => reading(() => reader.readStream(...asked)),
-    readPartition: (...asked) => reading(() => reader.readPartition(...asked)),
-    findAnswer: (...asked) => reading(() => reader.findAnswer(...asked)),
+    readStream: reader.readStream,
+    readPartition: reader.readPartition,
+    findAnswer: reader.findAnswer,
     subscribe: subscriptions.subscribe,
     onCommit: (listener) => listen(onCommit, listener),
     onFailed: (listener) => listen(onFailed, listener),
@@ -322,6 +327,7 @@ function run(
     askTail: (message) => request({ kind: 'ask', message }),
     forgetAnswers: (beforeMs, entriesMax) =>
       request({ kind: 'forget', beforeMs, entriesMax }) as Promise<number>,
+    archive: (asked) => request({ kind: 'archive', asked }) as Promise<boolean>,
     close() {
       closing ??= close();
       return closing;
@@ -339,10 +345,6 @@ function run(
     },
   };
   return { log, listener };
-}
-
-function closedError(): CardumeError {
-  return new CardumeError('draining', 'the log is closed');
 }
 
 function listen<T>(listeners: Set<T>, listener: T): () => void {

@@ -1,12 +1,14 @@
 /**
  * Walks a shard's log and says what is wrong with it: gaps in positions, epochs that go back, a broken chain of
- * checksums, gaps in the versions of a stream, answers and heads that do not fit their entries. Reads only; the log
+ * checksums, gaps in the versions of a stream, answers and heads that do not fit their entries, rows and ended streams
+ * that do not fit the segments. Reads only; the log
  * may be open elsewhere (what is committed meanwhile is not seen: all is read in one snapshot).
  *
  * Cost: one pass over the entries in order, one over the index of streams; memory does not grow with the log.
  */
 import type { Cryptography } from '../host/cryptography.ts';
 import type { Host } from '../host/host.ts';
+import { checkArchived } from './archive/checking.ts';
 import { checksumOf, EMPTY_CHECKSUM, sameChecksum } from './checksum.ts';
 import type { LogPlace, Snapshot, Version } from './engine.ts';
 import { driverOf } from './engines.ts';
@@ -58,6 +60,7 @@ async function walk(
     checksum: EMPTY_CHECKSUM,
   };
   let entries = 0;
+  const archived = await checkArchived(snapshot, partition, note);
   for (;;) {
     const page = await snapshot.readPartition(partition, last.position, PAGE_ENTRIES);
     for (const entry of page) {
@@ -70,8 +73,10 @@ async function walk(
       last = entry;
       entries += 1;
     }
+    await archived.page(page);
     if (page.length < PAGE_ENTRIES) break;
   }
+  archived.end();
   if (head === undefined) note(`partition ${partition}: has entries and no head`);
   else if (head.position !== last.position || !sameChecksum(head.checksum, last.checksum)) {
     note(`partition ${partition}: the head is at ${head.position}, the last entry at ${last.position}`);
@@ -87,7 +92,7 @@ async function checkStreams(snapshot: Snapshot, note: Note): Promise<void> {
     const page: readonly Version[] = await snapshot.versions(last, PAGE_VERSIONS);
     for (const next of page) {
       const before: Version | null = last?.stream === next.stream ? last : null;
-      if (next.version !== (before?.version ?? 0) + 1) {
+      if (next.version !== (before?.version ?? (await archivedBefore(snapshot, next))) + 1) {
         note(`stream '${next.stream}': version ${next.version} follows ${before?.version ?? 'nothing'}`);
       } else if (before !== null && !standsBehind(next, before)) {
         note(
@@ -98,6 +103,13 @@ async function checkStreams(snapshot: Snapshot, note: Note): Promise<void> {
     }
     if (page.length < PAGE_VERSIONS) return;
   }
+}
+
+/** Versions before a stream's first row. */
+async function archivedBefore(snapshot: Snapshot, { stream, version, partition }: Version): Promise<number> {
+  if (version === 1) return 0;
+  const positions = (await snapshot.ended(partition, [stream])).get(stream) ?? [];
+  return Math.min(version - 1, positions.length);
 }
 
 function standsBehind(next: Version, before: Version): boolean {

@@ -3,6 +3,7 @@
  * a time per shard. A thread serves several shards, so every message names one.
  */
 import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts';
+import type { ArchiveAsked } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { LogPlace, Recovered, Start } from './engine.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
@@ -16,6 +17,7 @@ export type Request =
     }
   | { readonly kind: 'ask'; readonly message: unknown }
   | { readonly kind: 'forget'; readonly beforeMs: number; readonly entriesMax: number }
+  | { readonly kind: 'archive'; readonly asked: ArchiveAsked }
   | CopyRequest
   | { readonly kind: 'close' };
 
@@ -38,6 +40,8 @@ export interface TailAddress {
 export interface Opened {
   readonly heads: readonly Head[];
   readonly recovered: readonly Recovered[];
+  /** See `Opening`. */
+  readonly strays: readonly string[];
   /** The tail's, when it has one to give. */
   readonly report: unknown;
 }

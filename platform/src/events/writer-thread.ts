@@ -38,7 +38,8 @@ export function serve(host: Host, port: Port): void {
     { place, start, tail }: Extract<Request, { kind: 'open' }>,
   ): Promise<Opened> {
     if (shards.has(id)) await close(id); // its batch has an unknown outcome: only a new engine can tell
-    const { engine, recovered } = await (await driverOf(host, place)).open(host, place, start);
+    const driver = await driverOf(host, place);
+    const { engine, recovered, strays } = await driver.open(host, place, start);
     let opened: Tail | null;
     try {
       opened = tail === null ? null : await openTail(host, tail, engine);
@@ -47,7 +48,7 @@ export function serve(host: Host, port: Port): void {
       throw error;
     }
     shards.set(id, { engine, tail: opened });
-    return { heads: engine.heads(), recovered, report: opened?.report?.() };
+    return { heads: engine.heads(), recovered, strays, report: opened?.report?.() };
   }
 
   async function close(id: number): Promise<void> {
@@ -69,6 +70,8 @@ export function serve(host: Host, port: Port): void {
         return tail.ask(body.message as never);
       case 'forget':
         return engine.forgetAnswers(body.beforeMs, body.entriesMax);
+      case 'archive':
+        return engine.archive(body.asked);
       case 'close':
         await close(id);
         return null;

@@ -191,6 +191,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       partitions,
       copies,
       isMapNew: now.version === 0,
+      isArchived: topology.services[name]?.archives ?? false,
       pool,
       readers,
       feeder,

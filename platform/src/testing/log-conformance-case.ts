@@ -14,6 +14,15 @@ export interface LogUnderTest {
     bounds?: Partial<LogBounds>,
     more?: { readonly isMapNew?: boolean; readonly copies?: readonly PartitionKey[] },
   ): Promise<Log>;
+  /** What `verifyLog` finds. */
+  faults(): Promise<readonly string[]>;
+  /**
+   * Changes a byte in the middle of the first segments, by partition and position; once more, and they are as they were.
+   * @returns how many there are
+   */
+  damageArchive(segmentsMax?: number): Promise<number>;
+  /** The log forgets its first segment. */
+  loseSegment(): Promise<void>;
 }
 
 /** Cases by title. */
@@ -80,6 +89,11 @@ export async function all(log: Log, partition: PartitionKey): Promise<Entry[]> {
 /** `stream@version`, in order. */
 export function names(entries: readonly Pick<NewEntry, 'stream' | 'version'>[]): string[] {
   return entries.map(({ stream, version }) => `${stream}@${version ?? '-'}`);
+}
+
+/** To compare by value, whatever holds the bytes of its checksum. */
+export function plain(entry: Entry): unknown {
+  return { ...entry, checksum: Buffer.from(entry.checksum).toString('hex') };
 }
 
 /** The next entries of a subscription, at most this many. */

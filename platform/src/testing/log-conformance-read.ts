@@ -13,6 +13,7 @@ import {
   type LogCases,
   names,
   P,
+  plain,
   Q,
   refusable,
   take,
@@ -189,7 +190,3 @@ export const reading: LogCases = {
     await log.close();
   },
 };
-
-function plain(entry: Entry): unknown {
-  return { ...entry, checksum: Buffer.from(entry.checksum).toString('hex') };
-}

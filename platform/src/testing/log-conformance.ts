@@ -1,5 +1,6 @@
 /** What every event log must do, whatever its engine. Each case gets an empty storage; `log-mutants.ts` proves it. */
 import { append } from './log-conformance-append.ts';
+import { archives } from './log-conformance-archive.ts';
 import type { LogCases, LogUnderTest } from './log-conformance-case.ts';
 import { moving } from './log-conformance-move.ts';
 import { opening } from './log-conformance-open.ts';
@@ -11,4 +12,4 @@ export interface LogHarness extends LogUnderTest {
   close(): Promise<void>;
 }
 
-export const logCases: LogCases = { ...append, ...opening, ...reading, ...moving };
+export const logCases: LogCases = { ...append, ...opening, ...reading, ...moving, ...archives };

@@ -10,9 +10,11 @@ import { openLog, openWriterPool } from '../events/events.ts';
 import type { LogBounds } from '../events/group-commit.ts';
 import type { Appended, Entry, Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
+import { verifyLog } from '../events/verify.ts';
 import type { Clock, Host } from '../host/host.ts';
 import type { Thread, ThreadMain, Threads } from '../host/threads.ts';
 import { changedDisk, type StatementChange } from './changed-disk.ts';
+import { damageArchive, loseSegment } from './damaged-archive.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
 
@@ -62,17 +64,43 @@ const MOVED_AWAY = 'a host whose partition was moved away behind its back learns
 const LOST_MAP = 'what has given partitions away is opened by those who know where they are';
 const FOLLOWED_ON = 'a subscription ends with its home, and goes on from its token in the next one';
 
+const ARCHIVED = 'what is archived is read as it stood, after each step, by position and by stream';
+const ARCHIVED_TOKEN = 'a token names an entry in a segment, and who follows goes on from there';
+const ANSWERED = 'a segment ends before remembered answers, and before the last entry';
+const ENDED = 'an append to a stream that has ended follows its last version, or is refused';
+const WENT_ON = 'a stream that went on behind its end is not archived until it ends again';
+const DAMAGED = 'what a damaged segment holds is told as lost, and never passed over';
+const FORGOTTEN = 'what stands in no segment and in no row is told as lost, by position and by stream';
+const OLDER_DAMAGED =
+  'rows are deleted when what they say was read back from every segment that holds it; other partitions do not wait';
+const CLOSING = 'who reads while the log closes reads, or is told so';
+const ARCHIVER_FENCED = 'a host that has lost its partition archives nothing of it';
+const ARCHIVE_MOVES =
+  'a partition with segments moves by its entries: what was dropped leaves none, and the next home makes its own';
+
 export const logMutants: Readonly<Record<string, LogMutant>> = {
   'a version may exist twice': {
-    breaks: ['a version exists once', 'what was appended is there when the log is opened again', COPIED],
+    breaks: [
+      'a version exists once',
+      'what was appended is there when the log is opened again',
+      COPIED,
+      ENDED,
+      WENT_ON,
+    ],
     sql: [['CREATE UNIQUE INDEX IF NOT EXISTS entries_by_stream', 'CREATE INDEX entries_by_stream']],
   },
   'a version may leave a gap': {
-    breaks: ['versions leave no gap', 'what was appended is there when the log is opened again'],
+    breaks: ['versions leave no gap', 'what was appended is there when the log is opened again', ENDED],
     sql: [[/^SELECT 1 FROM entries WHERE stream = .*/, 'SELECT ? AND ? AND ? AND ?']],
   },
   'a second answer replaces the first': {
-    breaks: [KEY, 'answers outlive the process', 'old answers are forgotten, their entries are not', COPIED],
+    breaks: [
+      KEY,
+      'answers outlive the process',
+      'old answers are forgotten, their entries are not',
+      COPIED,
+      ANSWERED,
+    ],
     sql: [['INSERT INTO answers', 'INSERT OR REPLACE INTO answers']],
   },
   'answers are forgotten at opening': {
@@ -110,7 +138,18 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [[/(stream|key) +TEXT( +NOT NULL)?/g, '$1 TEXT$2 COLLATE NOCASE']],
   },
   'a checksum leaves out the one before': {
-    breaks: [CHAIN],
+    breaks: [
+      CHAIN,
+      ARCHIVED,
+      ANSWERED,
+      ENDED,
+      WENT_ON,
+      DAMAGED,
+      FORGOTTEN,
+      OLDER_DAMAGED,
+      ARCHIVER_FENCED,
+      ARCHIVE_MOVES,
+    ],
     host: (host) => ({
       ...host,
       crypto: {
@@ -179,7 +218,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     log: (log) => subscribing(log, (entry) => (entry.position === 700 ? [entry, entry] : [entry])),
   },
   'a token of another history is accepted': {
-    breaks: [TOKEN],
+    breaks: [TOKEN, ARCHIVED_TOKEN],
     log: (log) => ({
       ...log,
       subscribe(partition, after) {
@@ -200,7 +239,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
-    breaks: [COPIED, ADOPTED_AGAIN],
+    breaks: [COPIED, ADOPTED_AGAIN, ARCHIVE_MOVES],
     sql: [[/^INSERT INTO answers [^$]*DO UPDATE.*/, 'SELECT ?, ?, ?']],
   },
   'a copy is silent about what it cannot take': {
@@ -221,7 +260,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE],
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE, ARCHIVE_MOVES],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {
@@ -255,8 +294,112 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [['SELECT partition, epoch FROM heads', 'SELECT partition, epoch FROM heads UNION SELECT 33, 0']],
   },
   'a lost map is not missed': {
-    breaks: [LOST_MAP],
+    breaks: [LOST_MAP, ARCHIVE_MOVES],
     sql: [[/^SELECT 1 FROM meta WHERE.*/, 'SELECT 1 WHERE FALSE']],
+  },
+  'an append to a stream that has ended is not refused': {
+    breaks: [ENDED, WENT_ON, ARCHIVE_MOVES],
+    sql: [[/^SELECT version FROM ended_streams .*/, 'SELECT 0 AS version WHERE ? AND ? IS NOT NULL']],
+  },
+  'a page ends at the border between segments and rows': {
+    breaks: [
+      ARCHIVED,
+      ARCHIVED_TOKEN,
+      ANSWERED,
+      ENDED,
+      WENT_ON,
+      DAMAGED,
+      FORGOTTEN,
+      OLDER_DAMAGED,
+      ARCHIVER_FENCED,
+      ARCHIVE_MOVES,
+    ],
+    sql: [
+      [
+        'entries WHERE spot > ? AND spot < ? ORDER BY spot LIMIT',
+        `entries WHERE spot > ?1 AND spot < ?2
+           AND NOT EXISTS (SELECT 1 FROM segments WHERE (partition << 38) + last = ?1) ORDER BY spot LIMIT`,
+      ],
+    ],
+  },
+  'what is damaged is passed over': {
+    breaks: [DAMAGED, FORGOTTEN],
+    log: (log) => ({
+      ...log,
+      readPartition: (...asked) =>
+        log.readPartition(...asked).catch((error) => {
+          if (!isCardumeError(error, 'storage-failed')) throw error;
+          return [];
+        }),
+    }),
+  },
+  'what was read of an archive once is trusted for ever': {
+    breaks: [DAMAGED, OLDER_DAMAGED],
+    host(host) {
+      const known = new Map<string, Promise<Uint8Array | null>>();
+      const read = (path: string): Promise<Uint8Array | null> => {
+        if (!path.endsWith('.segment')) return host.disk.read(path);
+        const bytes = known.get(path) ?? host.disk.read(path);
+        known.set(path, bytes);
+        return bytes;
+      };
+      return { ...host, disk: { ...host.disk, read } };
+    },
+  },
+  'a read that closing cuts off fails as it happens to': {
+    breaks: [CLOSING],
+    log: (log) => ({
+      ...log,
+      readPartition: (...asked) =>
+        log.readPartition(...asked).catch((error) => {
+          throw isCardumeError(error, 'draining') ? new Error('the statement is finalized') : error;
+        }),
+    }),
+  },
+  'rows are deleted before a segment stands that holds them': {
+    breaks: [ARCHIVED, ARCHIVED_TOKEN, ENDED, DAMAGED, FORGOTTEN, CLOSING, ARCHIVER_FENCED, ARCHIVE_MOVES],
+    sql: [['e.spot > ? AND e.spot <= ?', 'e.spot > ? AND ? > 0']],
+  },
+  'rows of streams that have not ended are deleted': {
+    breaks: [
+      ARCHIVED,
+      ENDED,
+      WENT_ON,
+      DAMAGED,
+      FORGOTTEN,
+      OLDER_DAMAGED,
+      CLOSING,
+      ARCHIVER_FENCED,
+      ARCHIVE_MOVES,
+    ],
+    sql: [['coalesce(z.version, 0) AS ended', 'coalesce(z.version, 1) AS ended']],
+  },
+  'a segment ends above what is forgotten': {
+    breaks: [ANSWERED],
+    sql: [['min(forgotten, position - 1)', 'position - 1']],
+  },
+  'a segment takes the last entry': {
+    breaks: [ANSWERED],
+    sql: [['min(forgotten, position - 1)', 'forgotten']],
+  },
+  'whoever lost a partition goes on archiving it': {
+    breaks: [ARCHIVER_FENCED],
+    sql: [['epoch = ? AND batch <> 0', '? > 0 AND batch <> 0']],
+  },
+  'segments stay behind what was dropped': {
+    breaks: [ARCHIVE_MOVES],
+    sql: [
+      ['SELECT * FROM segments WHERE partition = ? ORDER BY', 'SELECT * FROM segments WHERE -1 = ? ORDER BY'],
+    ],
+  },
+  'streams that have ended are remembered behind what was dropped': {
+    breaks: [ARCHIVE_MOVES],
+    sql: [
+      [
+        'DELETE FROM ended_streams WHERE partition = ? AND stream IN',
+        'DELETE FROM ended_streams WHERE partition = ? AND 0 IN',
+      ],
+    ],
   },
   'closing forgets what waits': {
     breaks: [
@@ -318,6 +461,9 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
       opened.push(log);
       return mutant.log?.(log, host.clock) ?? log;
     },
+    faults: async () => (await verifyLog(host, { path })).faults,
+    damageArchive: (max) => damageArchive(host.disk, path.replace(/\.db$/, '.archive'), max),
+    loseSegment: async () => loseSegment(host.disk, path),
     done: (work) => work,
     async close() {
       // A case that failed has left logs open.

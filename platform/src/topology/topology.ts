@@ -84,6 +84,11 @@ export interface ServiceTopology {
   readonly shards: number;
   /** Of each shard in files: further files with its read models, for reads that may be old. 0 when left out. */
   readonly replicas?: number | undefined;
+  /**
+   * Streams that have ended move to compressed archives, when no answer among them is remembered any more. From the first
+   * one on, programs that know no archives refuse the log: say it when there is no way back to them.
+   */
+  readonly archives?: boolean | undefined;
 }
 
 export interface InstanceTopology {
@@ -110,6 +115,8 @@ export interface Bounds {
   readonly passwordQueueMax: number;
   readonly tokensCachedMax: number;
   readonly idempotencyDays: number;
+  /** A segment of an archive is made of so many entries of a partition; 10,000 when left out. */
+  readonly segmentEntries?: number | undefined;
   readonly requestsPerMinute: number;
   readonly subscribersMax: number;
 }

@@ -90,6 +90,8 @@ export const order = aggregate<OrderState, OrderCommand, OrderEvent>({
   events,
   upcasters: { OrderPlaced: [(first) => ({ ...first, pieces: piecesIn(first['lines'] as OrderLine[]) })] },
   stateRevision: 2,
+  // A confirmed order may still be cancelled, and a rejected one be settled: then it goes on, and ends again.
+  endsOn: ['OrderConfirmed', 'OrderRejected', 'OrderSettled', 'OrderCancelled'],
   initial: () => ({ status: 'none', placed: null, sold: false, held: 'nothing', reason: null, detail: null }),
 
   decide(command, { status, held }): Decision<OrderEvent> {

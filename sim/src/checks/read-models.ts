@@ -4,7 +4,7 @@ import { buildsOf, storedTables } from 'cardume/cqrs/builds';
 import { openProjector } from 'cardume/cqrs/projector';
 import { openReadModels } from 'cardume/cqrs/sqlite/read-models';
 import { upcastersOf } from 'cardume/cqrs/upcasting';
-import { openReader, patiently } from 'cardume/events/sqlite/reader';
+import { sqlite } from 'cardume/events/sqlite/sqlite';
 import type { Database, SqlRow } from 'cardume/host/disk';
 import { PARTITION_COLUMN, type Table } from 'cardume/sharding/table';
 import type { OrderBook } from './orders.ts';
@@ -17,9 +17,8 @@ export async function checkReadModels(
   wrong: (what: string) => void,
 ): Promise<void> {
   const { host, service, base, heads } = shelf;
-  const log = host.disk.database(`${base}.log.db`, { readOnly: true });
-  const reader = openReader(log);
-  const source = { read: patiently(reader).readPartition, heads: () => [...heads] };
+  const log = await sqlite.openReader(host, { path: `${base}.log.db` });
+  const source = { read: log.readPartition, heads: () => [...heads] };
   const path = `${base}.fold.db`;
   const readModels = await openReadModels(host, path, service.projections, source);
   const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
@@ -39,7 +38,7 @@ export async function checkReadModels(
   } finally {
     folded.close();
     readModels.close();
-    log.close();
+    await log.close();
   }
 
   function compare(fold: Database, file: string, shown: (all: SqlRow[]) => SqlRow[]): void {

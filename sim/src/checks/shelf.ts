@@ -2,7 +2,7 @@
 import { application } from '@cardume/shop/shop';
 import type { Service } from 'cardume/cqrs/service';
 import type { Entry, Head } from 'cardume/events/log';
-import { openReader } from 'cardume/events/sqlite/reader';
+import { sqlite } from 'cardume/events/sqlite/sqlite';
 import { verifyLog } from 'cardume/events/verify';
 import type { Host } from 'cardume/host';
 import { readMap } from 'cardume/instance/map-store';
@@ -58,18 +58,17 @@ async function read(
   const expected = [...homes].sort((a, b) => a - b);
   const left =
     there.join() === expected.join() ? [] : [`it holds ${there.join()}; at home are ${expected.join()}`];
-  const database = host.disk.database(path, { readOnly: true });
-  const reader = openReader(database);
+  const reader = await sqlite.openReader(host, { path });
   const entries: Entry[] = [];
   for (const { partition } of heads) {
     for (let after = 0; ; ) {
-      const page = reader.readPartition(partition, after, PAGE_ENTRIES);
+      const page = await reader.readPartition(partition, after, PAGE_ENTRIES);
       entries.push(...page);
       if (page.length < PAGE_ENTRIES) break;
       after = page.at(-1)?.position ?? after;
     }
   }
-  database.close();
+  await reader.close();
   return { host, region, service, base, heads, entries, faults: [...faults, ...left] };
 }
 

@@ -1,7 +1,5 @@
 /** Copies on a server: see ../copies.ts. */
-
 import { again } from '../../database/mysql/again.ts';
-import type { SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
@@ -9,6 +7,8 @@ import type { Commits } from '../commit.ts';
 import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Head, PartitionKey } from '../log.ts';
+import { dropArchive } from './archive-store.ts';
+import { deleteRows } from './delete.ts';
 import { HEADS, headOf } from './heads.ts';
 import { markGivenAway } from './schema.ts';
 
@@ -22,7 +22,6 @@ export interface CopiesGround {
 
 /** Below all epochs of a home; the column is unsigned, so it equals none. */
 const NO_EPOCH = -1;
-const DROPPED_A_STATEMENT_MAX = 200;
 
 export function copiesOn(
   { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
@@ -166,26 +165,12 @@ export function copiesOn(
         );
         const positions = rows.map(({ position }) => position as number);
         await deleteRows(session, 'log_entries', 'position', partition, positions);
-        if (rows.length < entriesMax)
+        if (rows.length === entriesMax) return entriesMax;
+        const dropped = rows.length + (await dropArchive(session, partition, entriesMax - rows.length));
+        if (dropped < entriesMax)
           await session.run('DELETE FROM log_heads WHERE partition_key = ?', [partition]);
-        return rows.length;
+        return dropped;
       });
     },
   };
-}
-
-async function deleteRows(
-  session: SqlSession,
-  table: string,
-  column: string,
-  partition: PartitionKey,
-  values: readonly SqlValue[],
-): Promise<void> {
-  for (let i = 0; i < values.length; i += DROPPED_A_STATEMENT_MAX) {
-    const some = values.slice(i, i + DROPPED_A_STATEMENT_MAX);
-    await session.run(
-      `DELETE FROM ${table} WHERE partition_key = ? AND ${column} IN (${some.map(() => '?').join(', ')})`,
-      [partition, ...some],
-    );
-  }
 }

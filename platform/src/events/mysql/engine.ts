@@ -14,6 +14,7 @@ import { insertRows } from '../../database/mysql/insert.ts';
 import type { SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { isContended, isLost, type SqlDatabase, type SqlSession } from '../../host/sql.ts';
+import { archiving } from '../archive/making.ts';
 import { sameChecksum } from '../checksum.ts';
 import {
   type Append,
@@ -27,9 +28,12 @@ import {
 } from '../commit.ts';
 import type { Engine } from '../engine.ts';
 import type { Entry, Head } from '../log.ts';
+import { wholeReader } from './archive.ts';
+import { archiveStore } from './archive-store.ts';
 import { copiesOn } from './copies.ts';
+import { type EndedStreams, endedStreams } from './ended-streams.ts';
 import { forgetAnswers } from './forget.ts';
-import { bytesOf, openReader, textOf } from './reader.ts';
+import { archiveTables, bytesOf, rowsOf, textOf } from './reader.ts';
 
 const ENTRY_COLUMNS = [
   'partition_key',
@@ -52,17 +56,20 @@ const LOOKED_UP_MAX = 200;
 
 /** @param opened its homes @param followed its copies */
 export function engineOver(
-  { clock, crypto }: Host,
+  host: Host,
   database: SqlDatabase,
   opener: number,
   opened: readonly Head[],
   followed: readonly Head[],
 ): Engine {
+  const { clock, crypto } = host;
+  const ended = endedStreams();
+
   async function admit(attempt: Attempt): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       const begun = { commit: false };
       try {
-        await database.session((session) => inTransaction(session, attempt, begun));
+        await database.session((session) => inTransaction(session, attempt, begun, ended));
         return;
       } catch (error) {
         // Whatever a commit failed of: only its entries tell whether it stands.
@@ -93,11 +100,21 @@ export function engineOver(
 
   const homes = commits(crypto, opened, admit);
   const { heads } = homes;
+  const copies = copiesOn({ clock, crypto }, database, { opener, insert: insertCopied, homes }, followed);
+  const rows = rowsOf(clock, database);
+  const tables = archiveTables(rows, true); // the opening has made them
   return {
-    reader: openReader(clock, database),
+    reader: wholeReader(host, rows, tables),
     heads,
     commit: homes.commit,
-    copies: copiesOn({ clock, crypto }, database, { opener, insert: insertCopied, homes }, followed),
+    copies: {
+      ...copies,
+      adopt(partition, epoch) {
+        ended.lookAgain(); // others may have made segments of it
+        return copies.adopt(partition, epoch);
+      },
+    },
+    archive: archiving(crypto, archiveStore(clock, database, tables, heads, ended.mayBeThere)),
     forgetAnswers: (beforeMs, entriesMax) =>
       forgetAnswers(
         clock,
@@ -139,11 +156,12 @@ async function inTransaction(
   session: SqlSession,
   attempt: Attempt,
   begun: { commit: boolean },
+  ended: EndedStreams,
 ): Promise<void> {
-  const { appends, moves, follows } = attempt;
+  const { appends, moves, firsts, follows } = attempt;
   await session.exec('START TRANSACTION');
   await moveHeads(session, attempt);
-  await checkFollows(session, follows);
+  await checkFollows(session, follows, await ended.versions(session, firsts));
   refuseTwice(appends);
   const entries = appends.flatMap((append) => append.entries);
   try {
@@ -209,12 +227,14 @@ async function moveHeads(session: SqlSession, { batch, moves }: Attempt): Promis
   throw refusedEpoch(fenced.append, fenced.from);
 }
 
-async function checkFollows(session: SqlSession, follows: readonly Following[]): Promise<void> {
-  const before = follows.map(({ append, entry }) => ({
-    append,
-    entry,
-    version: (entry.version as number) - 1,
-  }));
+async function checkFollows(
+  session: SqlSession,
+  follows: readonly Following[],
+  ended: ReadonlyMap<string, number>,
+): Promise<void> {
+  const before = follows
+    .map(({ append, entry }) => ({ append, entry, version: (entry.version as number) - 1 }))
+    .filter(({ entry, version }) => ended.get(entry.stream) !== version);
   const found = await streamsAt(
     session,
     before.map(({ entry, version }) => [entry.partition, entry.stream, version] as const),

@@ -1,29 +1,47 @@
 /** The logs in a database as they stand, in one snapshot: what `verifyLog` looks at. */
-
 import { checkSchema } from '../../database/mysql/migrate.ts';
 import { inSnapshot } from '../../database/mysql/snapshot.ts';
+import type { Cryptography } from '../../host/cryptography.ts';
 import type { SqlRow, SqlValue } from '../../host/disk.ts';
+import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
+import { archivedIn } from '../archive/archived.ts';
+import { readingPartitions } from '../archive/reading.ts';
 import type { Snapshot, Version } from '../engine.ts';
+import { archiveOf, rowsBetween } from './archive.ts';
 import { HEADS, headOf } from './heads.ts';
-import { bytesOf, COLUMNS, entryOf, textOf } from './reader.ts';
+import { archiveTables, bytesOf, readingRows, textOf } from './reader.ts';
 import { LOG } from './schema.ts';
 
 export async function inspect<T>(
+  { crypto }: Pick<Host, 'crypto'>,
   database: SqlDatabase,
   look: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
   await checkSchema(database, LOG);
-  return inSnapshot(database, (session) => look(snapshotOf(session)));
+  return inSnapshot(database, (session) => look(snapshotOf(crypto, session)));
 }
 
-function snapshotOf(session: SqlSession): Snapshot {
+function snapshotOf(crypto: Pick<Cryptography, 'sha256'>, session: SqlSession): Snapshot {
   const rows = (sql: string, ...values: SqlValue[]): Promise<SqlRow[]> => session.rows(sql, values);
+  const tables = archiveTables(session.rows);
+  const archive = archiveOf(session.rows, tables);
   return {
-    async readPartition(partition, afterPosition, entriesMax) {
-      const sql = `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND position > ? ORDER BY position LIMIT ?`;
-      return (await rows(sql, partition, afterPosition, BigInt(entriesMax))).map(entryOf);
+    readPartition: readingPartitions(readingRows(session.rows), archivedIn(crypto, archive), 'passed over'),
+    async archivedUpTo(partition) {
+      if (!(await tables.look())) return 0;
+      const sql = 'SELECT MAX(last_position) AS last FROM log_segments WHERE partition_key = ?';
+      const [row] = await rows(sql, partition);
+      return (row?.['last'] as number | null) ?? 0;
     },
+    ended: archive.ended,
+    async endedVersions(partition) {
+      if (!(await tables.look())) return 0;
+      const sql = 'SELECT SUM(version) AS versions FROM log_ended_streams WHERE partition_key = ?';
+      const [row] = await rows(sql, partition);
+      return Number(row?.['versions'] ?? 0);
+    },
+    rows: (...asked) => rowsBetween(session.rows, ...asked),
     heads: async () => (await rows(`${HEADS} ORDER BY h.partition_key`)).map(headOf),
     async partitions() {
       const found = await rows('SELECT DISTINCT partition_key FROM log_entries');

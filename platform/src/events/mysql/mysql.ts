@@ -3,9 +3,10 @@ import type { Host } from '../../host/host.ts';
 import type { SqlAddress, SqlDatabase } from '../../host/sql.ts';
 import type { Driver, LogPlace } from '../engine.ts';
 import { checkMap } from '../schema.ts';
+import { wholeReader } from './archive.ts';
 import { inspect } from './inspect.ts';
 import { openAgain, openFirst } from './opening.ts';
-import { openReader } from './reader.ts';
+import { archiveTables, rowsOf } from './reader.ts';
 import { hasGivenAway, prepareSchema } from './schema.ts';
 
 /** A writer's: one for its batches, one for what follows the log. */
@@ -39,12 +40,20 @@ export const mysql: Driver = {
   },
   async openReader(host, place) {
     const database = connect(host, place, READER_CONNECTIONS_MAX);
-    return { ...openReader(host.clock, database), close: database.close };
+    try {
+      const rows = rowsOf(host.clock, database);
+      const tables = archiveTables(rows);
+      await tables.look();
+      return { ...wholeReader(host, rows, tables), close: database.close };
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
   },
   async inspect(host, place, look) {
     const database = host.sql.database(addressOf(place), INSPECTION);
     try {
-      return await inspect(database, look);
+      return await inspect(host, database, look);
     } finally {
       await database.close();
     }

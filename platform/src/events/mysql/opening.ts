@@ -31,7 +31,7 @@ export async function openFirst(
       return found;
     }),
   );
-  return { engine: engineOver(host, database, opener, heads, followed), recovered: [] };
+  return { engine: engineOver(host, database, opener, heads, followed), recovered: [], strays: [] };
 }
 
 export async function openAgain(host: Host, database: SqlDatabase, recovery: Recovery): Promise<Opening> {
@@ -73,7 +73,7 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
       return { recovered: inOrder, heads: raised, followed: copies };
     }),
   );
-  return { engine: engineOver(host, database, recovery.opener, heads, followed), recovered };
+  return { engine: engineOver(host, database, recovery.opener, heads, followed), recovered, strays: [] };
 }
 
 async function copiesOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {

@@ -6,6 +6,8 @@
  * - `log_answers` finds an idempotency key's entry. Rows are dropped after their days; the entry keeps its key.
  * - `log_heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
  *   `forgotten` is the position up to which answers were dropped.
+ * - `log_segments` is the archive: see ../archive/. Up to `cleared` rows that nobody wants are deleted.
+ * - `log_ended_streams` finds the events of streams whose rows are deleted: their last version, and all their positions.
  *
  * Common SQL of MariaDB, MySQL 8, TiDB and Vitess alone.
  */
@@ -14,7 +16,7 @@ import { migrate, raise, raiseNeeds } from '../../database/mysql/migrate.ts';
 import type { Schema } from '../../database/schema.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
-import { GIVEN_AWAY, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
+import { GIVEN_AWAY, NEEDS_ARCHIVES, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS log_entries (
@@ -47,6 +49,26 @@ const TABLES = [
     forgotten BIGINT UNSIGNED NOT NULL
   )`,
 ];
+const ARCHIVE_TABLES = [
+  `CREATE TABLE IF NOT EXISTS log_segments (
+    partition_key INT UNSIGNED NOT NULL,
+    last_position BIGINT UNSIGNED NOT NULL,
+    epoch BIGINT UNSIGNED NOT NULL,
+    first_position BIGINT UNSIGNED NOT NULL,
+    before_checksum BINARY(16) NOT NULL,
+    checksum BINARY(16) NOT NULL,
+    cleared BIGINT UNSIGNED NOT NULL,
+    bytes LONGBLOB NOT NULL,
+    PRIMARY KEY (partition_key, last_position)
+  )`,
+  `CREATE TABLE IF NOT EXISTS log_ended_streams (
+    partition_key INT UNSIGNED NOT NULL,
+    stream VARBINARY(80) NOT NULL,
+    version INT UNSIGNED NOT NULL,
+    positions MEDIUMBLOB NOT NULL,
+    PRIMARY KEY (partition_key, stream)
+  )`,
+];
 const META = 'log_meta';
 
 export const LOG: Schema = {
@@ -58,6 +80,7 @@ export const LOG: Schema = {
   steps: [
     { what: 'entries, answers and heads', statements: TABLES },
     { what: 'partitions that are given away', statements: [] },
+    { what: 'archives', statements: ARCHIVE_TABLES },
   ],
 };
 
@@ -75,6 +98,17 @@ export async function hasGivenAway(database: SqlDatabase): Promise<boolean> {
 export async function markGivenAway(session: SqlSession): Promise<void> {
   await raise(session, META, [[GIVEN_AWAY, 1]]);
   await raiseNeeds(session, LOG, NEEDS_MAP);
+}
+
+/** In the session's transaction. */
+export async function markArchived(session: SqlSession): Promise<void> {
+  // From here on the version says it no more.
+  await session.run(
+    `INSERT INTO ${META} (name, value) SELECT ?, 1 FROM ${META} WHERE name = ? AND value = ?
+      ON DUPLICATE KEY UPDATE value = 1`,
+    [GIVEN_AWAY, LOG.row, NEEDS_MAP],
+  );
+  await raiseNeeds(session, LOG, NEEDS_ARCHIVES);
 }
 
 /**

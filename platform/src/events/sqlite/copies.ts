@@ -8,6 +8,7 @@ import type { Commits } from '../commit.ts';
 import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
+import type { ArchiveDrop } from './archive-store.ts';
 import { markGivenAway } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
@@ -25,12 +26,13 @@ export interface CopiesGround {
   readonly headOf: (partition: PartitionKey) => Head;
   /** The engine's homes. */
   readonly homes: Pick<Commits, 'heads' | 'enter' | 'leave'>;
+  readonly archive: ArchiveDrop;
 }
 
 export function copiesIn(
   { crypto }: Pick<Host, 'crypto'>,
   database: Database,
-  { opener, insert, headOf, homes }: CopiesGround,
+  { opener, insert, headOf, homes, archive }: CopiesGround,
 ): SqliteCopies {
   const heads = new Map<PartitionKey, Head>();
   const statements = {
@@ -138,16 +140,20 @@ export function copiesIn(
     },
     async drop(partition, entriesMax) {
       heads.delete(partition);
-      return transaction(database, () => {
+      const { rows: dropped, files } = transaction(database, () => {
         const rows = statements.last.all(spotOf(partition, 0), endOf(partition), entriesMax);
         if (rows.length > 0 && !isCopy(partition)) throw refusedCopy(partition);
         for (const { spot, key } of rows) {
           if (key !== null) statements.forget.run(partition, key as string);
           statements.remove.run(spot as number);
         }
-        if (rows.length < entriesMax) statements.end.run(partition);
-        return rows.length;
+        if (rows.length === entriesMax) return { rows: entriesMax, files: [] };
+        const archived = archive.dropRows(partition, entriesMax - rows.length);
+        return { rows: rows.length + archived.rows, files: archived.files };
       });
+      await archive.removeFiles(files);
+      if (dropped < entriesMax) statements.end.run(partition);
+      return dropped;
     },
   };
 }

@@ -8,6 +8,7 @@ import { CardumeError, isCardumeError } from '../../base/errors.ts';
 import { rollBack, transaction } from '../../database/sqlite/transaction.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
+import { archiving } from '../archive/making.ts';
 import {
   type Attempt,
   commits,
@@ -17,16 +18,19 @@ import {
   refusedKey,
   refusedVersion,
 } from '../commit.ts';
-import type { Engine, First } from '../engine.ts';
+import type { Engine, First, Opening } from '../engine.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
 import { checkMap } from '../schema.ts';
+import { wholeReader } from './archive.ts';
+import { setStraysAside } from './archive-files.ts';
+import { archiveStore } from './archive-store.ts';
 import { copiesIn } from './copies.ts';
 import { prepareForget } from './forget.ts';
-import { openReader, patiently } from './reader.ts';
+import { openReader } from './reader.ts';
 import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
-export function openEngine(host: Host, path: string, start: First): Engine {
+export async function openEngine(host: Host, path: string, start: First): Promise<Opening> {
   const { partitions, opener } = start;
   const database = host.disk.database(path);
   try {
@@ -39,7 +43,10 @@ export function openEngine(host: Host, path: string, start: First): Engine {
     transaction(database, () => {
       for (const partition of partitions) raise.run(partition, -opener);
     });
-    return engineOver(host, database, start);
+    const engine = engineOver(host, path, database, start);
+    // Whoever was about to make segments of them is fenced by now.
+    const strays = await setStraysAside(host, path, database, engine.heads());
+    return { engine, recovered: [], strays };
   } catch (error) {
     database.close();
     throw error;
@@ -48,6 +55,7 @@ export function openEngine(host: Host, path: string, start: First): Engine {
 
 export function engineOver(
   host: Host,
+  path: string,
   database: Database,
   { partitions, opener, copies: followed }: Omit<First, 'isMapNew'>,
 ): Engine {
@@ -69,8 +77,12 @@ export function engineOver(
     ),
     batchOf: database.prepare('SELECT epoch, batch FROM heads WHERE partition = ?'),
     head: database.prepare('SELECT epoch, position, checksum FROM heads WHERE partition = ?'),
+    hasEnded: database.prepare('SELECT 1 FROM ended_streams LIMIT 1'),
+    endedVersion: database.prepare('SELECT version FROM ended_streams WHERE partition = ? AND stream = ?'),
   };
   const forget = prepareForget(database);
+  /** Whether a stream has ended; null when that must be looked up. It is asked for by every batch. */
+  let haveEnded: boolean | null = null;
 
   function headOf(partition: PartitionKey): Head {
     const row = statements.head.get(partition) as { epoch: number; position: number; checksum: Uint8Array };
@@ -85,13 +97,33 @@ export function engineOver(
     }
   }
 
-  function checkFollows(follows: readonly Following[]): void {
+  function checkFollows({ firsts, follows }: Attempt): void {
+    const ended = endedOf(firsts);
     for (const { append, entry } of follows) {
       const { stream, version, partition } = entry;
       const before = (version as number) - 1;
+      if (ended.get(stream) === before) continue;
       const stands = statements.versionStands.get(stream, before, spotOf(partition, 0), endOf(partition));
       if (stands === undefined) throw refusedVersion(append, entry);
     }
+  }
+
+  /**
+   * Last versions of those streams that have ended.
+   * @throws Refused for a version that stands in segments, where no index guards it
+   */
+  function endedOf(firsts: readonly Following[]): ReadonlyMap<string, number> {
+    const ended = new Map<string, number>();
+    haveEnded ??= statements.hasEnded.get() !== undefined;
+    if (!haveEnded) return ended;
+    for (const { append, entry } of firsts) {
+      const row = statements.endedVersion.get(entry.partition, entry.stream);
+      if (row === undefined) continue;
+      const version = row['version'] as number;
+      if ((entry.version as number) <= version) throw refusedVersion(append, entry);
+      ended.set(entry.stream, version);
+    }
+    return ended;
   }
 
   function insert({ appends }: Attempt): void {
@@ -124,7 +156,7 @@ export function engineOver(
     try {
       database.exec('BEGIN IMMEDIATE');
       moveHeads(attempt);
-      checkFollows(attempt.follows);
+      checkFollows(attempt);
       insert(attempt);
       committing = true;
       database.exec('COMMIT');
@@ -158,19 +190,31 @@ export function engineOver(
   }
 
   const homes = commits(host.crypto, partitions.map(headOf), async (attempt) => admit(attempt));
-  const copies = copiesIn(host, database, { opener, insert: write, headOf, homes });
+  // Nobody else ends streams of what is at home here.
+  const mayHaveEnded = (): void => {
+    haveEnded = null;
+  };
+  const archive = archiveStore(host, path, database, reader, homes.heads, mayHaveEnded);
+  const copies = copiesIn(host, database, { opener, insert: write, headOf, homes, archive });
   copies.take(followed);
   return {
-    reader: patiently(reader),
+    reader: wholeReader(host, path, database, reader),
     heads: homes.heads,
     commit: homes.commit,
-    copies,
+    copies: {
+      ...copies,
+      adopt(partition, epoch) {
+        mayHaveEnded(); // of what is at home from now on others may have ended some
+        return copies.adopt(partition, epoch);
+      },
+    },
     forgetAnswers: async (beforeMs, entriesMax) =>
       forget(
         homes.heads().map(({ partition }) => partition),
         beforeMs,
         entriesMax,
       ),
+    archive: archiving(host.crypto, archive),
     close: async () => database.close(),
   };
 }

@@ -2,10 +2,13 @@
 import { checkSchema } from '../../database/sqlite/migrate.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
+import { archivedIn } from '../archive/archived.ts';
+import { readingPartitions } from '../archive/reading.ts';
 import type { Snapshot, Version } from '../engine.ts';
 import type { Head, PartitionKey } from '../log.ts';
-import { openReader, patiently } from './reader.ts';
-import { LOG } from './schema.ts';
+import { archiveOf } from './archive.ts';
+import { openReader } from './reader.ts';
+import { hasTable, LOG } from './schema.ts';
 import { endOf, partitionOf, positionOf } from './spot.ts';
 
 export async function inspect<T>(
@@ -17,7 +20,7 @@ export async function inspect<T>(
   try {
     checkSchema(database, path, LOG);
     database.exec('BEGIN');
-    const seen = await look(snapshotOf(database));
+    const seen = await look(snapshotOf(host, path, database));
     database.exec('COMMIT');
     return seen;
   } finally {
@@ -25,8 +28,9 @@ export async function inspect<T>(
   }
 }
 
-function snapshotOf(database: Database): Snapshot {
+function snapshotOf(host: Host, path: string, database: Database): Snapshot {
   const reader = openReader(database);
+  const archive = archiveOf(host, path, database);
   const heads = database.prepare('SELECT partition, epoch, position, checksum FROM heads ORDER BY partition');
   const next = database.prepare('SELECT spot FROM entries WHERE spot >= ? ORDER BY spot LIMIT 1');
   const versions = database.prepare(
@@ -39,7 +43,10 @@ function snapshotOf(database: Database): Snapshot {
      WHERE e.key IS NOT a.key LIMIT ? + 0`,
   );
   return {
-    readPartition: patiently(reader).readPartition,
+    ...archivedSums(database),
+    ended: archive.ended,
+    rows: async (...asked) => reader.rows(...asked),
+    readPartition: readingPartitions(reader.readPartition, archivedIn(host.crypto, archive), 'passed over'),
     async heads() {
       return heads.all().map((row): Head => {
         const head = row as unknown as Omit<Head, 'lastEpoch'>;
@@ -64,5 +71,17 @@ function snapshotOf(database: Database): Snapshot {
     async strayAnswers(max) {
       return stray.all(max) as unknown as { partition: number; position: number }[];
     },
+  };
+}
+
+function archivedSums(database: Database): Pick<Snapshot, 'archivedUpTo' | 'endedVersions'> {
+  if (!hasTable(database, 'segments')) return { archivedUpTo: async () => 0, endedVersions: async () => 0 };
+  const last = database.prepare('SELECT coalesce(max(last), 0) AS last FROM segments WHERE partition = ?');
+  const versions = database.prepare(
+    'SELECT coalesce(sum(version), 0) AS versions FROM ended_streams WHERE partition = ?',
+  );
+  return {
+    archivedUpTo: async (partition) => last.get(partition)?.['last'] as number,
+    endedVersions: async (partition) => versions.get(partition)?.['versions'] as number,
   };
 }

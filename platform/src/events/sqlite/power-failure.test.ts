@@ -12,7 +12,7 @@ const PATH = '/data/shard.db';
 const P = 33;
 const APPENDS = 12;
 /** Each loses something else. */
-const ROUNDS = 6;
+const ROUNDS = 10;
 const bounds = { batchEntriesMax: 8, queueEntriesMax: 1_000 };
 
 async function open(host: SimulatedHost): Promise<Log> {

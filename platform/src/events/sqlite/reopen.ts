@@ -33,7 +33,8 @@ export function reopenEngine(host: Host, path: string, recovery: Recovery): Open
     );
     const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);
     const { opener, copies } = recovery;
-    return { engine: engineOver(host, database, { partitions: hosted, opener, copies }), recovered };
+    const engine = engineOver(host, path, database, { partitions: hosted, opener, copies });
+    return { engine, recovered, strays: [] };
   } catch (error) {
     database.close();
     throw error;

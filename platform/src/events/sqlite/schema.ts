@@ -6,12 +6,14 @@
  * - `heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
  *   `forgotten` is the position up to which answers were dropped: time grows with position, so no index by time is
  *   needed, which every append would pay.
+ * - `segments` of the archive, whose files stand beside: see ../archive/. Up to `cleared` rows that nobody wants are deleted.
+ * - `ended_streams` finds the events of streams whose rows are deleted: their last version, and all their positions.
  */
 import type { Schema } from '../../database/schema.ts';
 import { makeDurable } from '../../database/sqlite/durable.ts';
 import { migrate, raise, raiseNeeds } from '../../database/sqlite/migrate.ts';
 import type { Database } from '../../host/disk.ts';
-import { GIVEN_AWAY, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
+import { GIVEN_AWAY, NEEDS_ARCHIVES, NEEDS_MAP, SAYS_GIVEN_AWAY } from '../schema.ts';
 
 export const TABLES = `
   CREATE TABLE IF NOT EXISTS entries (
@@ -42,6 +44,25 @@ export const TABLES = `
     forgotten INTEGER NOT NULL
   );
 `;
+const ARCHIVE_TABLES = `
+  CREATE TABLE IF NOT EXISTS segments (
+    partition INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    epoch     INTEGER NOT NULL,
+    first     INTEGER NOT NULL,
+    before    BLOB    NOT NULL,
+    checksum  BLOB    NOT NULL,
+    cleared   INTEGER NOT NULL,
+    PRIMARY KEY (partition, last)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS ended_streams (
+    partition INTEGER NOT NULL,
+    stream    TEXT    NOT NULL,
+    version   INTEGER NOT NULL,
+    positions BLOB    NOT NULL,
+    PRIMARY KEY (partition, stream)
+  ) WITHOUT ROWID;
+`;
 const META = 'meta';
 
 export const LOG: Schema = {
@@ -53,6 +74,7 @@ export const LOG: Schema = {
   steps: [
     { what: 'entries, answers and heads', statements: [TABLES] },
     { what: 'partitions that are given away', statements: [] },
+    { what: 'archives', statements: [ARCHIVE_TABLES] },
   ],
 };
 
@@ -71,4 +93,15 @@ export function hasGivenAway(database: Database): boolean {
 export function markGivenAway(database: Database): void {
   raise(database, META, GIVEN_AWAY, 1);
   raiseNeeds(database, LOG, NEEDS_MAP);
+}
+
+/** In the caller's transaction. */
+export function markArchived(database: Database): void {
+  // From here on the version says it no more.
+  if (hasGivenAway(database)) raise(database, META, GIVEN_AWAY, 1);
+  raiseNeeds(database, LOG, NEEDS_ARCHIVES);
+}
+
+export function hasTable(database: Database, name: string): boolean {
+  return database.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(name) !== undefined;
 }

@@ -1,8 +1,9 @@
 /** The log in a file: nothing to install, one writer, readers beside it. */
 import type { Driver, LogPlace } from '../engine.ts';
+import { wholeReader } from './archive.ts';
 import { openEngine } from './engine.ts';
 import { inspect } from './inspect.ts';
-import { openReader, patiently } from './reader.ts';
+import { openReader } from './reader.ts';
 import { reopenEngine } from './reopen.ts';
 
 const pathOf = (place: LogPlace): string => (place as { readonly path: string }).path;
@@ -11,11 +12,12 @@ export const sqlite: Driver = {
   async open(host, place, start) {
     return 'recovery' in start
       ? reopenEngine(host, pathOf(place), start.recovery)
-      : { engine: openEngine(host, pathOf(place), start), recovered: [] };
+      : openEngine(host, pathOf(place), start);
   },
   async openReader(host, place) {
     const database = host.disk.database(pathOf(place), { readOnly: true });
-    return { ...patiently(openReader(database)), close: async () => database.close() };
+    const reader = wholeReader(host, pathOf(place), database, openReader(database));
+    return { ...reader, close: async () => database.close() };
   },
   inspect: (host, place, look) => inspect(host, pathOf(place), look),
 };
