@@ -6,8 +6,8 @@ import { everAgain } from './background.ts';
 
 /** Of a segment: fewer make more files, which cost a read each, and compress no worse from some thousand on. */
 export const SEGMENT_ENTRIES = 10_000;
-/** A step holds the writer thread for some milliseconds: appends keep nine tenths of it. */
-const PAUSES = { behindMs: 50, idleMs: 3_600_000 };
+/** A step holds the writer thread for some milliseconds: appends keep four fifths of it. */
+const PAUSES = { behindMs: 50, share: 4, idleMs: 3_600_000 };
 
 /** @returns ends it */
 export function archiveEnded(

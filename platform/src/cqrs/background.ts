@@ -2,8 +2,10 @@
 import type { Clock, Timer } from '../host/host.ts';
 
 export interface Pauses {
-  /** Between steps while there is more to do. */
+  /** Between steps while there is more to do; at most, with a `share`. */
   readonly behindMs: number;
+  /** Times what the last step took. */
+  readonly share?: number;
   /** Until it is looked again, and after a failure. */
   readonly idleMs: number;
 }
@@ -14,15 +16,18 @@ export interface Pauses {
  */
 export function everAgain(
   clock: Clock,
-  { behindMs, idleMs }: Pauses,
+  { behindMs, share, idleMs }: Pauses,
   step: () => Promise<boolean>,
   onFailure: (error: unknown) => void,
 ): () => void {
   let ended = false;
   let timer: Timer = clock.after(behindMs, run);
   function run(): void {
+    const sinceMs = clock.monotonicMs();
+    const pauseMs = (): number =>
+      share === undefined ? behindMs : Math.min(behindMs, share * (clock.monotonicMs() - sinceMs));
     step().then(
-      (isBehind) => again(isBehind ? behindMs : idleMs),
+      (isBehind) => again(isBehind ? pauseMs() : idleMs),
       (error) => {
         onFailure(error);
         again(idleMs);

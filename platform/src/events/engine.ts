@@ -7,7 +7,7 @@ import { assert } from '../base/assert.ts';
 import type { Json } from '../base/json.ts';
 import type { Host } from '../host/host.ts';
 import type { SqlAddress } from '../host/sql.ts';
-import type { EndedOf } from './archive/archived.ts';
+import type { Archive, EndedOf } from './archive/archived.ts';
 import type { ArchiveStep } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { Copies } from './copies.ts';
@@ -154,6 +154,7 @@ export interface Recovered {
 export interface Snapshot {
   /** As a reader does, but what is nowhere is passed over. */
   readonly readPartition: Reader['readPartition'];
+  readonly archive: Archive;
   readonly ended: EndedOf;
   heads(): Promise<Head[]>;
   /** Partitions with entries. */

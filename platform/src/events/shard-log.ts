@@ -71,7 +71,7 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     const { copies = [], isMapNew = false } = options;
     const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies, isMapNew });
     if (opened.strays.length > 0)
-      options.report?.('files of an archive that the log does not know were moved aside', {
+      options.report?.('files of an archive that the log does not know stand aside', {
         files: opened.strays,
       });
     const driver = await driverOf(host, place);

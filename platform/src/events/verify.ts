@@ -1,14 +1,15 @@
 /**
  * Walks a shard's log and says what is wrong with it: gaps in positions, epochs that go back, a broken chain of
  * checksums, gaps in the versions of a stream, answers and heads that do not fit their entries, rows and ended streams
- * that do not fit the segments. Reads only; the log
- * may be open elsewhere (what is committed meanwhile is not seen: all is read in one snapshot).
+ * that do not fit the segments, segments that are damaged or missing. Reads only; the log may be open elsewhere (what is
+ * committed meanwhile is not seen: all is read in one snapshot).
  *
  * Cost: one pass over the entries in order, one over the index of streams; memory does not grow with the log.
  */
+import { isCardumeError } from '../base/errors.ts';
 import type { Cryptography } from '../host/cryptography.ts';
 import type { Host } from '../host/host.ts';
-import { checkArchived } from './archive/checking.ts';
+import { checkArchived, checkSegments } from './archive/checking.ts';
 import { checksumOf, EMPTY_CHECKSUM, sameChecksum } from './checksum.ts';
 import type { LogPlace, Snapshot, Version } from './engine.ts';
 import { driverOf } from './engines.ts';
@@ -31,9 +32,9 @@ type Note = (fault: string) => void;
 export async function verifyLog(host: Host, place: LogPlace): Promise<Verification> {
   const driver = await driverOf(host, place);
   return driver.inspect(host, place, async (snapshot) => {
-    const faults: string[] = [];
+    const faults = new Set<string>();
     const note = (fault: string): void => {
-      if (faults.length < FAULTS_MAX) faults.push(fault);
+      if (faults.size < FAULTS_MAX) faults.add(fault);
     };
     const heads = new Map((await snapshot.heads()).map((head) => [head.partition, head]));
     let entries = 0;
@@ -42,7 +43,7 @@ export async function verifyLog(host: Host, place: LogPlace): Promise<Verificati
     await checkStreams(snapshot, note);
     for (const { partition, position } of await snapshot.strayAnswers(FAULTS_MAX))
       note(`partition ${partition}: an answer points to position ${position}, which has another key`);
-    return { heads: [...heads.values()], entries, faults };
+    return { heads: [...heads.values()], entries, faults: [...faults] };
   });
 }
 
@@ -60,9 +61,27 @@ async function walk(
     checksum: EMPTY_CHECKSUM,
   };
   let entries = 0;
+  await checkSegments(crypto, snapshot, partition, note);
+  /** @returns null where a segment cannot be read */
+  async function read(after: number): Promise<Entry[] | null> {
+    try {
+      return await snapshot.readPartition(partition, after, PAGE_ENTRIES);
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      note(error.message);
+      return null;
+    }
+  }
+
   const archived = await checkArchived(snapshot, partition, note);
   for (;;) {
-    const page = await snapshot.readPartition(partition, last.position, PAGE_ENTRIES);
+    const page = await read(last.position);
+    if (page === null) {
+      const segment = await snapshot.archive.segmentBehind(partition, last.position);
+      if (segment === null) break;
+      last = { ...last, position: segment.last, checksum: segment.checksum };
+      continue;
+    }
     for (const entry of page) {
       const at = `partition ${partition}, position ${entry.position}`;
       if (entry.position !== last.position + 1) note(`${at}: follows position ${last.position}`);

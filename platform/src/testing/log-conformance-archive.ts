@@ -212,7 +212,8 @@ export const archives: LogCases = {
     for (const after of [0, 3, 6]) await fails(again.readPartition(P, after, 100), 'storage-failed');
     await fails(again.readStream(P, 'ord-1', 1, 9), 'storage-failed');
     await fails(follow(again, P).next(), 'storage-failed');
-    await fails(under.faults(), 'storage-failed');
+    const faults = await under.faults();
+    assert.ok(faults.length >= 3, faults.join('\n'));
     // What stands in rows needs no archive.
     same(await again.readStream(P, 'acc', 1, 99), streamsOf(entries).get('acc'));
     await again.append(P, [event('acc', 12)]);

@@ -145,7 +145,6 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       ENDED,
       WENT_ON,
       DAMAGED,
-      FORGOTTEN,
       OLDER_DAMAGED,
       ARCHIVER_FENCED,
       ARCHIVE_MOVES,

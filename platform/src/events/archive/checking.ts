@@ -2,14 +2,42 @@
  * Holds what segments say against the rest of a log. An event in a segment is found by its stream: in its row, which says
  * the same, or by `ended_streams`, which says the same position. And those say nothing of events that are not there.
  */
+import { isCardumeError } from '../../base/errors.ts';
+import type { Cryptography } from '../../host/cryptography.ts';
+import { EMPTY_CHECKSUM, sameChecksum } from '../checksum.ts';
 import type { Snapshot } from '../engine.ts';
 import type { Entry, PartitionKey } from '../log.ts';
-import { isSame } from './segment.ts';
+import { openSegment, saysTheSame } from './segment.ts';
 
 export interface ArchivedCheck {
   /** The partition's next entries, in order. */
   page(entries: readonly Entry[]): Promise<void>;
   end(): void;
+}
+
+/** Every segment by itself, also where rows say the same: opened, walked, and behind the one before it. */
+export async function checkSegments(
+  crypto: Pick<Cryptography, 'sha256'>,
+  { archive }: Pick<Snapshot, 'archive'>,
+  partition: PartitionKey,
+  note: (fault: string) => void,
+): Promise<void> {
+  let last = { position: 0, checksum: EMPTY_CHECKSUM };
+  for (;;) {
+    const segment = await archive.segmentBehind(partition, last.position);
+    if (segment === null) return;
+    const where = archive.whereIs(segment);
+    if (segment.first !== last.position + 1 || !sameChecksum(segment.before, last.checksum))
+      note(`${where}: does not follow position ${last.position} of partition ${partition}`);
+    try {
+      const opened = openSegment(crypto, segment, await archive.bytesOf(segment), where);
+      for (const block of opened.blocks.keys()) opened.read(block);
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      note(error.message);
+    }
+    last = { position: segment.last, checksum: segment.checksum };
+  }
 }
 
 export async function checkArchived(
@@ -33,7 +61,8 @@ export async function checkArchived(
       const { position, stream, version } = entry;
       const at = `partition ${partition}, position ${position}`;
       const row = rows.get(position);
-      if (row !== undefined && !isSame(entry, row)) note(`${at}: the row is not the entry in the archive`);
+      if (row !== undefined && !saysTheSame(entry, row))
+        note(`${at}: the row is not the entry in the archive`);
       if (version === null) continue;
       const known = ended.get(stream)?.[version - 1];
       if (known === position) found += 1;

@@ -6,8 +6,8 @@
  *   write    the segment's bytes, durable, under a name that nothing refers to
  *   verify   what was written is read back and walked, a block a step: against the chain, and against its rows
  *   stand    one transaction: from here on the segment is what is read, and the streams in it that have ended are known
- *   clear    rows of those streams, and answers without an event, are deleted, some a step; each when what it says was read
- *            back, a block a step, from the segment that holds it: an ended stream's older rows are in older ones
+ *   clear    rows of those streams, and answers without an event, are deleted, those of a block a step, behind a look at
+ *            the segment that holds them: an ended stream's older rows are in older ones
  *
  * A stream ends with a type of event that its aggregate names, if no event follows in the log. Its row is the last one
  * to be looked for: should it go on later, rows behind the segments follow.
@@ -76,8 +76,8 @@ export interface StreamVersion {
 export interface Unwanted {
   /** In any order. A stream's are its first versions that have rows. */
   readonly rows: readonly RowAt[];
-  /** Without them nobody has to look up to there again. */
-  readonly upTo: number;
+  /** Without them nobody has to look up to there again; null: there are more. */
+  readonly upTo: number | null;
 }
 
 export type RowAt = Pick<Entry, 'position' | 'checksum'>;
@@ -150,25 +150,33 @@ async function* steps(
     for (;;) {
       const unwanted = await store.unwanted(home.partition, BLOCK_ENTRIES_MAX);
       if (unwanted === null) return;
-      yield* readBack(home.partition, unwanted.rows);
+      let left = unwanted.rows.toSorted((a, b) => a.position - b.position);
+      while (left.length > 0) {
+        const rows = await readBack(home.partition, left);
+        left = left.slice(rows.length);
+        await store.clear(home, { rows, upTo: left.length === 0 ? unwanted.upTo : null });
+        yield;
+      }
+      if (unwanted.rows.length > 0) continue;
       await store.clear(home, unwanted);
       yield;
     }
   }
 
-  /** From what stands now: nothing that was read before counts. */
-  async function* readBack(partition: PartitionKey, rows: readonly RowAt[]): AsyncGenerator<void, void> {
-    const { blockAt } = archivedIn(crypto, store);
-    let block: readonly Entry[] = [];
-    for (const row of rows.toSorted((a, b) => a.position - b.position)) {
-      if (entryIn(block, row.position) === undefined) {
-        if (block.length > 0) yield;
-        block = await blockAt(partition, row.position);
-      }
-      const entry = entryIn(block, row.position);
-      if (entry === undefined) throw notHeld(partition, row);
+  /**
+   * From what stands now: nothing that was read before counts, and they are deleted in the same step.
+   * @returns the first of the rows, as far as one block holds them
+   */
+  async function readBack(partition: PartitionKey, rows: readonly RowAt[]): Promise<readonly RowAt[]> {
+    const block = await archivedIn(crypto, store).blockAt(partition, (rows[0] as RowAt).position);
+    const behind = rows.findIndex((row) => entryIn(block, row.position) === undefined);
+    if (behind === 0) throw notHeld(partition, rows[0] as RowAt);
+    const held = behind === -1 ? rows : rows.slice(0, behind);
+    for (const row of held) {
+      const entry = entryIn(block, row.position) as Entry;
       if (!isSame(row, entry)) throw damagedRow(entry);
     }
+    return held;
   }
 
   /** @returns whether a segment stands that did not */

@@ -180,6 +180,13 @@ export function openSegment(
 }
 
 /** Whether both are the same entry, by what their rows say of it. */
+const FIELDS = ['epoch', 'stream', 'version', 'type', 'data', 'meta', 'key', 'atMs'] as const;
+
+/** In all that they say, whatever their checksums claim. */
+export function saysTheSame(one: Entry, other: Entry): boolean {
+  return isSame(one, other) && FIELDS.every((field) => one[field] === other[field]);
+}
+
 export function isSame(
   one: Pick<Entry, 'position' | 'checksum'>,
   other: Pick<Entry, 'position' | 'checksum'> | undefined,

@@ -109,6 +109,7 @@ export function archiveStore(
         const { partition } = home;
         const positions = unwanted.map(({ position }) => position);
         await deleteRows(session, 'log_entries', 'position', partition, positions);
+        if (upTo === null) return;
         await session.run(
           'UPDATE log_segments SET cleared = ? WHERE partition_key = ? ORDER BY last_position DESC LIMIT 1',
           [upTo, partition],
@@ -185,6 +186,9 @@ function rowAt(row: SqlRow): RowAt {
   return { position: row['position'] as number, checksum: row['checksum'] as Uint8Array };
 }
 
+/** Of one statement: each has megabytes. */
+const SEGMENTS_DROPPED_MAX = 16;
+
 /** What of a partition's archive goes with its rows, the last segments last. @returns how many rows: fewer than `rowsMax`, none is left */
 export async function dropArchive(
   session: SqlSession,
@@ -198,7 +202,8 @@ export async function dropArchive(
   if (ended.changes === rowsMax) return rowsMax;
   const segments = await session.run(
     'DELETE FROM log_segments WHERE partition_key = ? ORDER BY last_position DESC LIMIT ?',
-    [partition, BigInt(rowsMax - ended.changes)],
+    [partition, BigInt(Math.min(SEGMENTS_DROPPED_MAX, rowsMax - ended.changes))],
   );
-  return ended.changes + segments.changes;
+  // There may be more.
+  return segments.changes === SEGMENTS_DROPPED_MAX ? rowsMax : ended.changes + segments.changes;
 }

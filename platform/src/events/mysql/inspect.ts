@@ -34,6 +34,7 @@ function snapshotOf(crypto: Pick<Cryptography, 'sha256'>, session: SqlSession): 
       const [row] = await rows(sql, partition);
       return (row?.['last'] as number | null) ?? 0;
     },
+    archive,
     ended: archive.ended,
     async endedVersions(partition) {
       if (!(await tables.look())) return 0;

@@ -6,7 +6,7 @@
  * Whoever opens a partition touches files of older epochs alone: their makers are fenced, so that none of these files can
  * be about to stand, while a later opener's may, whatever was looked up before it.
  */
-import { CardumeError } from '../../base/errors.ts';
+import { CardumeError, isCardumeError } from '../../base/errors.ts';
 import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { nameOf, readName } from '../archive/name.ts';
@@ -18,7 +18,7 @@ const ASIDE = '.stray';
 
 /**
  * @param heads as they were raised by this opening
- * @returns paths of the files that were moved aside
+ * @returns paths of the files that were moved aside, or are to be
  * @throws CardumeError `storage-failed` when one is of a longer log than this: an older one was put back, or a new one made
  */
 export async function setStraysAside(
@@ -36,12 +36,19 @@ export async function setStraysAside(
   const byPartition = Map.groupBy(names, (name) => readName(name)?.partition);
   const strays: string[] = [];
 
-  async function move(from: string, to: string): Promise<void> {
+  /** @returns where it is now: where it was, when the disk has no room for both */
+  async function move(from: string, to: string): Promise<string> {
     const bytes = await disk.read(`${folder}/${from}`);
-    if (bytes === null) return;
-    await disk.write(`${folder}/${to}`, bytes);
+    if (bytes === null) return to;
+    try {
+      await disk.write(`${folder}/${to}`, bytes);
+    } catch (error) {
+      if (!isCardumeError(error, 'storage-failed')) throw error;
+      return from;
+    }
     await disk.remove(`${folder}/${from}`);
     there.add(to);
+    return to;
   }
 
   for (const { partition, epoch } of heads) {
@@ -59,8 +66,7 @@ export async function setStraysAside(
       if (found.epoch >= epoch) continue;
       let aside = name + ASIDE;
       for (let i = 2; there.has(aside); i += 1) aside = `${name}.${i}${ASIDE}`;
-      await move(name, aside);
-      strays.push(`${folder}/${aside}`);
+      strays.push(`${folder}/${await move(name, aside)}`);
     }
   }
   return strays;

@@ -149,7 +149,7 @@ export function archiveStore(
       transaction(database, () => {
         checkHome(home);
         for (const { position } of unwanted.rows) statements.remove.run(spotOf(home.partition, position));
-        statements.cleared.run(home.partition, unwanted.upTo);
+        if (unwanted.upTo !== null) statements.cleared.run(home.partition, unwanted.upTo);
       }),
     dropRows(partition, rowsMax) {
       const ended = statements.dropEnded.run(partition, partition, rowsMax).changes;

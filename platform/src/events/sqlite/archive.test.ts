@@ -155,6 +155,89 @@ describe('an archive beside a file of SQLite', () => {
     assert.deepEqual(rowsIn(path, 'SELECT count(*) FROM segments'), [0]);
   });
 
+  test('no row is deleted from the moment on when the file is lost that holds it', async () => {
+    for (let before = 1; ; before += 1) {
+      const { path: at, archive: files } = await newGround();
+      const isDone = await withLog(at, async (log) => {
+        await trade(log);
+        for (let step = 0; step < before; step += 1) if (!(await log.archive(ASKED))) return true;
+        if ((await host.disk.list(files)).length === 0) return false;
+        await host.disk.remove(files);
+        const rows = rowsIn(at, 'SELECT count(*) FROM entries');
+        // Another file may be written, and stand: its rows are there.
+        const lost = rowsIn(at, 'SELECT max(last) FROM segments')[0] ?? 0;
+        await archive(log).catch(() => undefined);
+        const left = rowsIn(at, `SELECT count(*) FROM entries WHERE spot <= (${P} << 38) + ${lost}`);
+        const were = Number(rows[0]) - (13 - Number(lost));
+        assert.ok(
+          lost === 0 || Number(left[0]) >= were,
+          `${left[0]} of ${were} rows, lost behind ${before} steps`,
+        );
+        return false;
+      });
+      if (isDone) return assert.ok(before > 4, `${before}`);
+    }
+  });
+
+  test('a verification finds rows that do not say what they said, and files that nobody needs yet', async () => {
+    await withLog(path, async (log) => {
+      await trade(log);
+      await archive(log);
+    });
+    assert.deepEqual((await verifyLog(host, { path })).faults, []);
+    change(path, "UPDATE entries SET data = '{}', type = 'Other' WHERE stream = 'acc' AND version = 1");
+    const { faults } = await verifyLog(host, { path });
+    assert.ok(
+      faults.some((fault) => /the row is not the entry in the archive/.test(fault)),
+      faults.join('\n'),
+    );
+
+    const ground = await newGround();
+    await withLog(ground.path, async (log) => {
+      await log.append(P, events('acc', 13));
+      await forget(log);
+      await archive(log);
+    });
+    assert.deepEqual(rowsIn(ground.path, 'SELECT count(*) FROM entries'), [13]);
+    await host.disk.remove(ground.archive);
+    const missing = (await verifyLog(host, { path: ground.path })).faults;
+    assert.equal(missing.filter((fault) => /is missing/.test(fault)).length, 2, missing.join('\n'));
+  });
+
+  test('a file that belongs to nobody does not keep a log closed when the disk has no room for it twice', async () => {
+    const simulated = simulatedHost({ seed: 8 });
+    const at = '/data/orders-0.log.db';
+    await simulated.run(simulated.disk.makeFolder('/data'));
+    const on = simulated;
+    await simulated.run(
+      (async () => {
+        await withLog(
+          at,
+          async (log) => {
+            await trade(log);
+            await log.archive(ASKED);
+            await log.archive(ASKED); // written, and known to no row
+          },
+          { on },
+        );
+        const end = simulated.failWrites({ code: 'ENOSPC', path: '.stray', count: 1_000 });
+        const told: unknown[] = [];
+        await withLog(at, (log) => log.append(P, [event('acc', 7)]), {
+          on,
+          report: (_, { files }) => told.push(...(files as unknown[])),
+        });
+        assert.match(String(told), /\.segment$/);
+        end();
+        await withLog(at, async () => undefined, {
+          on,
+          report: (_, { files }) => told.push(...(files as unknown[])),
+        });
+        assert.match(String(told), /\.segment\.stray$/);
+      })(),
+    );
+    simulated.close();
+  });
+
   test('a row that is damaged is not archived', async () => {
     await withLog(path, trade);
     change(path, `UPDATE entries SET data = '[]' WHERE spot = (${P} << 38) + 3`);
@@ -177,7 +260,12 @@ describe('an archive beside a file of SQLite', () => {
       'positions 1 to 6 of partition 33',
     );
     await withLog(path, (log) => assert.rejects(log.readPartition(P, 0, 10), missing));
-    await assert.rejects(verifyLog(host, { path }), missing);
+    const { faults, entries } = await verifyLog(host, { path });
+    assert.ok(
+      faults.some((fault) => /is missing: it should hold positions 1 to 6 of partition 33/.test(fault)),
+      faults.join('\n'),
+    );
+    assert.ok(entries >= 1, 'it goes on behind what is missing');
   });
 
   test('a log of a program that knew no archives is read beside it, and takes them when it is opened', async () => {

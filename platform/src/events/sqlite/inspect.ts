@@ -44,6 +44,7 @@ function snapshotOf(host: Host, path: string, database: Database): Snapshot {
   );
   return {
     ...archivedSums(database),
+    archive,
     ended: archive.ended,
     rows: async (...asked) => reader.rows(...asked),
     readPartition: readingPartitions(reader.readPartition, archivedIn(host.crypto, archive), 'passed over'),
