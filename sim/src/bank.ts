@@ -18,6 +18,8 @@ export interface Bank {
   /** What was to be paid with, under each key. */
   readonly tokens: ReadonlyMap<string, string>;
   isDown: boolean;
+  /** Of requests, and of answers. */
+  lossPercent: number;
 }
 
 const LATE_MS = 5_000;
@@ -30,11 +32,12 @@ export function openBank(clock: Clock, stream: RandomStream, lossPercent: number
   const tokens = new Map<string, string>();
   const bank = {
     isDown: false,
+    lossPercent,
     amounts,
     tokens,
     booked: (key: string) => books.status(key),
     line(own: Clock): Payments {
-      const isLost = (): boolean => bank.isDown || stream.below(100) < lossPercent;
+      const isLost = (): boolean => bank.isDown || stream.below(100) < bank.lossPercent;
       /** A request that has left arrives even when its sender dies meanwhile; the answer reaches only the living. */
       const carried = (act: () => Promise<Payment>): Promise<Payment> =>
         new Promise((resolve) => {

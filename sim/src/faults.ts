@@ -256,6 +256,7 @@ export function openFaults(
       isHealed = true;
       simulation.links.heal();
       world.bank.isDown = false;
+      world.bank.lossPercent = 0;
       for (const region of plan.regions) {
         const machine = world.machine(region);
         machine.mendDisk();
