@@ -1,7 +1,7 @@
 /** Does the simulation find what it should? Each planted bug is searched for, seed after seed, up to a bound. */
 import type { Host } from 'cardume/host';
 import { fleet } from '../fleet.ts';
-import { type Planted, planted } from './planted.ts';
+import type { Planted } from './planted.ts';
 
 export interface Found {
   readonly bug: Planted;
@@ -11,6 +11,7 @@ export interface Found {
 }
 
 export interface SuiteOptions {
+  readonly bugs: readonly Planted[];
   readonly seedsMax: number;
   readonly jobs: number;
   readonly onFound: (found: Found) => void;
@@ -18,10 +19,10 @@ export interface SuiteOptions {
 
 export async function plantedSuite(
   host: Host,
-  { seedsMax, jobs, onFound }: SuiteOptions,
+  { bugs, seedsMax, jobs, onFound }: SuiteOptions,
 ): Promise<readonly Found[]> {
   const all: Found[] = [];
-  for (const bug of planted) {
+  for (const bug of bugs) {
     let first = { seed: Number.POSITIVE_INFINITY, violation: '' };
     await fleet(host, {
       from: 1,
