@@ -5,7 +5,7 @@ import { type House, isTest, type Rule, resolveImport, type Violation } from '..
 const rows: readonly (readonly string[])[] = [
   ['base'],
   ['host'],
-  ['database'],
+  ['database', 'links'],
   ['topology'],
   ['telemetry'],
   ['events'],

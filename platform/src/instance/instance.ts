@@ -15,8 +15,8 @@ import { openGateway } from '../gateway/gateway.ts';
 import type { OpenServer } from '../gateway/http.ts';
 import type { Host } from '../host/host.ts';
 import { openIdentity } from '../identity/identity.ts';
+import { openPeers } from '../links/peer.ts';
 import { geography } from '../sharding/geography.ts';
-import { openPeers } from '../sharding/peer.ts';
 import {
   copiesIn,
   homesIn,

@@ -4,6 +4,7 @@
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Clock } from '../host/host.ts';
+import { nobodyWaits } from '../links/failure.ts';
 
 /** What a part of the query may take. */
 export interface Within {
@@ -54,9 +55,4 @@ export async function withDeadline<T>(
     timer.cancel();
     signal?.removeEventListener('abort', left);
   }
-}
-
-/** What ends a part whose answer is of no use any more. */
-export function nobodyWaits(): CardumeError {
-  return new CardumeError('deadline-exceeded', 'nobody waits for the answer any more');
 }

@@ -4,8 +4,7 @@ import type { Json } from '../base/json.ts';
 import type { Clock } from '../host/host.ts';
 import { STREAM_ITEMS_AHEAD_MAX } from './asker.ts';
 import { type Channel, FRAME_BYTES_MAX, fitsFrame, Kind, QUEUE_CHARS_MAX, watchSilence } from './channel.ts';
-import { nobodyWaits } from './deadline.ts';
-import { encodeFailure } from './failure.ts';
+import { encodeFailure, nobodyWaits } from './failure.ts';
 
 /**
  * Answers a message: a promise for a request, items for a stream. It may throw at once.

@@ -24,3 +24,8 @@ export function decodeFailure(text: string): CardumeError {
   const known: ErrorCode = Object.hasOwn(errors, code) ? (code as ErrorCode) : 'internal';
   return new CardumeError(known, detail, { faults, retryAfterS });
 }
+
+/** What ends work whose answer is of no use any more. */
+export function nobodyWaits(): CardumeError {
+  return new CardumeError('deadline-exceeded', 'nobody waits for the answer any more');
+}
