@@ -4,8 +4,11 @@
  *
  *   logConformance('my log', async () => ({ host, open, done: (work) => work, close }));
  *   readModelConformance('my read models', async () => ({ open, read, close }));
+ *
+ * And for whoever writes a driver of the coordinator: `coordinatorConformance`.
  */
 import { describe, test } from 'node:test';
+import { type CoordinatorHarness, coordinatorCases } from './coordinator-conformance.ts';
 import { type LogHarness, logCases } from './log-conformance.ts';
 import { type ReadModelsHarness, readModelCases } from './read-model-conformance.ts';
 
@@ -23,6 +26,15 @@ export function readModelConformance(
   skip: string | false = false,
 ): void {
   suite(name, readModelCases, start, skip);
+}
+
+/** @param skip why there is nothing to try it on */
+export function coordinatorConformance(
+  name: string,
+  start: Start<CoordinatorHarness>,
+  skip: string | false = false,
+): void {
+  suite(name, coordinatorCases, start, skip);
 }
 
 interface Harness {
