@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 export interface Engine {
   readonly name: string;
+  /** What several are called together. */
+  readonly group?: string;
   /** What it is for, in a line of `--help`. */
   readonly about: string;
   /** Whether its programs are on this machine. */
@@ -21,6 +23,8 @@ export interface Engine {
 export interface Running {
   readonly host: string;
   readonly port: number;
+  /** Where it listens without TLS, too. */
+  readonly plainPort?: number;
   readonly pid: number;
   readonly user: string;
   readonly password: string;
@@ -28,7 +32,11 @@ export interface Running {
   readonly ca?: string;
 }
 
-const ENGINES = fileURLToPath(new URL('../../.cardume/engines/', import.meta.url));
+/** Elsewhere for a test that stops what it started: others do not notice. */
+const ENGINES = join(
+  process.env['CARDUME_ENGINES_FOLDER'] ?? fileURLToPath(new URL('../../.cardume/engines', import.meta.url)),
+  '/',
+);
 
 export const folderOf = (name: string): string => join(ENGINES, name);
 const recordOf = (name: string): string => join(ENGINES, `${name}.json`);
@@ -63,14 +71,15 @@ export function isAlive(pid: number): boolean {
 
 /** @returns the first port from `from` on that nobody listens on; each clone of the house has servers of its own */
 export async function freePort(from: number): Promise<number> {
-  for (let port = from; port < from + 100; port += 1) {
-    const isFree = await new Promise<boolean>((resolve) => {
-      const server = createServer().once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
+  for (let port = from; port < from + 100; port += 1) if (await isFree(port)) return port;
   throw new Error(`no free port from ${from} to ${from + 99} on 127.0.0.1`);
+}
+
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /** @throws Error with the end of the server's own log when it does not answer in time */

@@ -4,20 +4,21 @@
  */
 import { parseArgs } from 'node:util';
 import { type Engine, isAlive, recall, remember } from './engine.ts';
+import { etcd } from './etcd.ts';
 import { mariadb } from './mariadb.ts';
 import { mariadbReplica } from './mariadb-replica.ts';
 
 const primary = mariadb('mariadb', { serverId: 1, port: 13_306 });
-const engines: readonly Engine[] = [primary, mariadbReplica('mariadb-replica', primary, 13_406)];
+const engines: readonly Engine[] = [primary, mariadbReplica('mariadb-replica', primary, 13_406), ...etcd];
 
 const help = `Servers for tests and benchmarks, on 127.0.0.1.
 
   npm run engines -- start            installs where needed, and starts all
-  npm run engines -- start mariadb    one of them
+  npm run engines -- start mariadb    one of them, or one kind: etcd is etcd-1, etcd-2 and etcd-3
   npm run engines -- status --json    what runs, and where
   npm run engines -- stop
 
-${engines.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+${engines.map(({ name, about }) => `  ${name.padEnd(15)} ${about}`).join('\n')}
 
 Data, logs and passwords stand in .cardume/engines. Tests find what runs there by themselves.
 `;
@@ -65,12 +66,15 @@ async function main(): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const unknown = names.find((name) => !engines.some((engine) => engine.name === name));
+  const isCalled = (engine: Engine, name: string): boolean => engine.name === name || engine.group === name;
+  const unknown = names.find((name) => !engines.some((engine) => isCalled(engine, name)));
   if (unknown !== undefined)
     throw new Error(
       `there is no engine '${unknown}'; there are ${engines.map(({ name }) => name).join(', ')}`,
     );
-  const chosen = engines.filter(({ name }) => names.length === 0 || names.includes(name));
+  const chosen = engines.filter(
+    (engine) => names.length === 0 || names.some((name) => isCalled(engine, name)),
+  );
   if (command === 'start') for (const engine of chosen) await start(engine);
   else if (command === 'stop') for (const engine of chosen) await stop(engine);
   else if (command !== 'status') throw new Error(`there is no '${command}': expected start, stop or status`);
@@ -79,7 +83,7 @@ async function main(): Promise<void> {
   else {
     for (const { engine, installed, running, address } of found) {
       const state = running ? `runs on ${address}` : installed ? 'does not run' : 'is not installed';
-      process.stdout.write(`${engine.padEnd(12)} ${state}\n`);
+      process.stdout.write(`${engine.padEnd(15)} ${state}\n`);
     }
   }
 }

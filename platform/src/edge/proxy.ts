@@ -12,11 +12,12 @@ import type { Dispatcher } from 'undici';
 import { CardumeError, errors } from '../base/errors.ts';
 import { expectedError, problemHeaders, problemOf } from '../base/problem.ts';
 import type { Host, Random } from '../host/host.ts';
+import { type HttpPool, openHttpPool } from '../links/http-pool.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Bounds, RegionName, Topology } from '../topology/topology.ts';
 import { type Forwarded, forwardedReply, forwardedRequest } from './headers.ts';
-import { type ConnectionPool, openPool, statusOf } from './pool.ts';
 import { type RequestFacts, targetOf } from './routing.ts';
+import { statusOf } from './status.ts';
 
 /** Requests under way through this edge, event streams included; beyond it clients get 503. */
 const REQUESTS_MAX = 20_000;
@@ -53,9 +54,9 @@ export interface Proxy {
 
 /** Both ways into a region. Probes have their own connections: they must not queue behind requests. */
 interface Upstream {
-  readonly requests: ConnectionPool;
-  readonly events: ConnectionPool;
-  readonly probes: ConnectionPool;
+  readonly requests: HttpPool;
+  readonly events: HttpPool;
+  readonly probes: HttpPool;
 }
 
 /** @throws Error of Node, such as `EADDRINUSE`, when it cannot listen */
@@ -136,13 +137,13 @@ class Shared {
         return [
           name,
           {
-            requests: openPool(origin, {
+            requests: openHttpPool(origin, {
               ...timing,
               connections: CONNECTIONS_MAX,
               bodyTimeout: timing.headersTimeout,
             }),
-            events: openPool(origin, { ...timing, bodyTimeout: 0 }), // a stream may be silent for hours
-            probes: openPool(origin, { ...timing, connections: 2 }),
+            events: openHttpPool(origin, { ...timing, bodyTimeout: 0 }), // a stream may be silent for hours
+            probes: openHttpPool(origin, { ...timing, connections: 2 }),
           },
         ];
       }),

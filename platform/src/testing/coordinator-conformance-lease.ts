@@ -120,13 +120,16 @@ export const leases: CoordinatorCases = {
     assert.deepEqual(await valuesOf(coordinator), { a: '2' });
   },
 
-  'a lease that holds nothing ends without a revision': async (under) => {
-    const coordinator = await under.open();
+  'a lease that holds nothing ends, and is no news': async (under) => {
+    const [coordinator, other] = [await under.open(), await under.open()];
     const revision = await put(coordinator, { key: 'a', value: '1' });
+    const news = watching(under, other, '', revision);
     const lease = await coordinator.grant(60_000);
     await lease.renew();
     await lease.end();
-    assert.equal((await coordinator.read('')).revision, revision);
-    assert.equal(await put(coordinator, { key: 'a', value: '2' }), revision + 1);
+    await fails(lease.renew(), 'fenced');
+    const next = await put(coordinator, { key: 'a', value: '2' });
+    assert.deepEqual(await news.take(1), [[{ key: 'a', value: '2', revision: next }]]);
+    await news.end();
   },
 };

@@ -8,6 +8,7 @@ import {
   fails,
   put,
   valuesOf,
+  watching,
 } from './coordinator-conformance-case.ts';
 import { leases } from './coordinator-conformance-lease.ts';
 import { watches } from './coordinator-conformance-watch.ts';
@@ -155,13 +156,17 @@ const values: CoordinatorCases = {
     assert.deepEqual(await valuesOf(clients[0] as (typeof clients)[0]), { leader });
   },
 
-  'what changes nothing is done, and makes no revision': async ({ open }) => {
-    const coordinator = await open();
+  'what changes nothing is done, and is no news': async (under) => {
+    const [coordinator, other] = [await under.open(), await under.open()];
     const revision = await put(coordinator, { key: 'a', value: '1' });
-    assert.deepEqual(await coordinator.change([], [{ key: 'b', value: null }]), { done: true, revision });
-    assert.deepEqual(await coordinator.change([{ key: 'a', revision }], []), { done: true, revision });
+    const news = watching(under, other, '', revision);
+    assert.ok((await coordinator.change([], [{ key: 'b', value: null }])).done);
+    assert.ok((await coordinator.change([{ key: 'a', revision }], [])).done);
     assert.equal((await coordinator.change([{ key: 'a', revision: 0 }], [])).done, false);
-    assert.deepEqual(await coordinator.read(''), { revision, values: [{ key: 'a', value: '1', revision }] });
+    assert.deepEqual((await coordinator.read('')).values, [{ key: 'a', value: '1', revision }]);
+    const next = await put(coordinator, { key: 'b', value: null }, { key: 'c', value: '1' });
+    assert.deepEqual(await news.take(1), [[{ key: 'c', value: '1', revision: next }]]);
+    await news.end();
   },
 
   'who has closed gets no answer any more': async ({ open }) => {

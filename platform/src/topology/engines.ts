@@ -9,3 +9,6 @@ export const engineNames = ({ mysql, modules = {} }: Engines): readonly EngineNa
   ...(mysql === undefined ? [] : ['mysql']),
   ...Object.keys(modules),
 ];
+
+/** What instances call the embedded coordinator on their links. */
+export const COORDINATOR_PEER = 'coordinator';

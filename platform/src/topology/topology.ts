@@ -20,6 +20,8 @@ export interface Topology {
   readonly instances: InstanceTopology;
   readonly edge: { readonly host: string; readonly port: number };
   readonly engines: Engines;
+  /** Where regions agree on who is home to what. Absent: every partition stays where the topology puts it. */
+  readonly coordinator?: CoordinatorTopology | undefined;
   /** Folder of all data, relative to the topology's file. */
   readonly data: string;
   readonly bounds: Bounds;
@@ -59,6 +61,21 @@ export interface MysqlServer {
    */
   readonly replicas?: readonly string[] | undefined;
 }
+
+export type CoordinatorTopology =
+  /** One process that keeps a file: when its machine is lost, homes stay where they are. */
+  | { readonly engine: 'embedded'; readonly host: string; readonly port: number }
+  /** A cluster of three or five members, of etcd 3.4 or later. Its keys begin with `/cardume/NAME/`, of the topology's name. */
+  | {
+      readonly engine: 'etcd';
+      /** Of its members, as clients reach them: `host:port`. */
+      readonly endpoints: readonly string[];
+      readonly user?: string | undefined;
+      /** Variable of the environment that holds the user's password. */
+      readonly passwordVariable?: string | undefined;
+      /** Absent: the connections are not encrypted, which is for loopback alone. */
+      readonly tls?: { readonly ca?: string | undefined } | undefined;
+    };
 
 export type RegionName = string;
 export type ServiceName = string;

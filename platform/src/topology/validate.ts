@@ -9,7 +9,7 @@ import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { CardumeError, type Fault } from '../base/errors.ts';
 import { PARTITIONS_MAX, SCOPE_MAX } from '../base/id.ts';
-import { HOUSE_ENGINES } from './engines.ts';
+import { COORDINATOR_PEER, HOUSE_ENGINES } from './engines.ts';
 import type { Topology } from './topology.ts';
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
@@ -43,6 +43,21 @@ const mysqlAddress = Type.String({
   pattern: MYSQL_ADDRESS,
   description: "an address such as 'mysql://cardume@db-{region}:3306/{shard}', without a password",
 });
+
+const passwordVariable = Type.String({
+  pattern: /^[A-Z][A-Z0-9_]{0,99}$/,
+  description: "the name of a variable such as 'CARDUME_MYSQL_PASSWORD'",
+});
+const tls = strict(
+  { ca: Type.Optional(Type.String({ description: 'the PEM of an authority' })) },
+  'an object, with the authority as `ca` or empty',
+);
+const ENDPOINTS_MAX = 9;
+/** Of each engine of the coordinator: fields that it must have, and those that it may. */
+const COORDINATORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  embedded: [['host', 'port'], []],
+  etcd: [['endpoints'], ['user', 'passwordVariable', 'tls']],
+};
 
 const schema = strict(
   {
@@ -122,22 +137,46 @@ const schema = strict(
                   description: `up to ${REPLICAS_MAX} addresses of servers that follow`,
                 }),
               ),
-              passwordVariable: Type.String({
-                pattern: /^[A-Z][A-Z0-9_]{0,99}$/,
-                description: "the name of a variable such as 'CARDUME_MYSQL_PASSWORD'",
-              }),
-              tls: Type.Optional(
-                strict(
-                  { ca: Type.Optional(Type.String({ description: 'the PEM of an authority' })) },
-                  'an object, with the authority as `ca` or empty',
-                ),
-              ),
+              passwordVariable,
+              tls: Type.Optional(tls),
             },
             'a server: address, replicas, passwordVariable, tls',
           ),
         ),
       },
       'an object with the engine of the log',
+    ),
+    coordinator: Type.Optional(
+      strict(
+        {
+          engine: Type.String({ pattern: /^(?:embedded|etcd)$/, description: "'embedded' or 'etcd'" }),
+          host: Type.Optional(host),
+          port: Type.Optional(port),
+          endpoints: Type.Optional(
+            Type.Array(
+              Type.String({
+                pattern: /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}$/,
+                description: "an address such as 'etcd-1:2379'",
+              }),
+              {
+                minItems: 1,
+                maxItems: ENDPOINTS_MAX,
+                description: `1 to ${ENDPOINTS_MAX} addresses of members`,
+              },
+            ),
+          ),
+          user: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 80,
+              description: 'the name of a user of 1 to 80 characters',
+            }),
+          ),
+          passwordVariable: Type.Optional(passwordVariable),
+          tls: Type.Optional(tls),
+        },
+        'a coordinator: engine, and what it needs',
+      ),
     ),
     data: Type.String({ minLength: 1, maxLength: 1024, description: 'the path of a folder' }),
     bounds: strict(
@@ -166,7 +205,7 @@ const schema = strict(
       'an object with every bound',
     ),
   },
-  'a topology: name, regions, services, instances, edge, engines, data, bounds',
+  'a topology: name, regions, services, instances, edge, engines, coordinator, data, bounds',
 );
 
 const check = Compile(schema);
@@ -289,7 +328,9 @@ function ruleFaults(value: unknown): Fault[] {
   const faults: Fault[] = [];
   const add = (path: string, message: string): void => void faults.push({ path, message });
   const top = objectOf(value);
-  regionRules(objectOf(top['regions']), objectOf(top['edge']), add);
+  const coordinator = objectOf(top['coordinator']);
+  regionRules(objectOf(top['regions']), objectOf(top['edge']), coordinator, add);
+  coordinatorRules(coordinator, add);
   serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
   engineRules(objectOf(top['engines']), Object.keys(objectOf(top['regions'])).length, add);
   boundRules(objectOf(top['bounds']), add);
@@ -307,7 +348,7 @@ function nameRule(path: string, name: string, add: Add): void {
   if (!NAME.test(name)) add(path, `expected ${NAME_EXPECTED}`);
 }
 
-function regionRules(regions: Loose, edge: Loose, add: Add): void {
+function regionRules(regions: Loose, edge: Loose, coordinator: Loose, add: Add): void {
   const codes = new Map<unknown, string>();
   const addresses = new Map<string, string>();
   const countries = new Map<unknown, string>();
@@ -321,10 +362,13 @@ function regionRules(regions: Loose, edge: Loose, add: Add): void {
       once(addresses, `${at['host']}:${at[field]}`, path, `${at['host']}:${at[field]}`);
   };
   portRule(edge, 'port', '/edge/port');
+  portRule(coordinator, 'port', '/coordinator/port');
   for (const [name, value] of Object.entries(regions)) {
     const path = `/regions/${escaped(name)}`;
     const region = objectOf(value);
     nameRule(path, name, add);
+    if (name === COORDINATOR_PEER && coordinator['engine'] === 'embedded')
+      add(path, `'${name}' is what instances call the embedded coordinator: the region needs another name`);
     if (typeof region['code'] === 'number')
       once(codes, region['code'], `${path}/code`, `code ${region['code']}`);
     portRule(region, 'port', `${path}/port`);
@@ -375,9 +419,43 @@ function engineRules({ log, mysql, modules }: Loose, regions: number, add: Add):
     if (regions > 1 && !one.split('@').at(-1)?.includes('{region}'))
       add(path, "expected '{region}' in host or database: regions share no database");
   }
-  const isLoopback = (one: unknown): boolean => /@(?:127\.\d+\.\d+\.\d+|localhost):/.test(String(one));
-  if (tls === undefined && [...addresses.values()].some((one) => typeof one === 'string' && !isLoopback(one)))
-    add('/engines/mysql/tls', 'expected an object: a connection that leaves this machine is encrypted');
+  tlsRule(tls, [...addresses.values()], '/engines/mysql/tls', add);
+}
+
+function tlsRule(tls: unknown, addresses: readonly unknown[], path: string, add: Add): void {
+  const isLoopback = (one: unknown): boolean =>
+    /(?:^|@)(?:127\.\d+\.\d+\.\d+|localhost|\[::1\]):/.test(String(one));
+  if (tls === undefined && addresses.some((one) => typeof one === 'string' && !isLoopback(one)))
+    add(path, 'expected an object: a connection that leaves this machine is encrypted');
+}
+
+function coordinatorRules(coordinator: Loose, add: Add): void {
+  const { engine, endpoints, user, passwordVariable: variable, tls } = coordinator;
+  const [must = [], may = []] = (typeof engine === 'string' ? COORDINATORS[engine] : undefined) ?? [];
+  if (must.length === 0) return;
+  for (const field of must) {
+    const path = `/coordinator/${field}`;
+    if (coordinator[field] === undefined)
+      add(path, `expected ${schemaAt(path)?.description}, but it is missing`);
+  }
+  for (const field of Object.keys(coordinator)) {
+    const isOfAnother = Object.values(COORDINATORS).some((lists) => lists.flat().includes(field));
+    if (isOfAnother && ![...must, ...may].includes(field) && coordinator[field] !== undefined)
+      add(
+        `/coordinator/${field}`,
+        `the engine '${engine}' has no such field; it has ${[...must, ...may].join(', ')}`,
+      );
+  }
+  if (engine !== 'etcd') return;
+  if ((user === undefined) !== (variable === undefined))
+    add(
+      `/coordinator/${user === undefined ? 'user' : 'passwordVariable'}`,
+      'expected both or neither: user, passwordVariable',
+    );
+  if (!Array.isArray(endpoints)) return;
+  for (const [i, one] of endpoints.entries())
+    if (endpoints.indexOf(one) < i) add(`/coordinator/endpoints/${i}`, `${shown(one)} is listed twice`);
+  tlsRule(tls, endpoints, '/coordinator/tls', add);
 }
 
 function serviceRules(services: Loose, hosted: unknown, add: Add): void {
