@@ -4,8 +4,9 @@ import { openEmbedded } from '../discovery/embedded/client.ts';
 import { startCoordinator } from '../discovery/embedded/server.ts';
 import type { Host } from '../host/host.ts';
 import { openPeers, type Peers } from '../links/peer.ts';
-import type { CoordinatorUnderTest } from './coordinator-conformance-case.ts';
-import { put } from './coordinator-conformance-case.ts';
+import type { CoordinatorHarness } from './coordinator-conformance.ts';
+import { type CoordinatorUnderTest, put } from './coordinator-conformance-case.ts';
+import type { Simulation } from './simulated/host.ts';
 
 const SECRET = new TextEncoder().encode('the secret of this cluster');
 const NAME = 'coordinator';
@@ -20,6 +21,8 @@ export interface EmbeddedOptions {
   readonly path: string;
   /** Where the clients run. */
   readonly client?: Host;
+  /** What a client is to the cases; it as it is when left out. */
+  readonly seen?: (client: Coordinator) => Coordinator;
 }
 
 export function embeddedUnderTest({
@@ -27,6 +30,7 @@ export function embeddedUnderTest({
   listen,
   path,
   client = host,
+  seen = (one) => one,
 }: EmbeddedOptions): CoordinatorUnderTest & {
   close(): Promise<void>;
 } {
@@ -43,7 +47,7 @@ export function embeddedUnderTest({
       serve: () => Promise.reject(new Error('nobody asks a client')),
     });
     clients.push(peers);
-    return openEmbedded(peers, { name: NAME });
+    return seen(openEmbedded(peers, { name: NAME }));
   }
   return {
     host: client,
@@ -57,6 +61,26 @@ export function embeddedUnderTest({
     async close() {
       await Promise.all(clients.map((peers) => peers.close()));
       await (await running).close();
+    },
+  };
+}
+
+/** Server and client on machines of one world. @param changed the host of the server */
+export function simulatedHarness(
+  world: Simulation,
+  changed: (host: Host) => Host = (host) => host,
+  seen?: (client: Coordinator) => Coordinator,
+): CoordinatorHarness {
+  const under = embeddedUnderTest({
+    ...{ host: changed(world.machine('coordinator')), listen: 'coordinator', path: '/data/coordinator.db' },
+    ...{ client: world.machine('us-east'), ...(seen === undefined ? {} : { seen }) },
+  });
+  return {
+    ...under,
+    done: (work) => world.run(work),
+    async close() {
+      await world.run(under.close());
+      world.close();
     },
   };
 }

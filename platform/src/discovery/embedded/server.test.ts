@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { realHost } from '../../host/real.ts';
-import { embeddedUnderTest } from '../../testing/coordinator-embedded.ts';
+import { embeddedUnderTest, simulatedHarness } from '../../testing/coordinator-embedded.ts';
 import { simulation } from '../../testing/simulated/host.ts';
 import { coordinatorConformance } from '../../testing/testing.ts';
 
@@ -22,19 +22,7 @@ coordinatorConformance('the embedded coordinator', () => {
 });
 
 for (const seed of [1, 2]) {
-  coordinatorConformance(`the embedded coordinator, simulated, seed ${seed}`, () => {
-    const world = simulation({ seed });
-    const under = embeddedUnderTest({
-      ...{ host: world.machine('coordinator'), listen: 'coordinator', path: '/data/coordinator.db' },
-      client: world.machine('us-east'),
-    });
-    return {
-      ...under,
-      done: (work) => world.run(work),
-      async close() {
-        await world.run(under.close());
-        world.close();
-      },
-    };
-  });
+  coordinatorConformance(`the embedded coordinator, simulated, seed ${seed}`, () =>
+    simulatedHarness(simulation({ seed })),
+  );
 }
