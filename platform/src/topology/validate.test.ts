@@ -185,6 +185,77 @@ describe('parseTopology', () => {
     assert.match(hosted['/instances/services'] as string, /no instance hosts the service 'orders'/);
   });
 
+  it('takes a coordinator of either engine, and says what it needs', () => {
+    const etcd = {
+      ...{ engine: 'etcd', endpoints: ['etcd-1:2379', '[fd00::1]:2379'], tls: {} },
+      ...{ user: 'cardume', passwordVariable: 'CARDUME_ETCD_PASSWORD' },
+    };
+    const embedded = { engine: 'embedded', host: '127.0.0.1', port: 9_090 };
+    const local = { engine: 'etcd', endpoints: ['127.0.0.1:2379', 'localhost:2380', '[::1]:2381'] };
+    for (const coordinator of [etcd, embedded, local])
+      assert.deepEqual(
+        faultsOf((t) => (t.coordinator = coordinator)),
+        {},
+      );
+
+    onlyFault('/coordinator/engine', /'embedded' or 'etcd', got "zookeeper"/, (t) => {
+      t.coordinator = { engine: 'zookeeper' };
+    });
+    onlyFault('/coordinator/engine', /but it is missing/, (t) => {
+      t.coordinator = { host: '127.0.0.1', port: 9_090 };
+    });
+    onlyFault('/coordinator/endpoint', /did you mean 'endpoints'\?/, (t) => {
+      t.coordinator = { ...etcd, endpoint: 'etcd-1:2379' };
+    });
+    onlyFault('/coordinator/port', /from 1 to 65535, but it is missing/, (t) => {
+      t.coordinator = { engine: 'embedded', host: '127.0.0.1' };
+    });
+    onlyFault('/coordinator/endpoints', /1 to 9 addresses of members, but it is missing/, (t) => {
+      t.coordinator = { engine: 'etcd' };
+    });
+    onlyFault('/coordinator/endpoints', /1 to 9 addresses/, (t) => {
+      t.coordinator = { ...etcd, endpoints: [] };
+    });
+    onlyFault('/coordinator/endpoints/1', /an address such as 'etcd-1:2379', got "https:/, (t) => {
+      t.coordinator = { ...etcd, endpoints: ['etcd-1:2379', 'https://etcd-2:2379'] };
+    });
+    onlyFault('/coordinator/endpoints/1', /"etcd-1:2379" is listed twice/, (t) => {
+      t.coordinator = { ...etcd, endpoints: ['etcd-1:2379', 'etcd-1:2379'] };
+    });
+    onlyFault('/coordinator/tls', /a connection that leaves this machine is encrypted/, (t) => {
+      t.coordinator = { engine: 'etcd', endpoints: ['127.0.0.1:2379', 'etcd-2:2379'] };
+    });
+    onlyFault('/coordinator/user', /both or neither/, (t) => {
+      t.coordinator = { ...etcd, user: undefined };
+    });
+    onlyFault('/coordinator/passwordVariable', /both or neither/, (t) => {
+      t.coordinator = { ...etcd, passwordVariable: undefined };
+    });
+    onlyFault('/coordinator/passwordVariable', /the name of a variable/, (t) => {
+      t.coordinator = { ...etcd, passwordVariable: 'secret word' };
+    });
+    onlyFault('/coordinator/endpoints', /'embedded' has no such field; it has host, port/, (t) => {
+      t.coordinator = { ...embedded, endpoints: ['127.0.0.1:2379'] };
+    });
+    onlyFault('/coordinator/host', /'etcd' has no such field; it has endpoints, user/, (t) => {
+      t.coordinator = { ...etcd, host: '127.0.0.1' };
+    });
+    onlyFault('/regions/us-west/port', /127.0.0.1:9090 stands at \/coordinator\/port already/, (t) => {
+      t.coordinator = embedded;
+      t.regions['us-west'].port = 9_090;
+    });
+    onlyFault('/regions/coordinator', /the region needs another name/, (t) => {
+      t.coordinator = embedded;
+      t.regions.coordinator = {
+        ...t.regions['us-west'],
+        code: 30,
+        port: 9_100,
+        peerPort: 9_101,
+        countries: [],
+      };
+    });
+  });
+
   it('tells all at once, however many there are', () => {
     const faults = faultsOf((t) => {
       for (const bound of Object.keys(t.bounds)) t.bounds[bound] = -1;

@@ -43,8 +43,12 @@ const TIMEOUT_MS = 5_000;
 /** Of one instance at once. */
 const REQUESTS_MAX = 1_000;
 const LEASE_ID_BYTES = 16;
-/** When a lease could not be ended, and between two looks at whether another process has taken over. */
+/** When a lease could not be ended. */
 const AGAIN_MS = 250;
+/** Between two looks at whether another process has taken over. */
+const REIGN_MS = 1_000;
+/** In one turn: each is a commit, and renewals wait meanwhile. */
+const ENDED_MAX = 100;
 
 interface Held {
   readonly ttlMs: number;
@@ -84,8 +88,13 @@ export async function startCoordinator(
     if (closed) return;
     const nowMs = clock.monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
+    let left = ENDED_MAX;
     for (const [id, { endMs }] of held) {
-      if (endMs > nowMs || !ended(id)) nextMs = Math.min(nextMs, Math.max(endMs, nowMs + 1));
+      if (endMs <= nowMs && left > 0) {
+        left -= 1;
+        if (ended(id)) continue;
+      }
+      nextMs = Math.min(nextMs, held.get(id)?.endMs ?? nextMs);
     }
     lookAt(nextMs);
   }
@@ -195,7 +204,7 @@ export async function startCoordinator(
       if (!isCardumeError(error)) throw error;
       report(error);
     }
-    clock.after(AGAIN_MS, stillReigns);
+    clock.after(REIGN_MS, stillReigns);
   }
 
   const nobody = (peer: string): never => {

@@ -10,7 +10,7 @@ import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import { makeDurable } from '../../database/sqlite/durable.ts';
 import { migrate } from '../../database/sqlite/migrate.ts';
 import { transaction } from '../../database/sqlite/transaction.ts';
-import type { Disk } from '../../host/disk.ts';
+import type { Database, Disk } from '../../host/disk.ts';
 import type { Change, Changed, Condition, News, Read, Value } from '../coordinator.ts';
 
 /** Every call: CardumeError `partition-unavailable` when the file cannot be used, or another process has taken it over. */
@@ -69,7 +69,7 @@ const COORDINATOR: Schema = {
           revision INTEGER NOT NULL,
           lease TEXT,
           bytes INTEGER NOT NULL
-        ) WITHOUT ROWID`,
+        )`,
         `CREATE INDEX IF NOT EXISTS coordinator_values_by_lease ON coordinator_values (lease, key)
           WHERE lease IS NOT NULL`,
         'CREATE TABLE IF NOT EXISTS coordinator_leases (id TEXT PRIMARY KEY, ttl_ms INTEGER NOT NULL) WITHOUT ROWID',
@@ -80,6 +80,15 @@ const COORDINATOR: Schema = {
 
 export function openStore(disk: Disk, path: string): Store {
   const database = disk.database(path);
+  try {
+    return storeIn(database, path);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function storeIn(database: Database, path: string): Store {
   makeDurable(database);
   migrate(database, path, COORDINATOR);
   const standing = database.prepare('SELECT revision, reign FROM coordinator');
@@ -173,19 +182,17 @@ export function openStore(disk: Disk, path: string): Store {
   return {
     revision: revisionNow(),
     read: (prefix) =>
-      reading(() =>
-        // Both statements see one state: nobody writes in between, since nobody else may.
-        ({
-          revision: revisionNow(),
-          values: select.all(prefix, prefix + BEHIND_KEYS).map(
-            ({ key, value, revision }): Value => ({
-              key: key as string,
-              value: Buffer.from(value as Uint8Array).toString(),
-              revision: revision as number,
-            }),
-          ),
-        }),
-      ),
+      reading(() => {
+        const values = select.all(prefix, prefix + BEHIND_KEYS).map(
+          ({ key, value, revision }): Value => ({
+            key: key as string,
+            value: Buffer.from(value as Uint8Array).toString(),
+            revision: revision as number,
+          }),
+        );
+        // Looked up last: as long as it is this process that reigns, nobody else has written in between.
+        return { revision: revisionNow(), values };
+      }),
     change: (conditions, changes) =>
       writing<Told>((revision) => {
         if (!held(conditions)) return { result: { done: false, revision, news: [] }, addedBytes: 0 };

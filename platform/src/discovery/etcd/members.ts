@@ -82,6 +82,8 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
       streams: openHttpPool(origin, { ...common, connections: STREAMS_MAX }),
     };
   });
+  /** What one member has of a call that may go on to the others; also for a sign-in, by which a call may be longer. */
+  const shareMs = timeoutMs / members.length;
   const closed = new AbortController();
   /** The member that answered last. */
   let at = 0;
@@ -154,9 +156,9 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
   }
 
   /** @throws CardumeError when nobody lets the user in; Unanswered */
-  async function signIn(member: Member, limitMs: number): Promise<string> {
+  async function signIn(member: Member): Promise<string> {
     const { status, text } = await attempt(
-      ...[member, '/v3/auth/authenticate', { name: user, password } as Message, limitMs, null],
+      ...[member, '/v3/auth/authenticate', { name: user, password } as Message, shareMs, null],
     );
     if (status === 200) return String(parsed(member, text)['token']);
     const failure = failureOf(text);
@@ -165,10 +167,10 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
   }
 
   /** @returns null without a user @throws as `signIn` does */
-  function tokenBy(member: Member, limitMs: number): Promise<string> | null {
+  function tokenBy(member: Member): Promise<string> | null {
     if (user === undefined) return null;
     if (token === null) {
-      const signing = signIn(member, limitMs).catch((error: unknown) => {
+      const signing = signIn(member).catch((error: unknown) => {
         if (token === signing) token = null;
         throw error instanceof Unanswered ? new Unanswered(error.message, false) : error;
       });
@@ -194,7 +196,6 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
     const endMs = clock.monotonicMs() + timeoutMs;
     let isInDoubt = false;
     let last = '';
-    const shareMs = timeoutMs / members.length;
     let signIns = 0;
     for (let tries = 1; ; tries += 1) {
       if (closed.signal.aborted && !isInDoubt) throw leaving();
@@ -207,7 +208,7 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
       // What may be sent again leaves time for the others.
       const limitMs = kind === 'once' ? leftMs : Math.min(leftMs, shareMs);
       try {
-        const authorization = await tokenBy(member, Math.min(leftMs, shareMs));
+        const authorization = await tokenBy(member);
         const { status, text } = await attempt(member, path, body, Math.max(1, limitMs), authorization);
         if (status === 200) return parsed(member, text);
         const failure = failureOf(text);
@@ -280,7 +281,7 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
       timer = clock.after(timeoutMs, () => void look());
     };
     try {
-      const authorization = await tokenBy(member, timeoutMs);
+      const authorization = await tokenBy(member);
       if (either.aborted) return;
       const request = { path, body: JSON.stringify(body), headers: headers(authorization, null) };
       lookLater();
@@ -300,7 +301,7 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
     try {
       const { status, text } = await attempt(
         ...[member, '/v3/kv/range', { key: btoa('/'), keys_only: true, limit: '1' } as Message, timeoutMs],
-        await tokenBy(member, timeoutMs),
+        await tokenBy(member),
       );
       // Whatever else it says, it says it.
       return status === 200 || !isNoLeader(failureOf(text));
