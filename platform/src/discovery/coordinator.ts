@@ -4,7 +4,8 @@
  *
  * All calls are linearizable, and end within a bounded time. A call that fails with `partition-unavailable` changed
  * nothing, nor did one with `overloaded` (the coordinator holds as much as it may) or `invalid-input` (see the bounds
- * below); of one that fails with `unknown-outcome` nobody knows: whoever asked reads again.
+ * below). Of one that fails with `unknown-outcome` nobody knows, and it may yet come about: whoever asked reads again, and
+ * asks again under the condition that nothing has changed meanwhile, which only one of the two can find true.
  */
 export interface Coordinator {
   /** Values whose keys begin with the prefix, in order of key, all as of one revision. */

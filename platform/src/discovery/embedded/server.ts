@@ -76,7 +76,7 @@ export async function startCoordinator(
 
   /** Looks at the leases at that time, or before. */
   function lookAt(atMs: number): void {
-    if (closed || atMs >= timerMs) return;
+    if (closed || replaced.signal.aborted || atMs >= timerMs) return;
     timer?.cancel();
     timerMs = atMs;
     // What has arrived by then is served first: a renewal may be among it.
@@ -85,7 +85,7 @@ export async function startCoordinator(
 
   function look(): void {
     timerMs = Number.POSITIVE_INFINITY;
-    if (closed) return;
+    if (closed || replaced.signal.aborted) return;
     const nowMs = clock.monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
     let left = ENDED_MAX;

@@ -6,7 +6,7 @@ import { realHost } from '../../host/real.ts';
 import { fails, put, valuesOf, watching } from '../../testing/coordinator-conformance-case.ts';
 import { type Etcd, etcdOf, etcdUnderTest } from '../../testing/etcd.ts';
 import { coordinatorConformance } from '../../testing/testing.ts';
-import type { Coordinator } from '../coordinator.ts';
+import type { Changed, Coordinator } from '../coordinator.ts';
 import { type EtcdOptions, openEtcd } from './etcd.ts';
 
 const host = realHost();
@@ -191,6 +191,22 @@ describe('answers of etcd that do not arrive', { skip: found.skip }, () => {
           await lease.end();
           await fails(lease.renew(), 'fenced');
         }
+        await put(client, { key: 'a', value: null });
+      },
+      ({ plainEndpoints }) => plainEndpoints.slice(1),
+    );
+  });
+
+  test('leave the next change to another member', async () => {
+    await withWire(
+      async (client, wire) => {
+        const revision = await put(client, { key: 'a', value: '1' });
+        wire.answers = 'are held';
+        const again = (value: string): Promise<Changed> =>
+          client.change([{ key: 'a', revision }], [{ key: 'a', value }]);
+        await refused(again('2'), 'unknown-outcome', /did not answer within/);
+        assert.equal((await again('3')).done, false, 'the first has come about');
+        assert.deepEqual(await valuesOf(client), { a: '2' });
         await put(client, { key: 'a', value: null });
       },
       ({ plainEndpoints }) => plainEndpoints.slice(1),

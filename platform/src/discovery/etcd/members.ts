@@ -205,10 +205,11 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
         throw new CardumeError(code, `etcd has not answered within ${timeoutMs} ms: ${last}`);
       }
       const member = members[at] as Member;
-      // What may be sent again leaves time for the others.
-      const limitMs = kind === 'once' ? leftMs : Math.min(leftMs, shareMs);
+      let limitMs = leftMs;
       try {
         const authorization = await tokenBy(member);
+        // What may be sent again leaves time for the others.
+        limitMs = Math.min(endMs - clock.monotonicMs(), kind === 'once' ? timeoutMs : shareMs);
         const { status, text } = await attempt(member, path, body, Math.max(1, limitMs), authorization);
         if (status === 200) return parsed(member, text);
         const failure = failureOf(text);
@@ -221,11 +222,13 @@ export function openMembers(clock: Clock, options: MembersOptions): Members {
         if (!isNoLeader(failure)) {
           const refused = refusal(failure, user);
           if (refused !== null) throw isInDoubt && refused.code !== 'fenced' ? doubtful(refused) : refused;
+          next(member);
           if (kind === 'once') throw doubtful(failure);
           isInDoubt ||= kind === 'again';
         }
       } catch (error) {
         if (!(error instanceof Unanswered)) throw error;
+        next(member);
         // What the deadline cuts short says nothing about the member.
         if (last === '' || limitMs >= shareMs / 2) last = `${member.endpoint} ${error.message}`;
         if (error.wasSent && kind === 'once') throw doubtful(error);
