@@ -26,7 +26,7 @@ export interface ShardMoving {
   /** Of processes: for whoever is about to adopt. */
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
   /** The copy is the home from now on: see `Moving.adopt`. */
-  adopt(partition: number, epoch: number): Promise<void>;
+  adopt(partition: number, epoch: number, floor?: number): Promise<void>;
   /** Deletes a part of a copy. @returns how many rows: fewer than `rowsMax` means that nothing is left */
   drop(partition: number, rowsMax: number): Promise<number>;
 }
@@ -90,8 +90,8 @@ export function shardMoving(ground: ShardMovingGround): {
       async putCheckpoints(partition, checkpoints) {
         for (const checkpoint of checkpoints) await tend(partition, { kind: 'checkpoint', checkpoint });
       },
-      async adopt(partition, epoch) {
-        const head = await log.moving.adopt(partition, epoch);
+      async adopt(partition, epoch, floor) {
+        const head = await log.moving.adopt(partition, epoch, floor);
         keys.forget();
         await runner.adopt(partition, head.position);
         own.add(partition);

@@ -48,6 +48,8 @@ export interface ShardOptions {
   readonly copies?: readonly number[];
   /** The map of shards was made a moment ago: what has given partitions away is not opened. */
   readonly isMapNew?: boolean;
+  /** Epochs below which partitions may not be opened any more: see events/epoch.ts. */
+  readonly floors?: ReadonlyMap<number, number>;
   /** Streams that have ended move to archives; without it they keep their rows. */
   readonly isArchived?: boolean;
   readonly pool: WriterPool;
@@ -109,6 +111,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     partitions: options.partitions,
     copies: options.copies ?? [],
     isMapNew: options.isMapNew ?? false,
+    floors: options.floors ?? new Map(),
     pool: options.pool,
     bounds,
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },

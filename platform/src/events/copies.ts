@@ -40,9 +40,10 @@ export interface Copies {
   /**
    * The copy becomes a home, in an epoch above its own.
    * @param epoch in which the copy must stand: whoever was paused does not take what others have opened since
+   * @param floor the home's epoch is no less: see epoch.ts
    * @throws CardumeError `conflict` when it stands in another, or is somebody else's home
    */
-  adopt(partition: PartitionKey, epoch: number): Promise<Head>;
+  adopt(partition: PartitionKey, epoch: number, floor?: number): Promise<Head>;
   /**
    * The home becomes a copy, for good: no writer that had it open can append any more.
    * @returns its last head

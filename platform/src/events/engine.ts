@@ -109,7 +109,12 @@ export interface First {
   readonly copies: readonly PartitionKey[];
   /** The opener's map of shards was made a moment ago: it knows nothing of what was given away. */
   readonly isMapNew: boolean;
+  /** Of partitions: their epoch is no less. See epoch.ts. */
+  readonly floors?: Floors;
 }
+
+/** By partition: an epoch below which nobody may write any more. Structured-cloneable. */
+export type Floors = ReadonlyMap<PartitionKey, number>;
 
 /**
  * The way back after a writer thread ended in the middle of a batch. The entries of the opener's epoch tell what of the

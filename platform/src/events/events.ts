@@ -8,7 +8,7 @@
  */
 import { dirname } from 'node:path';
 import type { Host } from '../host/host.ts';
-import type { LogPlace } from './engine.ts';
+import type { Floors, LogPlace } from './engine.ts';
 import type { LogBounds } from './group-commit.ts';
 import type { Log, PartitionKey } from './log.ts';
 import { openShardLog, type Report } from './shard-log.ts';
@@ -22,6 +22,8 @@ export type LogOptions = LogPlace & {
   readonly copies?: readonly PartitionKey[];
   /** The map by which it has them was made a moment ago: see `First`. */
   readonly isMapNew?: boolean;
+  /** See `First`. */
+  readonly floors?: Floors;
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
@@ -35,11 +37,20 @@ export type LogOptions = LogPlace & {
  * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  const { partitions, copies = [], isMapNew = false, pool, bounds, tail, report } = options;
+  const { partitions, copies = [], isMapNew = false, floors, pool, bounds, tail, report } = options;
   const place = placeIn(options);
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
   const own = { ...(tail === undefined ? {} : { tail }), ...(report === undefined ? {} : { report }) };
-  return openShardLog(host, { place, partitions, copies, isMapNew, pool, bounds, ...own });
+  return openShardLog(host, {
+    place,
+    partitions,
+    copies,
+    isMapNew,
+    floors: floors ?? new Map(),
+    pool,
+    bounds,
+    ...own,
+  });
 }
 
 function placeIn(options: LogPlace): LogPlace {

@@ -162,9 +162,10 @@ export interface Moving {
   /**
    * The copy is the partition's home from now on.
    * @param epoch in which it must stand
+   * @param floor below which its new epoch may not be: see epoch.ts
    * @throws CardumeError `conflict` when it stands in another: somebody else has opened it since
    */
-  adopt(partition: PartitionKey, epoch: number): Promise<Head>;
+  adopt(partition: PartitionKey, epoch: number, floor?: number): Promise<Head>;
   /** Deletes a part of a copy's entries. @returns how many: fewer than `entriesMax` means that none is left */
   drop(partition: PartitionKey, entriesMax: number): Promise<number>;
 }

@@ -56,8 +56,8 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
         left(partition);
         return head;
       },
-      async adopt(partition, epoch) {
-        const head = (await request({ kind: 'adopt', partition, epoch })) as Head;
+      async adopt(partition, epoch, floor = 0) {
+        const head = (await request({ kind: 'adopt', partition, epoch, floor })) as Head;
         copies.delete(partition);
         tellRefusals();
         commits.enter(head);

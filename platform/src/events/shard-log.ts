@@ -12,6 +12,7 @@ import type { Outcome } from './batch.ts';
 import { closedError, closingReader } from './closing-reader.ts';
 import {
   type Epochs,
+  type Floors,
   type LogPlace,
   type OwnReader,
   READ_ENTRIES_MAX,
@@ -43,6 +44,7 @@ export interface ShardLogOptions {
   readonly copies?: readonly PartitionKey[];
   /** See `First`. */
   readonly isMapNew?: boolean;
+  readonly floors?: Floors;
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
@@ -68,8 +70,9 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     seat.request({ kind: 'open', place, start, tail }) as Promise<Opened>;
   try {
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
-    const { copies = [], isMapNew = false } = options;
-    const opened = await open({ partitions: [...new Set(options.partitions)], opener, copies, isMapNew });
+    const { copies = [], isMapNew = false, floors = new Map() } = options;
+    const partitions = [...new Set(options.partitions)];
+    const opened = await open({ partitions, opener, copies, isMapNew, floors });
     if (opened.strays.length > 0)
       options.report?.('files of an archive that the log does not know stand aside', {
         files: opened.strays,

@@ -28,7 +28,12 @@ export type CopyRequest =
   /** The tail is asked, if it is a copy. */
   | { readonly kind: 'tend'; readonly partition: PartitionKey; readonly message: unknown }
   | { readonly kind: 'copy'; readonly entries: readonly Entry[] }
-  | { readonly kind: 'adopt'; readonly partition: PartitionKey; readonly epoch: number }
+  | {
+      readonly kind: 'adopt';
+      readonly partition: PartitionKey;
+      readonly epoch: number;
+      readonly floor: number;
+    }
   | { readonly kind: 'release'; readonly partition: PartitionKey }
   | { readonly kind: 'drop'; readonly partition: PartitionKey; readonly entriesMax: number };
 

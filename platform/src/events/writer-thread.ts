@@ -145,7 +145,7 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
       }
     }
     case 'adopt':
-      return copies.adopt(request.partition, request.epoch);
+      return copies.adopt(request.partition, request.epoch, request.floor);
     case 'release':
       return copies.release(request.partition);
     case 'drop':

@@ -1,6 +1,7 @@
 /** One case of the logs' conformance suite, and what the cases share. */
 import assert from 'node:assert/strict';
 import { type ErrorCode, isCardumeError } from '../base/errors.ts';
+import type { LogOptions } from '../events/events.ts';
 import type { LogBounds } from '../events/group-commit.ts';
 import type { Entry, Log, NewEntry, PartitionKey } from '../events/log.ts';
 import type { Host } from '../host/host.ts';
@@ -12,7 +13,7 @@ export interface LogUnderTest {
   open(
     partitions?: readonly PartitionKey[],
     bounds?: Partial<LogBounds>,
-    more?: { readonly isMapNew?: boolean; readonly copies?: readonly PartitionKey[] },
+    more?: Pick<LogOptions, 'isMapNew' | 'copies' | 'floors'>,
   ): Promise<Log>;
   /** What `verifyLog` finds. */
   faults(): Promise<readonly string[]>;

@@ -5,6 +5,7 @@ import type { LogCases, LogUnderTest } from './log-conformance-case.ts';
 import { moving } from './log-conformance-move.ts';
 import { opening } from './log-conformance-open.ts';
 import { reading } from './log-conformance-read.ts';
+import { regions } from './log-conformance-regions.ts';
 
 export interface LogHarness extends LogUnderTest {
   /** Lets the host work until the promise settles: the simulated one needs someone to pass its time. */
@@ -12,4 +13,4 @@ export interface LogHarness extends LogUnderTest {
   close(): Promise<void>;
 }
 
-export const logCases: LogCases = { ...append, ...opening, ...reading, ...moving, ...archives };
+export const logCases: LogCases = { ...append, ...opening, ...reading, ...moving, ...archives, ...regions };

@@ -17,6 +17,7 @@ import { changedDisk, type StatementChange } from './changed-disk.ts';
 import { damageArchive, loseSegment } from './damaged-archive.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
+import { FLOOR, regionMutants } from './log-mutants-regions.ts';
 
 export interface LogMutant {
   /** Cases of the suite that must fail: all of them, and no others. */
@@ -126,8 +127,12 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       ADOPTED_AGAIN,
       REMEMBERS,
       FOLLOWED_ON,
+      FLOOR,
     ],
-    sql: [['SET epoch = epoch + 1', 'SET epoch = epoch']],
+    sql: [
+      ['max(epoch + 1, ', 'max(epoch, '],
+      ['SET epoch = epoch + 1', 'SET epoch = epoch'],
+    ],
   },
   'an old epoch may append': {
     breaks: [FENCED, FENCED_EARLY, LOST, FENCED_AWAY],
@@ -234,7 +239,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a release keeps the epoch': {
-    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON],
+    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON, FLOOR],
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
@@ -413,6 +418,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
         new Promise((resolve) => clock.soon(() => resolve(log.append(partition, entries)))),
     }),
   },
+  ...regionMutants,
 };
 
 /** @param change what each entry of a subscription becomes */

@@ -104,8 +104,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/events/sqlite/engine.ts',
-        find: 'DO UPDATE SET epoch = epoch + 1, batch = excluded.batch',
-        put: 'DO UPDATE SET epoch = epoch + 1',
+        find: 'DO UPDATE SET epoch = max(epoch + 1, excluded.epoch), batch = excluded.batch',
+        put: 'DO UPDATE SET epoch = max(epoch + 1, excluded.epoch)',
       },
       {
         file: 'platform/src/events/sqlite/engine.ts',

@@ -111,13 +111,13 @@ export function copiesOn(
         throw error;
       }
     },
-    async adopt(partition, epoch) {
+    async adopt(partition, epoch, floor = 0) {
       const head = await inTransaction(async (session) => {
         const { changes } = await session.run(
-          `UPDATE log_heads SET epoch = epoch + 1, batch = ? WHERE partition_key = ?
+          `UPDATE log_heads SET epoch = GREATEST(epoch + 1, ?), batch = ? WHERE partition_key = ?
             AND ((batch = ? AND epoch = ?) OR CAST(epoch AS SIGNED) = ? OR batch = ?)`,
           // The last: an earlier try whose answer was lost.
-          [-opener, partition, COPY, epoch, ownEpoch(partition), -opener],
+          [floor, -opener, partition, COPY, epoch, ownEpoch(partition), -opener],
         );
         if (changes !== 1) throw refusedCopy(partition);
         const { isCopy: _, ...adopted } = await locked(session, partition);

@@ -109,9 +109,9 @@ export function engineOver(
     commit: homes.commit,
     copies: {
       ...copies,
-      adopt(partition, epoch) {
+      adopt(...asked) {
         ended.lookAgain(); // others may have made segments of it
-        return copies.adopt(partition, epoch);
+        return copies.adopt(...asked);
       },
     },
     archive: archiving(crypto, archiveStore(clock, database, tables, heads, ended.mayBeThere)),

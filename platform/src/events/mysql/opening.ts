@@ -13,7 +13,7 @@ import { HEADS, headOf } from './heads.ts';
 export async function openFirst(
   host: Host,
   database: SqlDatabase,
-  { partitions, opener, copies }: First,
+  { partitions, opener, copies, floors }: First,
 ): Promise<Opening> {
   const ordered = [...partitions].sort((a, b) => a - b);
   const { heads, followed } = await again(host.clock, () =>
@@ -21,9 +21,9 @@ export async function openFirst(
       await session.exec('START TRANSACTION');
       for (const partition of ordered) {
         await session.run(
-          `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, ?, ?, 0)
-            ON DUPLICATE KEY UPDATE epoch = epoch + 1, batch = VALUES(batch)`,
-          [partition, EMPTY_CHECKSUM, -opener],
+          `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, ?, 0, ?, ?, 0)
+            ON DUPLICATE KEY UPDATE epoch = GREATEST(epoch + 1, VALUES(epoch)), batch = VALUES(batch)`,
+          [partition, Math.max(1, floors?.get(partition) ?? 0), EMPTY_CHECKSUM, -opener],
         );
       }
       const found = { heads: await headsOf(session, ordered), followed: await copiesOf(session, copies) };

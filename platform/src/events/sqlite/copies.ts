@@ -52,7 +52,7 @@ export function copiesIn(
        ON CONFLICT (partition, key) DO UPDATE SET position = excluded.position`,
     ),
     adopt: database.prepare(
-      `UPDATE heads SET epoch = epoch + 1, batch = ?
+      `UPDATE heads SET epoch = max(epoch + 1, ?), batch = ?
        WHERE partition = ? AND ((batch = ${COPY} AND epoch = ?) OR epoch = ? OR batch = ?)`,
     ),
     release: database.prepare(
@@ -116,10 +116,10 @@ export function copiesIn(
       heads.set(partition, to);
       return added;
     },
-    async adopt(partition, epoch) {
+    async adopt(partition, epoch, floor = 0) {
       // Our own again: a release, or an adoption, was cut off, and nobody knows what became of it.
       const own = homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
-      const { changes } = statements.adopt.run(-opener, partition, epoch, own, -opener);
+      const { changes } = statements.adopt.run(floor, -opener, partition, epoch, own, -opener);
       if (changes !== 1) throw refusedCopy(partition);
       heads.delete(partition);
       const head = headOf(partition);

@@ -31,17 +31,17 @@ import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
 export async function openEngine(host: Host, path: string, start: First): Promise<Opening> {
-  const { partitions, opener } = start;
+  const { partitions, opener, floors } = start;
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);
     checkMap(path, hasGivenAway(database), start);
     const raise = database.prepare(
-      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 1, 0, zeroblob(16), ?, 0)
-       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = excluded.batch`,
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, max(1, ?), 0, zeroblob(16), ?, 0)
+       ON CONFLICT (partition) DO UPDATE SET epoch = max(epoch + 1, excluded.epoch), batch = excluded.batch`,
     );
     transaction(database, () => {
-      for (const partition of partitions) raise.run(partition, -opener);
+      for (const partition of partitions) raise.run(partition, floors?.get(partition) ?? 0, -opener);
     });
     const engine = engineOver(host, path, database, start);
     // Whoever was about to make segments of them is fenced by now.
@@ -203,9 +203,9 @@ export function engineOver(
     commit: homes.commit,
     copies: {
       ...copies,
-      adopt(partition, epoch) {
+      adopt(...asked) {
         mayHaveEnded(); // of what is at home from now on others may have ended some
-        return copies.adopt(partition, epoch);
+        return copies.adopt(...asked);
       },
     },
     forgetAnswers: async (beforeMs, entriesMax) =>
