@@ -1,5 +1,5 @@
 /** How a partition with all that a shard keeps of it comes and goes: the log's moves, and keys, read models, processes. */
-import type { Entry, Head, Log } from '../events/log.ts';
+import type { Copied, CopyPage, Head, Log } from '../events/log.ts';
 import type { KeyRing } from '../privacy/key-ring.ts';
 import type { WrappedKey } from '../privacy/key-store.ts';
 import type { Digest } from './digest.ts';
@@ -12,8 +12,8 @@ export interface ShardMoving {
   begin(partition: number): Promise<Head>;
   /** Takes a copy up: see `Moving.follow`. @returns its head */
   follow(partition: number, aboveEpoch?: number): Promise<Head>;
-  /** The home's next entries, with what read models make of them. */
-  copy(entries: readonly Entry[]): Promise<void>;
+  /** Homes' next entries, with what read models make of them: see `Moving.copy`. */
+  copy(pages: readonly CopyPage[]): Promise<readonly Copied[]>;
   /** Keys of a home's subjects, in order of subject. */
   listKeys(partition: number, afterSubject: string, keysMax: number): Promise<WrappedKey[]>;
   /** @throws CardumeError `conflict` when the partition is at home here */

@@ -6,10 +6,12 @@
  * A partition has one home at a time because it is released (its epoch grows, so whoever believed in the old one is
  * refused) before it is adopted elsewhere (its epoch grows again, above every one before).
  */
-import { CardumeError } from '../base/errors.ts';
+import { assert } from '../base/assert.ts';
+import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Cryptography } from '../host/cryptography.ts';
 import { checksumOf, sameChecksum } from './checksum.ts';
-import type { Entry, Head, PartitionKey } from './log.ts';
+import type { Reader } from './engine.ts';
+import type { Copied, CopyPage, CopyRefusal, Entry, Head, PartitionKey } from './log.ts';
 
 export interface Copies {
   /** Of all copies that are followed here now. */
@@ -32,11 +34,13 @@ export interface Copies {
    */
   check(partition: PartitionKey): Promise<void>;
   /**
-   * The home's next entries, of one partition and in order; those that stand already are passed over.
-   * @returns the entries that were added
-   * @throws CardumeError `conflict` when they do not follow what stands: it is a copy of another history, or a home
+   * Homes' next entries, in one transaction: at most `COPIED_ENTRIES_MAX`, one page a partition. What stands already is
+   * passed over. A copy's epoch rises to that of the home that speaks, for good and also without entries, and whoever
+   * speaks of an older one is refused, however its entries look: Raft's rule (Ongaro and Ousterhout, 2014, figure 2). A
+   * page that is refused hinders no other.
+   * @returns what became of each page, in their order
    */
-  copy(entries: readonly Entry[]): Promise<readonly Entry[]>;
+  copy(pages: readonly CopyPage[]): Promise<readonly Copied[]>;
   /**
    * The copy becomes a home, in an epoch above its own.
    * @param epoch in which the copy must stand: whoever was paused does not take what others have opened since
@@ -60,12 +64,106 @@ export interface Copies {
 
 /** Number of the batch in a copy's head. */
 export const COPY = 0;
+/** Of one call, over all its pages. */
+export const COPIED_ENTRIES_MAX = 10_000;
+
+/** What a page does to its copy. */
+export interface CopyStep {
+  readonly from: Head;
+  readonly to: Head;
+  readonly added: readonly Entry[];
+}
+
+/**
+ * @param read of the log that has the copy
+ * @throws CardumeError `conflict`, `fenced`
+ */
+export async function stepOf(
+  crypto: Pick<Cryptography, 'sha256'>,
+  from: Head,
+  { homeEpoch, entries }: CopyPage,
+  read: Reader['readPartition'],
+): Promise<CopyStep> {
+  checkHomeEpoch(from, homeEpoch, entries);
+  const added = missing(crypto, from, entries);
+  const last = entries.at(-1);
+  if (added.length === 0 && last !== undefined) await checkStands(from, last, read);
+  const to = headBehind(from, added);
+  return { from, to: { ...to, epoch: Math.max(to.epoch, homeEpoch ?? 0) }, added };
+}
+
+function checkHomeEpoch(
+  { partition, epoch }: Head,
+  homeEpoch: number | null,
+  entries: readonly Entry[],
+): void {
+  if (homeEpoch === null) return;
+  if (homeEpoch < epoch) {
+    const detail = `partition ${partition} has heard of a home in epoch ${epoch}, and takes nothing of epoch ${homeEpoch}`;
+    throw new CardumeError('fenced', detail);
+  }
+  const younger = entries.find((entry) => entry.epoch > homeEpoch);
+  if (younger === undefined) return;
+  const detail = `entry ${younger.position} of partition ${partition} is of epoch ${younger.epoch}, and its home of ${homeEpoch}`;
+  throw new CardumeError('conflict', detail);
+}
+
+/** Whoever is told where the copy stands takes it for an answer: what is passed over must be the same. */
+async function checkStands(head: Head, last: Entry, read: Reader['readPartition']): Promise<void> {
+  const { partition, position, checksum } = last;
+  const standing =
+    position === head.position
+      ? head
+      : position > 0
+        ? (await read(partition, position - 1, 1))[0]
+        : undefined;
+  if (partition === head.partition && standing !== undefined && sameChecksum(standing.checksum, checksum))
+    return;
+  throw new CardumeError(
+    'conflict',
+    `entry ${position} of partition ${partition} is not the one that stands in its copy`,
+  );
+}
+
+/**
+ * All pages at once; when one of them is refused only in the middle, one by one.
+ * @param attempt one transaction; after a throw nothing of it stands
+ */
+export async function copyPages(
+  pages: readonly CopyPage[],
+  attempt: (pages: readonly CopyPage[]) => Promise<Copied[]>,
+): Promise<Copied[]> {
+  const entries = pages.reduce((sum, page) => sum + page.entries.length, 0);
+  assert(
+    entries <= COPIED_ENTRIES_MAX,
+    `a copy takes ${COPIED_ENTRIES_MAX} entries at a time, not ${entries}`,
+  );
+  const partitions = new Set(pages.map(({ partition }) => partition));
+  assert(partitions.size === pages.length, 'a partition has one page of a copy at a time');
+  try {
+    return await attempt(pages);
+  } catch (error) {
+    const [page] = pages;
+    const refused = refusalOf(error);
+    if (page === undefined || refused === null) throw error;
+    if (pages.length === 1) return [{ partition: page.partition, refused }];
+  }
+  const copied: Copied[] = [];
+  for (const page of pages) copied.push(...(await copyPages([page], attempt)));
+  return copied;
+}
+
+/** @returns null for what is no refusal */
+export function refusalOf(error: unknown): CopyRefusal | null {
+  if (!isCardumeError(error, 'conflict') && !isCardumeError(error, 'fenced')) return null;
+  return { code: error.code as CopyRefusal['code'], detail: error.message };
+}
 
 /**
  * The entries that a copy lacks, checked one by one.
  * @throws CardumeError `conflict`
  */
-export function missing(
+function missing(
   crypto: Pick<Cryptography, 'sha256'>,
   head: Head,
   entries: readonly Entry[],
@@ -88,7 +186,7 @@ export function missing(
 }
 
 /** The head behind the entries. */
-export function headBehind(head: Head, entries: readonly Entry[]): Head {
+function headBehind(head: Head, entries: readonly Entry[]): Head {
   const last = entries.at(-1);
   if (last === undefined) return head;
   const { partition, position, checksum } = last;

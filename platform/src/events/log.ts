@@ -48,6 +48,29 @@ export interface Head {
   readonly checksum: Uint8Array;
 }
 
+/** The home's next entries, for a copy. */
+export interface CopyPage {
+  readonly partition: PartitionKey;
+  /** Epoch in which the sender is the home: Raft's term of the leader. Null is not checked: it is the same region's. */
+  readonly homeEpoch: number | null;
+  /** In order; none tells of the epoch alone. */
+  readonly entries: readonly Entry[];
+}
+
+/** What became of a page. */
+export type Copied =
+  | { readonly partition: PartitionKey; readonly head: Head; readonly added: number }
+  | { readonly partition: PartitionKey; readonly refused: CopyRefusal };
+
+/**
+ * `fenced`: a copy has heard of a later home than the sender. `conflict`: the entries do not follow what stands, or say
+ * that they are younger than their home; or it is no copy.
+ */
+export interface CopyRefusal {
+  readonly code: 'conflict' | 'fenced';
+  readonly detail: string;
+}
+
 /** What an append was given: entry i of it stands at `position + i`. */
 export interface Appended {
   readonly partition: PartitionKey;
@@ -149,10 +172,10 @@ export interface Moving {
   /** Asks the tail, as `askTail` does, if the partition is a copy. @throws CardumeError `conflict` when it is a home */
   tend(partition: PartitionKey, message: unknown): Promise<unknown>;
   /**
-   * The home's next entries, into the copy and its read models.
-   * @throws CardumeError `conflict` when they do not follow what stands
+   * Homes' next entries, into their copies and read models: see `Copies.copy`.
+   * @returns what became of each page, in their order
    */
-  copy(entries: readonly Entry[]): Promise<void>;
+  copy(pages: readonly CopyPage[]): Promise<readonly Copied[]>;
   /**
    * The home goes away. Appends, reads from memory and subscriptions of the partition are refused from now on with
    * `partition-unavailable`; what was appended before becomes durable and is told. The home stays behind as a copy.

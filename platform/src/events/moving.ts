@@ -1,7 +1,7 @@
 /** Partitions come and go while a log is open: see `Moving` and copies.ts. */
 import type { GroupCommit } from './group-commit.ts';
 import type { Head, Moving, PartitionKey } from './log.ts';
-import type { CopyRequest } from './wire.ts';
+import type { CopyAnswer, CopyRequest } from './wire.ts';
 
 export interface MovingGround {
   readonly commits: GroupCommit;
@@ -42,9 +42,10 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
       follow: (partition, aboveEpoch = 0) => taken(partition, { kind: 'follow', partition, aboveEpoch }),
       abandon: (partition) => void copies.delete(partition),
       tend: (partition, message) => request({ kind: 'tend', partition, message }),
-      async copy(entries) {
-        const report = await request({ kind: 'copy', entries });
+      async copy(pages) {
+        const { copied, report } = (await request({ kind: 'copy', pages })) as CopyAnswer;
         if (report !== null) onReport(report);
+        return copied;
       },
       async release(partition) {
         commits.part(partition);

@@ -52,6 +52,34 @@ tailed('a tail that throws, or reports what cannot be cloned, loses no append', 
   await log.close();
 });
 
+tailed('a tail sees all pages of a copy in one commit, and none that was refused', async (open) => {
+  const log = await open();
+  await log.append(P, events('s', 2));
+  await log.append(Q, events('t', 1));
+  const pages = await Promise.all(
+    [P, Q].map(async (partition) => ({
+      partition,
+      homeEpoch: null,
+      entries: await log.readPartition(partition, 0, 9),
+    })),
+  );
+  for (const partition of [P, Q]) {
+    await log.moving.release(partition);
+    while ((await log.moving.drop(partition, 9)) === 9);
+    await log.moving.begin(partition);
+  }
+  const heard: unknown[] = [];
+  log.onTail((report) => heard.push(report));
+  await log.moving.copy(pages);
+  const refused = await log.moving.copy(pages.map((page) => ({ ...page, homeEpoch: 0 })));
+  assert.deepEqual(
+    refused.map((one) => 'refused' in one && one.refused.code),
+    ['fenced', 'fenced'],
+  );
+  assert.deepEqual(heard, [{ folded: 3, greeting: 'hello' }]);
+  await log.close();
+});
+
 tailed('a tail answers, and what it throws reaches who asked', async (open) => {
   const log = await open();
   await log.append(P, [event('s', 1)]);

@@ -6,7 +6,7 @@ import { CardumeError, type ErrorCode, isCardumeError } from '../base/errors.ts'
 import type { ArchiveAsked } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { LogPlace, Recovered, Start } from './engine.ts';
-import type { Entry, Head, PartitionKey } from './log.ts';
+import type { Copied, CopyPage, Head, PartitionKey } from './log.ts';
 
 export type Request =
   | {
@@ -27,7 +27,8 @@ export type CopyRequest =
   | { readonly kind: 'follow'; readonly partition: PartitionKey; readonly aboveEpoch: number }
   /** The tail is asked, if it is a copy. */
   | { readonly kind: 'tend'; readonly partition: PartitionKey; readonly message: unknown }
-  | { readonly kind: 'copy'; readonly entries: readonly Entry[] }
+  /** Answered by `CopyAnswer`. */
+  | { readonly kind: 'copy'; readonly pages: readonly CopyPage[] }
   | {
       readonly kind: 'adopt';
       readonly partition: PartitionKey;
@@ -36,6 +37,12 @@ export type CopyRequest =
     }
   | { readonly kind: 'release'; readonly partition: PartitionKey }
   | { readonly kind: 'drop'; readonly partition: PartitionKey; readonly entriesMax: number };
+
+export interface CopyAnswer {
+  readonly copied: readonly Copied[];
+  /** The tail's; null when it has seen nothing. */
+  readonly report: unknown;
+}
 
 export interface TailAddress {
   readonly module: string;

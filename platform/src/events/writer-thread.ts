@@ -6,8 +6,10 @@ import type { Batch } from './batch.ts';
 import type { Copies } from './copies.ts';
 import type { Engine } from './engine.ts';
 import { driverOf } from './engines.ts';
+import type { Copied, CopyPage } from './log.ts';
 import type { OpenTail, Tail, TailSource } from './tail.ts';
 import {
+  type CopyAnswer,
   type CopyRequest,
   type FromThread,
   type Opened,
@@ -134,22 +136,25 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
       await copies.check(request.partition);
       assert(tail?.ask !== undefined, 'the log has a tail that answers');
       return tail.ask(request.message as never);
-    case 'copy': {
-      const { entries } = request;
-      await copies.copy(entries);
-      try {
-        // All, also what stood already: a tail passes over what it has, and may have missed some.
-        return tail === null || entries.length === 0 ? null : await tail.commit(entries);
-      } catch (error) {
-        return { error: toWire(error).message }; // the copy stands all the same
-      }
-    }
+    case 'copy':
+      return onPages(copies, tail, request.pages);
     case 'adopt':
       return copies.adopt(request.partition, request.epoch, request.floor);
     case 'release':
       return copies.release(request.partition);
     case 'drop':
       return copies.drop(request.partition, request.entriesMax);
+  }
+}
+
+async function onPages(copies: Copies, tail: Tail | null, pages: readonly CopyPage[]): Promise<CopyAnswer> {
+  const copied = await copies.copy(pages);
+  // All, also what stood already: a tail passes over what it has, and may have missed some.
+  const taken = pages.flatMap(({ entries }, i) => ('refused' in (copied[i] as Copied) ? [] : entries));
+  try {
+    return { copied, report: tail === null || taken.length === 0 ? null : await tail.commit(taken) };
+  } catch (error) {
+    return { copied, report: { error: toWire(error).message } }; // the copies stand all the same
   }
 }
 

@@ -13,7 +13,7 @@ import { differences } from '../cqrs/digest.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import type { KeyWatch } from '../cqrs/shard-moving.ts';
 import { sameChecksum } from '../events/checksum.ts';
-import type { Head } from '../events/log.ts';
+import type { Entry, Head } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
 import type { ShardMap } from '../sharding/shard-map.ts';
 import type { Hosted } from './hosted.ts';
@@ -82,6 +82,14 @@ const VERIFY_TRIES_MAX = 20;
 export const headOf = (shard: Shard, partition: number): Head | undefined =>
   shard.log.heads().find((head) => head.partition === partition);
 
+/** @throws CardumeError `conflict` when they do not follow what stands */
+async function copyPage(to: Shard, partition: number, entries: readonly Entry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const [copied] = await to.moving.copy([{ partition, homeEpoch: null, entries }]);
+  if (copied !== undefined && 'refused' in copied)
+    throw new CardumeError(copied.refused.code, copied.refused.detail);
+}
+
 export function openTransfers({ clock, map, hosted, work }: TransferGround): Transfers {
   const { rest, insist } = work;
   const told = new Map<number, Transferred>();
@@ -107,7 +115,7 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
       while (at < upTo && !work.isOver) {
         const sinceMs = clock.monotonicMs();
         const page = await from.log.readPartition(partition, at, Math.min(entriesMax, upTo - at));
-        await to.moving.copy(page);
+        await copyPage(to, partition, page);
         at = page.at(-1)?.position ?? at;
         if (page.length < entriesMax) break;
         const left = (headOf(from, partition)?.position ?? at) - at;
@@ -230,7 +238,7 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
   async function copyRest({ partition, from, to }: Way, position: number, upTo: number): Promise<void> {
     for (let at = position; at < upTo; ) {
       const page = await from.log.readPartition(partition, at, PAGE_ENTRIES);
-      await to.moving.copy(page);
+      await copyPage(to, partition, page);
       at = page.at(-1)?.position ?? upTo;
     }
   }

@@ -320,8 +320,8 @@ export const archives: LogCases = {
       assert.deepEqual(await log.readStream(P, 'ord-1', 1, 9), []);
       assert.equal(await under.damageArchive(), 0);
       await log.moving.begin(P);
-      await log.moving.copy(entries.slice(0, 10));
-      await log.moving.copy(entries.slice(10));
+      await log.moving.copy([{ partition: P, homeEpoch: null, entries: entries.slice(0, 10) }]);
+      await log.moving.copy([{ partition: P, homeEpoch: null, entries: entries.slice(10) }]);
       await log.moving.adopt(P, entries.at(-1)?.epoch as number);
       await readsAs(log, entries);
       assert.equal((await log.findAnswer(P, 'place-1'))?.position, 3);

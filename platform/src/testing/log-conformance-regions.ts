@@ -1,9 +1,23 @@
 /** What a log does for partitions whose homes and copies stand in different regions. */
 import assert from 'node:assert/strict';
+import { checksumOf } from '../events/checksum.ts';
 import { EPOCHS_A_TERM, firstEpochOf, TERM_MAX, termOf } from '../events/epoch.ts';
-import type { Log } from '../events/log.ts';
+import type { Copied, CopyPage, Entry, Log } from '../events/log.ts';
 import { decodeToken, encodeToken } from '../events/token.ts';
-import { event, events, follow, type LogCases, names, P, Q, take } from './log-conformance-case.ts';
+import type { Host } from '../host/host.ts';
+import {
+  all,
+  answer,
+  event,
+  events,
+  follow,
+  type LogCases,
+  type LogUnderTest,
+  names,
+  P,
+  Q,
+  take,
+} from './log-conformance-case.ts';
 
 const epochOf = (log: Log, partition: number): number | undefined =>
   log.heads().find((head) => head.partition === partition)?.epoch;
@@ -39,4 +53,88 @@ export const regions: LogCases = {
     );
     await last.close();
   },
+
+  'pages of several partitions are copied at once, and one that is refused hinders no other': async (
+    under,
+  ) => {
+    const { log, p, q } = await bothTaken(under);
+    const [told, gap] = await log.moving.copy([page(P, null, p.slice(0, 2)), page(Q, null, q.slice(1))]);
+    assert.deepEqual([addedOf(told), refusedOf(gap)], [2, 'conflict']);
+    assert.deepEqual([(await all(log, P)).length, (await all(log, Q)).length], [2, 0]);
+    // One that the storage itself refuses, in the middle.
+    const twice = chained(under.host, p[1] as Entry, { ...(p[0] as Entry), position: 3 });
+    const [fine, second] = await log.moving.copy([page(Q, null, q), page(P, null, [twice])]);
+    assert.deepEqual([addedOf(fine), refusedOf(second)], [q.length, 'conflict']);
+    assert.deepEqual(await all(log, Q), q);
+    await log.moving.adopt(Q, (await log.moving.follow(Q)).epoch);
+    const [home, copy] = await log.moving.copy([page(Q, 9, []), page(P, 9, p)]);
+    assert.deepEqual([refusedOf(home), addedOf(copy)], ['conflict', p.length - 2]);
+    assert.deepEqual(await all(log, P), p);
+    await log.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
+  'a copy takes nothing of an older home, and remembers the one that spoke last': async (under) => {
+    const { log, p } = await bothTaken(under);
+    const younger = await log.moving.copy([page(P, 0, p)]);
+    assert.deepEqual(younger.map(refusedOf), ['conflict']);
+    const [told] = await log.moving.copy([page(P, 5, p.slice(0, 1))]);
+    assert.ok(told !== undefined && 'head' in told);
+    assert.deepEqual([told.head.epoch, told.head.lastEpoch, told.head.position], [5, 1, 1]);
+    for (const entries of [p.slice(1, 2), p.slice(0, 1), []])
+      assert.deepEqual((await log.moving.copy([page(P, 4, entries)])).map(refusedOf), ['fenced']);
+    assert.deepEqual((await log.moving.copy([page(P, 5, []), page(Q, 7, [])])).map(addedOf), [0, 0]);
+    assert.equal((await all(log, P)).length, 1);
+    await log.moving.copy([page(P, 7, [])]);
+    await log.close();
+    const again = await under.open([], {}, { copies: [P, Q] });
+    assert.deepEqual((await again.moving.copy([page(P, 6, p)])).map(refusedOf), ['fenced']);
+    assert.deepEqual((await again.moving.copy([page(P, 7, p), page(Q, 6, [])])).map(refusedOf), [
+      undefined,
+      'fenced',
+    ]);
+    assert.deepEqual(await all(again, P), p);
+    await again.close();
+  },
+
+  'what a copy passes over must be what stands there': async (under) => {
+    const { log, p } = await bothTaken(under);
+    await log.moving.copy([page(P, 3, p)]);
+    const changed = chained(under.host, p[0] as Entry, { ...(p[1] as Entry), data: '{"changed":true}' });
+    const further = chained(under.host, changed, p[2] as Entry);
+    for (const entries of [[changed], [changed, further]])
+      assert.deepEqual((await log.moving.copy([page(P, 3, entries)])).map(refusedOf), ['conflict']);
+    for (const entries of [p, p.slice(0, 1)])
+      assert.deepEqual((await log.moving.copy([page(P, 3, entries)])).map(addedOf), [0]);
+    await log.close();
+  },
 };
+
+const page = (partition: number, homeEpoch: number | null, entries: readonly Entry[]): CopyPage => ({
+  partition,
+  homeEpoch,
+  entries,
+});
+const addedOf = (copied: Copied | undefined): number | undefined =>
+  copied !== undefined && 'added' in copied ? copied.added : undefined;
+const refusedOf = (copied: Copied | undefined): string | undefined =>
+  copied !== undefined && 'refused' in copied ? copied.refused.code : undefined;
+
+/** The entry, as if it followed. */
+function chained({ crypto }: Host, before: Entry, entry: Entry): Entry {
+  return { ...entry, checksum: checksumOf(crypto, before.checksum, entry) };
+}
+
+/** Copies of nothing, and what stood. */
+async function bothTaken(under: LogUnderTest): Promise<{ log: Log; p: Entry[]; q: Entry[] }> {
+  const log = await under.open();
+  await log.append(P, [event('s', 1, { key: 'one' }), event('s', 2), event('s', 3), answer('s', 'two')]);
+  await log.append(Q, events('t', 2));
+  const [p, q] = [await all(log, P), await all(log, Q)];
+  for (const partition of [P, Q]) {
+    await log.moving.release(partition);
+    while ((await log.moving.drop(partition, 2)) === 2);
+    await log.moving.begin(partition);
+  }
+  return { log, p, q };
+}

@@ -8,7 +8,7 @@
 import { isCardumeError } from '../base/errors.ts';
 import { openLog, openWriterPool } from '../events/events.ts';
 import type { LogBounds } from '../events/group-commit.ts';
-import type { Appended, Entry, Log } from '../events/log.ts';
+import type { Appended, Copied, CopyPage, Entry, Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
 import { verifyLog } from '../events/verify.ts';
 import type { Clock, Host } from '../host/host.ts';
@@ -17,7 +17,7 @@ import { changedDisk, type StatementChange } from './changed-disk.ts';
 import { damageArchive, loseSegment } from './damaged-archive.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
-import { FLOOR, regionMutants } from './log-mutants-regions.ts';
+import { FLOOR, REFUSALS, regionMutants } from './log-mutants-regions.ts';
 
 export interface LogMutant {
   /** Cases of the suite that must fail: all of them, and no others. */
@@ -247,10 +247,21 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [[/^INSERT INTO answers [^$]*DO UPDATE.*/, 'SELECT ?, ?, ?']],
   },
   'a copy is silent about what it cannot take': {
-    breaks: [COPY_REFUSES, HOME, GONE],
+    breaks: [COPY_REFUSES, HOME, GONE, ...REFUSALS],
     log: (log) => ({
       ...log,
-      moving: { ...log.moving, copy: (entries) => log.moving.copy(entries).catch(() => undefined) },
+      moving: {
+        ...log.moving,
+        async copy(pages) {
+          const copied = await log.moving.copy(pages);
+          return copied.map((one, i): Copied => {
+            const { partition, entries } = pages[i] as CopyPage;
+            const position = entries.at(-1)?.position ?? 0;
+            const head = { partition, epoch: 1, lastEpoch: 1, position, checksum: new Uint8Array(16) };
+            return 'refused' in one ? { partition, head, added: entries.length } : one;
+          });
+        },
+      },
     }),
   },
   'an adoption takes what others have opened since': {

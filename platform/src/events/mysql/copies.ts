@@ -1,12 +1,14 @@
 /** Copies on a server: see ../copies.ts. */
 import { again } from '../../database/mysql/again.ts';
+import type { SqlValue } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import type { Commits } from '../commit.ts';
-import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
+import { COPY, type Copies, type CopyStep, copyPages, refusalOf, refusedCopy, stepOf } from '../copies.ts';
+import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
-import type { Head, PartitionKey } from '../log.ts';
+import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
 import { dropArchive } from './archive-store.ts';
 import { deleteRows } from './delete.ts';
 import { HEADS, headOf } from './heads.ts';
@@ -15,7 +17,8 @@ import { markGivenAway } from './schema.ts';
 export interface CopiesGround {
   readonly opener: number;
   /** Rows of the log: entries, and the answers that they are. */
-  readonly insert: (session: SqlSession, entries: Parameters<Copies['copy']>[0]) => Promise<void>;
+  readonly insert: (session: SqlSession, entries: readonly Entry[]) => Promise<void>;
+  readonly read: Reader['readPartition'];
   /** The engine's homes. */
   readonly homes: Pick<Commits, 'heads' | 'enter' | 'leave'>;
 }
@@ -26,7 +29,7 @@ const NO_EPOCH = -1;
 export function copiesOn(
   { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
   database: SqlDatabase,
-  { opener, insert, homes }: CopiesGround,
+  { opener, insert, homes, read }: CopiesGround,
   followed: readonly Head[],
 ): Copies {
   const heads = new Map<PartitionKey, Head>(followed.map((head) => [head.partition, head]));
@@ -63,6 +66,67 @@ export function copiesOn(
     return head;
   }
 
+  /** In one statement, behind their locks, in the order in which all openers lock them. */
+  async function copiesLocked(
+    session: SqlSession,
+    partitions: readonly PartitionKey[],
+  ): Promise<ReadonlyMap<PartitionKey, Head>> {
+    if (partitions.length === 0) return new Map();
+    const among = `IN (${partitions.map(() => '?').join(', ')})`;
+    const marks = await session.rows(
+      `SELECT partition_key, batch FROM log_heads WHERE partition_key ${among} ORDER BY partition_key FOR UPDATE`,
+      partitions,
+    );
+    const rows = await session.rows(`${HEADS} WHERE h.partition_key ${among}`, partitions);
+    const homeMarks = marks.filter(({ batch }) => batch !== COPY);
+    return new Map(
+      rows
+        .map(headOf)
+        .filter((head) => !homeMarks.some((mark) => mark['partition_key'] === head.partition))
+        .map((head) => [head.partition, head]),
+    );
+  }
+
+  /** After a commit that was cut off and tried again nothing is missing: the tail catches up by itself. */
+  async function copy(pages: readonly CopyPage[]): Promise<Copied[]> {
+    const partitions = pages.map(({ partition }) => partition);
+    try {
+      const copied = await inTransaction(async (session) => {
+        const found = await copiesLocked(session, partitions);
+        const steps: CopyStep[] = [];
+        const told: Copied[] = [];
+        for (const page of pages) {
+          const { partition } = page;
+          try {
+            const from = found.get(partition);
+            if (from === undefined) throw refusedCopy(partition);
+            const step = await stepOf(crypto, from, page, read);
+            steps.push(step);
+            told.push({ partition, head: step.to, added: step.added.length });
+          } catch (error) {
+            const refused = refusalOf(error);
+            if (refused === null) throw error;
+            told.push({ partition, refused });
+          }
+        }
+        await moveHeads(
+          session,
+          steps.filter(({ from, to, added }) => added.length > 0 || to.epoch > from.epoch),
+        );
+        await insert(
+          session,
+          steps.flatMap(({ added }) => added),
+        );
+        return told;
+      });
+      for (const one of copied) if ('head' in one) heads.set(one.partition, one.head);
+      return copied;
+    } catch (error) {
+      for (const partition of partitions) heads.delete(partition);
+      throw error;
+    }
+  }
+
   const ownEpoch = (partition: PartitionKey): number =>
     homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;
 
@@ -86,31 +150,7 @@ export function copiesOn(
       );
       if (mark !== undefined && mark['batch'] !== COPY) throw refusedCopy(partition);
     },
-    async copy(entries) {
-      const [first] = entries;
-      if (first === undefined) return [];
-      const { partition } = first;
-      try {
-        const { added, to } = await inTransaction(async (session) => {
-          const { isCopy, ...from } = await locked(session, partition);
-          if (!isCopy) throw refusedCopy(partition);
-          const added = missing(crypto, from, entries);
-          const to = headBehind(from, added);
-          await session.run(
-            'UPDATE log_heads SET epoch = ?, position = ?, checksum = ? WHERE partition_key = ?',
-            [to.epoch, to.position, to.checksum, partition],
-          );
-          await insert(session, added);
-          return { added, to };
-        });
-        // After a commit that was cut off and tried again nothing is missing: the tail catches up by itself.
-        heads.set(partition, to);
-        return added;
-      } catch (error) {
-        heads.delete(partition);
-        throw error;
-      }
-    },
+    copy: (pages) => copyPages(pages, copy),
     async adopt(partition, epoch, floor = 0) {
       const head = await inTransaction(async (session) => {
         const { changes } = await session.run(
@@ -173,4 +213,22 @@ export function copiesOn(
       });
     },
   };
+}
+
+/** In one statement; they are locked. */
+async function moveHeads(session: SqlSession, steps: readonly CopyStep[]): Promise<void> {
+  if (steps.length === 0) return;
+  const cases = steps.map(() => 'WHEN ? THEN ?').join(' ');
+  const byPartition = (value: (to: Head) => SqlValue): SqlValue[] =>
+    steps.flatMap(({ to }) => [to.partition, value(to)]);
+  await session.run(
+    `UPDATE log_heads SET epoch = CASE partition_key ${cases} END, position = CASE partition_key ${cases} END,
+      checksum = CASE partition_key ${cases} END WHERE partition_key IN (${steps.map(() => '?').join(', ')})`,
+    [
+      ...byPartition(({ epoch }) => epoch),
+      ...byPartition(({ position }) => position),
+      ...byPartition(({ checksum }) => checksum),
+      ...steps.map(({ to }) => to.partition),
+    ],
+  );
 }

@@ -100,11 +100,13 @@ export function engineOver(
 
   const homes = commits(crypto, opened, admit);
   const { heads } = homes;
-  const copies = copiesOn({ clock, crypto }, database, { opener, insert: insertCopied, homes }, followed);
   const rows = rowsOf(clock, database);
   const tables = archiveTables(rows, true); // the opening has made them
+  const reader = wholeReader(host, rows, tables);
+  const ground = { opener, insert: insertCopied, homes, read: reader.readPartition };
+  const copies = copiesOn({ clock, crypto }, database, ground, followed);
   return {
-    reader: wholeReader(host, rows, tables),
+    reader,
     heads,
     commit: homes.commit,
     copies: {

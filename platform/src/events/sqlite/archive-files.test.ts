@@ -147,11 +147,11 @@ describe('files of an archive that no row knows', () => {
       for (const [i, name] of names.entries())
         await host.disk.write(join(folder, name), bytes[i] as Uint8Array);
       await log.moving.begin(P);
-      await log.moving.copy(entries.slice(0, 3));
+      await log.moving.copy([{ partition: P, homeEpoch: null, entries: entries.slice(0, 3) }]);
       assert.equal(await log.moving.drop(P, 100), 3);
       assert.deepEqual(await host.disk.list(folder), names);
       await log.moving.begin(P);
-      await log.moving.copy(entries);
+      await log.moving.copy([{ partition: P, homeEpoch: null, entries: entries }]);
       await log.moving.adopt(P, entries.at(-1)?.epoch as number);
       await archive(log);
       await forget(log);

@@ -5,9 +5,10 @@ import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import type { Commits } from '../commit.ts';
-import { COPY, type Copies, headBehind, missing, refusedCopy } from '../copies.ts';
+import { COPY, type Copies, type CopyStep, copyPages, refusalOf, refusedCopy, stepOf } from '../copies.ts';
+import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
-import type { Entry, Head, PartitionKey } from '../log.ts';
+import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
 import type { ArchiveDrop } from './archive-store.ts';
 import { markGivenAway } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
@@ -27,12 +28,13 @@ export interface CopiesGround {
   /** The engine's homes. */
   readonly homes: Pick<Commits, 'heads' | 'enter' | 'leave'>;
   readonly archive: ArchiveDrop;
+  readonly read: Reader['readPartition'];
 }
 
 export function copiesIn(
   { crypto }: Pick<Host, 'crypto'>,
   database: Database,
-  { opener, insert, headOf, homes, archive }: CopiesGround,
+  { opener, insert, headOf, homes, archive, read }: CopiesGround,
 ): SqliteCopies {
   const heads = new Map<PartitionKey, Head>();
   const statements = {
@@ -44,7 +46,11 @@ export function copiesIn(
     raise: database.prepare(`UPDATE heads SET epoch = max(epoch, ?) WHERE partition = ? AND batch = ${COPY}`),
     isCopy: database.prepare(`SELECT 1 FROM heads WHERE partition = ? AND batch = ${COPY}`),
     move: database.prepare(
-      `UPDATE heads SET epoch = ?, position = ?, checksum = ? WHERE partition = ? AND position = ? AND batch = ${COPY}`,
+      `UPDATE heads SET epoch = ?, position = ?, checksum = ?
+       WHERE partition = ? AND epoch = ? AND position = ? AND batch = ${COPY}`,
+    ),
+    stands: database.prepare(
+      `SELECT 1 FROM heads WHERE partition = ? AND epoch = ? AND position = ? AND batch = ${COPY}`,
     ),
     // A key may be used again after its days: the newest answer is the one that counts.
     remember: database.prepare(
@@ -76,6 +82,45 @@ export function copiesIn(
     return head;
   }
 
+  function apply({ from, to, added }: CopyStep): void {
+    const { partition, epoch, position } = from;
+    if (added.length === 0 && to.epoch === epoch) {
+      if (statements.stands.get(partition, epoch, position) === undefined) throw refusedCopy(partition);
+      return;
+    }
+    const { changes } = statements.move.run(to.epoch, to.position, to.checksum, partition, epoch, position);
+    if (changes !== 1) throw refusedCopy(partition);
+    for (const entry of added) {
+      insert(entry);
+      if (entry.key !== null) statements.remember.run(partition, entry.key, entry.position);
+    }
+  }
+
+  async function copy(pages: readonly CopyPage[]): Promise<Copied[]> {
+    const steps: CopyStep[] = [];
+    const copied: Copied[] = [];
+    for (const page of pages) {
+      const { partition } = page;
+      try {
+        const step = await stepOf(crypto, heads.get(partition) ?? follow(partition), page, read);
+        steps.push(step);
+        copied.push({ partition, head: step.to, added: step.added.length });
+      } catch (error) {
+        const refused = refusalOf(error);
+        if (refused === null) throw error;
+        copied.push({ partition, refused });
+      }
+    }
+    try {
+      if (steps.length > 0) transaction(database, () => steps.forEach(apply));
+    } catch (error) {
+      for (const { from } of steps) heads.delete(from.partition); // a failed commit may stand: the next look tells
+      throw error;
+    }
+    for (const { to } of steps) heads.set(to.partition, to);
+    return copied;
+  }
+
   return {
     heads: () => [...heads.values()],
     take(partitions) {
@@ -93,29 +138,7 @@ export function copiesIn(
       const stands = statements.head.get(partition);
       if (stands !== undefined && !isCopy(partition)) throw refusedCopy(partition);
     },
-    async copy(entries) {
-      const [first] = entries;
-      if (first === undefined) return [];
-      const { partition } = first;
-      const from = heads.get(partition) ?? follow(partition);
-      const added = missing(crypto, from, entries);
-      const to = headBehind(from, added);
-      try {
-        transaction(database, () => {
-          const moved = statements.move.run(to.epoch, to.position, to.checksum, partition, from.position);
-          if (moved.changes !== 1) throw refusedCopy(partition);
-          for (const entry of added) {
-            insert(entry);
-            if (entry.key !== null) statements.remember.run(partition, entry.key, entry.position);
-          }
-        });
-      } catch (error) {
-        heads.delete(partition); // a failed commit may stand: the next look tells
-        throw error;
-      }
-      heads.set(partition, to);
-      return added;
-    },
+    copy: (pages) => copyPages(pages, copy),
     async adopt(partition, epoch, floor = 0) {
       // Our own again: a release, or an adoption, was cut off, and nobody knows what became of it.
       const own = homes.heads().find((head) => head.partition === partition)?.epoch ?? NO_EPOCH;

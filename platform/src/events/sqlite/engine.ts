@@ -195,10 +195,12 @@ export function engineOver(
     haveEnded = null;
   };
   const archive = archiveStore(host, path, database, reader, homes.heads, mayHaveEnded);
-  const copies = copiesIn(host, database, { opener, insert: write, headOf, homes, archive });
+  const whole = wholeReader(host, path, database, reader);
+  const read = whole.readPartition;
+  const copies = copiesIn(host, database, { opener, insert: write, headOf, homes, archive, read });
   copies.take(followed);
   return {
-    reader: wholeReader(host, path, database, reader),
+    reader: whole,
     heads: homes.heads,
     commit: homes.commit,
     copies: {
