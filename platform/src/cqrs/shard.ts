@@ -50,6 +50,8 @@ export interface ShardOptions {
   readonly isMapNew?: boolean;
   /** Epochs below which partitions may not be opened any more: see events/epoch.ts. */
   readonly floors?: ReadonlyMap<number, number>;
+  /** Partition keys whose home others have taken over: it follows copies of them from now on. */
+  readonly yielded?: readonly number[];
   /** Streams that have ended move to archives; without it they keep their rows. */
   readonly isArchived?: boolean;
   readonly pool: WriterPool;
@@ -112,6 +114,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     copies: options.copies ?? [],
     isMapNew: options.isMapNew ?? false,
     floors: options.floors ?? new Map(),
+    yielded: options.yielded ?? [],
     pool: options.pool,
     bounds,
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },

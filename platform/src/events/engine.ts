@@ -111,6 +111,11 @@ export interface First {
   readonly isMapNew: boolean;
   /** Of partitions: their epoch is no less. See epoch.ts. */
   readonly floors?: Floors;
+  /**
+   * Partitions whose home others have taken over, in another log. Whatever stands here (a home, a copy, nothing) is followed
+   * as a copy from now on; who had it open is fenced. None of `partitions`.
+   */
+  readonly yielded?: readonly PartitionKey[];
 }
 
 /** By partition: an epoch below which nobody may write any more. Structured-cloneable. */

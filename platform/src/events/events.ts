@@ -24,6 +24,8 @@ export type LogOptions = LogPlace & {
   readonly isMapNew?: boolean;
   /** See `First`. */
   readonly floors?: Floors;
+  /** See `First`. */
+  readonly yielded?: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
@@ -37,7 +39,8 @@ export type LogOptions = LogPlace & {
  * @throws CardumeError `storage-failed` when it is damaged, locked, cannot be reached, or was written by a newer program
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
-  const { partitions, copies = [], isMapNew = false, floors, pool, bounds, tail, report } = options;
+  const { partitions, copies = [], isMapNew = false, floors, yielded = [] } = options;
+  const { pool, bounds, tail, report } = options;
   const place = placeIn(options);
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
   const own = { ...(tail === undefined ? {} : { tail }), ...(report === undefined ? {} : { report }) };
@@ -47,6 +50,7 @@ export async function openLog(host: Host, options: LogOptions): Promise<Log> {
     copies,
     isMapNew,
     floors: floors ?? new Map(),
+    yielded,
     pool,
     bounds,
     ...own,

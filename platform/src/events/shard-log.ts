@@ -45,6 +45,7 @@ export interface ShardLogOptions {
   /** See `First`. */
   readonly isMapNew?: boolean;
   readonly floors?: Floors;
+  readonly yielded?: readonly PartitionKey[];
   readonly pool: WriterPool;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
@@ -70,9 +71,10 @@ export async function openShardLog(host: Host, options: ShardLogOptions): Promis
     seat.request({ kind: 'open', place, start, tail }) as Promise<Opened>;
   try {
     const opener = 1 + Math.floor(host.random.fraction() * Number.MAX_SAFE_INTEGER);
-    const { copies = [], isMapNew = false, floors = new Map() } = options;
+    const { copies = [], isMapNew = false, floors = new Map(), yielded = [] } = options;
     const partitions = [...new Set(options.partitions)];
-    const opened = await open({ partitions, opener, copies, isMapNew, floors });
+    assert(!yielded.some((one) => partitions.includes(one)), 'a partition is opened or yielded');
+    const opened = await open({ partitions, opener, copies, isMapNew, floors, yielded });
     if (opened.strays.length > 0)
       options.report?.('files of an archive that the log does not know stand aside', {
         files: opened.strays,
@@ -290,7 +292,7 @@ function run(
     return seat.request(body);
   }
 
-  const moving = openMoving(new Set(options.copies), {
+  const moving = openMoving(new Set([...(options.copies ?? []), ...(options.yielded ?? [])]), {
     commits,
     request,
     tellRefusals,

@@ -13,7 +13,7 @@ export interface LogUnderTest {
   open(
     partitions?: readonly PartitionKey[],
     bounds?: Partial<LogBounds>,
-    more?: Pick<LogOptions, 'isMapNew' | 'copies' | 'floors'>,
+    more?: Pick<LogOptions, 'isMapNew' | 'copies' | 'floors' | 'yielded'>,
   ): Promise<Log>;
   /** What `verifyLog` finds. */
   faults(): Promise<readonly string[]>;

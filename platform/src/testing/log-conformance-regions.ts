@@ -10,6 +10,7 @@ import {
   answer,
   event,
   events,
+  fails,
   follow,
   type LogCases,
   type LogUnderTest,
@@ -21,6 +22,9 @@ import {
 
 const epochOf = (log: Log, partition: number): number | undefined =>
   log.heads().find((head) => head.partition === partition)?.epoch;
+
+const R = 35;
+const floorOf = firstEpochOf;
 
 export const regions: LogCases = {
   'a floor lifts the epoch of whoever opens or adopts, and never lowers it': async (under) => {
@@ -52,6 +56,34 @@ export const regions: LogCases = {
       ['t@1'],
     );
     await last.close();
+  },
+
+  'a home that others have taken over is followed as a copy, whatever stands there': async (under) => {
+    const stale = await under.open();
+    await stale.append(P, events('s', 2));
+    const p = await all(stale, P);
+    const yielding = await under.open([], {}, { yielded: [P, R] });
+    await fails(stale.append(P, [event('s', 3)]), 'fenced');
+    await stale.append(Q, [event('t', 1)]);
+    await fails(yielding.append(P, [event('s', 3)]), 'partition-unavailable');
+    const [home, nothing] = [await yielding.moving.follow(P), await yielding.moving.follow(R)];
+    assert.deepEqual([home.epoch, home.position, nothing.position], [2, 2, 0]);
+    const next = chained(under.host, p[1] as Entry, {
+      ...(p[1] as Entry),
+      version: 3,
+      position: 3,
+      epoch: floorOf(1),
+    });
+    const pages = [page(P, floorOf(1), [...p, next]), page(R, floorOf(1), [])];
+    assert.deepEqual((await yielding.moving.copy(pages)).map(addedOf), [1, 0]);
+    await yielding.close();
+    await stale.close();
+    // Once more: what is a copy by now stays as it is.
+    const again = await under.open([Q], {}, { yielded: [P, R], copies: [P] });
+    const head = await again.moving.follow(P);
+    assert.deepEqual([head.epoch, head.position], [floorOf(1), 3]);
+    await again.close();
+    assert.deepEqual(await under.faults(), []);
   },
 
   'pages of several partitions are copied at once, and one that is refused hinders no other': async (

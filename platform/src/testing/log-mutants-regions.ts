@@ -7,6 +7,8 @@ const PAGES = 'pages of several partitions are copied at once, and one that is r
 const OLDER_HOME = 'a copy takes nothing of an older home, and remembers the one that spoke last';
 const PASSED_OVER = 'what a copy passes over must be what stands there';
 
+const YIELDED = 'a home that others have taken over is followed as a copy, whatever stands there';
+
 /** Of cases that see when a refusal is not told. */
 export const REFUSALS = [PAGES, OLDER_HOME, PASSED_OVER];
 
@@ -18,6 +20,14 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
   'an adoption ignores its floor': {
     breaks: [FLOOR],
     sql: [['SET epoch = max(epoch + 1, ?), batch = ?', 'SET epoch = epoch + min(1, max(1, ?)), batch = ?']],
+  },
+  'a home that was taken over stays one': {
+    breaks: [YIELDED],
+    sql: [['epoch = epoch + 1, batch = 0 WHERE batch <> 0', 'epoch = epoch + 1 WHERE batch <> 0']],
+  },
+  'who had a home open that was taken over goes on': {
+    breaks: [YIELDED],
+    sql: [['epoch = epoch + 1, batch = 0 WHERE batch <> 0', 'batch = 0 WHERE batch <> 0']],
   },
   'an older home is heard': {
     breaks: [OLDER_HOME],

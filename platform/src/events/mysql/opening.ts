@@ -13,20 +13,27 @@ import { HEADS, headOf } from './heads.ts';
 export async function openFirst(
   host: Host,
   database: SqlDatabase,
-  { partitions, opener, copies, floors }: First,
+  { partitions, opener, copies, floors, yielded = [] }: First,
 ): Promise<Opening> {
   const ordered = [...partitions].sort((a, b) => a - b);
   const { heads, followed } = await again(host.clock, () =>
     database.session(async (session) => {
       await session.exec('START TRANSACTION');
-      for (const partition of ordered) {
+      for (const partition of [...ordered, ...yielded].sort((a, b) => a - b)) {
+        if (yielded.includes(partition)) {
+          await giveWay(session, partition);
+          continue;
+        }
         await session.run(
           `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, ?, 0, ?, ?, 0)
             ON DUPLICATE KEY UPDATE epoch = GREATEST(epoch + 1, VALUES(epoch)), batch = VALUES(batch)`,
           [partition, Math.max(1, floors?.get(partition) ?? 0), EMPTY_CHECKSUM, -opener],
         );
       }
-      const found = { heads: await headsOf(session, ordered), followed: await copiesOf(session, copies) };
+      const found = {
+        heads: await headsOf(session, ordered),
+        followed: await copiesOf(session, [...copies, ...yielded]),
+      };
       await session.exec('COMMIT');
       return found;
     }),
@@ -74,6 +81,15 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
     }),
   );
   return { engine: engineOver(host, database, recovery.opener, heads, followed), recovered, strays: [] };
+}
+
+async function giveWay(session: SqlSession, partition: PartitionKey): Promise<void> {
+  // Assigned in their order: the epoch sees what the head was.
+  await session.run(
+    `INSERT INTO log_heads (partition_key, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, ?, ${COPY}, 0)
+      ON DUPLICATE KEY UPDATE epoch = IF(batch = ${COPY}, epoch, epoch + 1), batch = ${COPY}`,
+    [partition, EMPTY_CHECKSUM],
+  );
 }
 
 async function copiesOf(session: SqlSession, partitions: readonly PartitionKey[]): Promise<Head[]> {

@@ -18,6 +18,7 @@ import {
   refusedKey,
   refusedVersion,
 } from '../commit.ts';
+import { COPY } from '../copies.ts';
 import type { Engine, First, Opening } from '../engine.ts';
 import type { Entry, Head, PartitionKey } from '../log.ts';
 import { checkMap } from '../schema.ts';
@@ -31,7 +32,7 @@ import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
 export async function openEngine(host: Host, path: string, start: First): Promise<Opening> {
-  const { partitions, opener, floors } = start;
+  const { partitions, opener, floors, yielded = [] } = start;
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);
@@ -40,10 +41,16 @@ export async function openEngine(host: Host, path: string, start: First): Promis
       `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, max(1, ?), 0, zeroblob(16), ?, 0)
        ON CONFLICT (partition) DO UPDATE SET epoch = max(epoch + 1, excluded.epoch), batch = excluded.batch`,
     );
+    const giveWay = database.prepare(
+      `INSERT INTO heads (partition, epoch, position, checksum, batch, forgotten) VALUES (?, 0, 0, zeroblob(16), ${COPY}, 0)
+       ON CONFLICT (partition) DO UPDATE SET epoch = epoch + 1, batch = ${COPY} WHERE batch <> ${COPY}`,
+    );
     transaction(database, () => {
+      for (const partition of yielded) giveWay.run(partition);
       for (const partition of partitions) raise.run(partition, floors?.get(partition) ?? 0, -opener);
     });
-    const engine = engineOver(host, path, database, start);
+    const copies = [...start.copies, ...yielded];
+    const engine = engineOver(host, path, database, { partitions, opener, copies });
     // Whoever was about to make segments of them is fenced by now.
     const strays = await setStraysAside(host, path, database, engine.heads());
     return { engine, recovered: [], strays };
@@ -57,7 +64,7 @@ export function engineOver(
   host: Host,
   path: string,
   database: Database,
-  { partitions, opener, copies: followed }: Omit<First, 'isMapNew'>,
+  { partitions, opener, copies: followed }: Pick<First, 'partitions' | 'opener' | 'copies'>,
 ): Engine {
   const reader = openReader(database);
   const statements = {
