@@ -55,7 +55,15 @@ export interface Copies {
    */
   release(partition: PartitionKey): Promise<Head>;
   /**
-   * Deletes a copy, a part at a time.
+   * The last entries of a copy move into the quarantine, the newest first: its partition went on elsewhere without them. What
+   * is left is a valid log after each call. Answers that they were are forgotten, and older ones of the same keys count again.
+   * The copy's epoch stays: it has heard of the homes that it has heard of.
+   * @returns how many: fewer than `entriesMax` means that none is left behind the position
+   * @throws CardumeError `conflict` when it is a home, or the position is not beyond the archive's segments
+   */
+  cut(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<number>;
+  /**
+   * Deletes a copy, a part at a time. What was cut off it before stays in the quarantine.
    * @returns entries that were deleted: fewer than `entriesMax` means that nothing of it is left
    * @throws CardumeError `conflict` when it is a home
    */
@@ -191,6 +199,15 @@ function headBehind(head: Head, entries: readonly Entry[]): Head {
   if (last === undefined) return head;
   const { partition, position, checksum } = last;
   return { partition, epoch: Math.max(head.epoch, last.epoch), lastEpoch: last.epoch, position, checksum };
+}
+
+export function refusedCut(
+  partition: PartitionKey,
+  afterPosition: number,
+  archivedUpTo: number,
+): CardumeError {
+  const detail = `partition ${partition} cannot be cut behind position ${afterPosition}: up to ${archivedUpTo} it stands in an archive's segments`;
+  return new CardumeError('conflict', detail);
 }
 
 export function refusedCopy(partition: PartitionKey): CardumeError {

@@ -12,6 +12,7 @@ import type { ArchiveStep } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { Copies } from './copies.ts';
 import type { Entry, Head, PartitionKey } from './log.ts';
+import type { Quarantine } from './quarantine.ts';
 
 /** Where a log stands, which also says which engine keeps it. Structured-cloneable. */
 export type LogPlace =
@@ -49,6 +50,7 @@ export interface Driver {
 export interface Engine {
   readonly reader: Reader;
   readonly copies: Copies;
+  readonly quarantine: Quarantine;
   /** Of the partitions whose home is here. */
   heads(): Head[];
   /** One batch at a time. */

@@ -4,6 +4,7 @@
  */
 import type { Place } from '../base/id.ts';
 import type { ArchiveAsked } from './archive/making.ts';
+import type { Quarantine } from './quarantine.ts';
 
 /** `partitionKey(place)`: an entry's partition within its service. */
 export type PartitionKey = number;
@@ -152,6 +153,7 @@ export interface Log {
    */
   archive(asked: ArchiveAsked): Promise<boolean>;
   readonly moving: Moving;
+  readonly quarantine: Quarantine;
   /** Lets what was appended become durable, then ends subscriptions and releases the storage. */
   close(): Promise<void>;
 }
@@ -189,6 +191,8 @@ export interface Moving {
    * @throws CardumeError `conflict` when it stands in another: somebody else has opened it since
    */
   adopt(partition: PartitionKey, epoch: number, floor?: number): Promise<Head>;
+  /** Moves the last entries of a copy into the quarantine: see `Copies.cut`. What was folded from them is the caller's. */
+  cut(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<number>;
   /** Deletes a part of a copy's entries. @returns how many: fewer than `entriesMax` means that none is left */
   drop(partition: PartitionKey, entriesMax: number): Promise<number>;
 }

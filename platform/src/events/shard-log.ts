@@ -31,6 +31,7 @@ import {
 } from './group-commit.ts';
 import type { Entry, Log, NewEntry, PartitionKey } from './log.ts';
 import { openMoving } from './moving.ts';
+import type { Quarantined } from './quarantine.ts';
 import { outcomeOfLost, unknownOutcome } from './recovery.ts';
 import { openSubscriptions } from './subscriptions.ts';
 import type { TailModule } from './tail.ts';
@@ -307,6 +308,11 @@ function run(
 
   const log: Log = {
     moving: moving.moving,
+    quarantine: {
+      list: (after, entriesMax) =>
+        request({ kind: 'quarantined', after, entriesMax }) as Promise<Quarantined[]>,
+      settle: (ids, decision) => request({ kind: 'settle', ids, decision }) as Promise<number>,
+    },
     heads: commits.heads,
     append(partition, entries) {
       checkEntries(entries);

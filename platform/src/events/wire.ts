@@ -7,6 +7,7 @@ import type { ArchiveAsked } from './archive/making.ts';
 import type { Batch, Outcome } from './batch.ts';
 import type { LogPlace, Recovered, Start } from './engine.ts';
 import type { Copied, CopyPage, Head, PartitionKey } from './log.ts';
+import type { Decision } from './quarantine.ts';
 
 export type Request =
   | {
@@ -19,6 +20,9 @@ export type Request =
   | { readonly kind: 'forget'; readonly beforeMs: number; readonly entriesMax: number }
   | { readonly kind: 'archive'; readonly asked: ArchiveAsked }
   | CopyRequest
+  /** See `Quarantine`. */
+  | { readonly kind: 'quarantined'; readonly after: string | null; readonly entriesMax: number }
+  | { readonly kind: 'settle'; readonly ids: readonly string[]; readonly decision: Decision }
   | { readonly kind: 'close' };
 
 /** See `Copies`. */
@@ -36,6 +40,12 @@ export type CopyRequest =
       readonly floor: number;
     }
   | { readonly kind: 'release'; readonly partition: PartitionKey }
+  | {
+      readonly kind: 'cut';
+      readonly partition: PartitionKey;
+      readonly afterPosition: number;
+      readonly entriesMax: number;
+    }
   | { readonly kind: 'drop'; readonly partition: PartitionKey; readonly entriesMax: number };
 
 export interface CopyAnswer {

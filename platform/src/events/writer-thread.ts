@@ -74,6 +74,10 @@ export function serve(host: Host, port: Port): void {
         return engine.forgetAnswers(body.beforeMs, body.entriesMax);
       case 'archive':
         return engine.archive(body.asked);
+      case 'quarantined':
+        return engine.quarantine.list(body.after, body.entriesMax);
+      case 'settle':
+        return engine.quarantine.settle(body.ids, body.decision);
       case 'close':
         await close(id);
         return null;
@@ -142,6 +146,8 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
       return copies.adopt(request.partition, request.epoch, request.floor);
     case 'release':
       return copies.release(request.partition);
+    case 'cut':
+      return copies.cut(request.partition, request.afterPosition, request.entriesMax);
     case 'drop':
       return copies.drop(request.partition, request.entriesMax);
   }

@@ -310,6 +310,18 @@ export const archives: LogCases = {
     assert.deepEqual(await under.faults(), []);
   },
 
+  'what stands in segments is not cut off a copy': async (under) => {
+    const { log, entries } = await archived(under);
+    await log.moving.release(P);
+    for (const after of [0, 3, 11]) await fails(log.moving.cut(P, after, 99), 'conflict');
+    assert.deepEqual([await log.quarantine.list(null, 99), await log.moving.cut(P, 26, 9)], [[], 0]);
+    await readsAs(log, entries);
+    assert.equal(await log.moving.cut(P, 24, 9), 2);
+    same(await all(log, P), entries.slice(0, 24));
+    await log.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
   'a partition with segments moves by its entries: what was dropped leaves none, and the next home makes its own':
     async (under) => {
       const { log, entries } = await archived(under);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { checksumOf } from '../events/checksum.ts';
 import { EPOCHS_A_TERM, firstEpochOf, TERM_MAX, termOf } from '../events/epoch.ts';
 import type { Copied, CopyPage, Entry, Log } from '../events/log.ts';
+import type { Decision } from '../events/quarantine.ts';
 import { decodeToken, encodeToken } from '../events/token.ts';
 import type { Host } from '../host/host.ts';
 import {
@@ -16,6 +17,7 @@ import {
   type LogUnderTest,
   names,
   P,
+  plain,
   Q,
   take,
 } from './log-conformance-case.ts';
@@ -83,6 +85,121 @@ export const regions: LogCases = {
     const head = await again.moving.follow(P);
     assert.deepEqual([head.epoch, head.position], [floorOf(1), 3]);
     await again.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
+  'the last entries of a copy are cut into the quarantine, and what is left is a log': async (under) => {
+    const log = await under.open();
+    await log.append(P, [event('s', 1, { key: 'one' }), event('s', 2), event('s', 3, { key: 'three' })]);
+    await log.append(P, [answer('s', 'four', { data: '"ç"' })]);
+    await log.append(Q, events('t', 2));
+    const p = await all(log, P);
+    await fails(log.moving.cut(P, 2, 9), 'conflict');
+    await log.moving.release(P);
+    assert.deepEqual([await log.moving.cut(P, 4, 9), await log.moving.cut(P, 2, 1)], [0, 1]);
+    assert.deepEqual((await all(log, P)).map(plain), p.slice(0, 3).map(plain));
+    assert.deepEqual(await under.faults(), []);
+    assert.deepEqual([await log.moving.cut(P, 2, 9), await log.moving.cut(P, 2, 9)], [1, 0]);
+    const head = await log.moving.follow(P);
+    assert.deepEqual([head.epoch, head.lastEpoch, head.position], [2, 1, 2]);
+    assert.deepEqual(Buffer.from(head.checksum), Buffer.from(p[1]?.checksum as Uint8Array));
+    for (const key of ['three', 'four']) assert.equal(await log.findAnswer(P, key), null);
+    assert.equal((await log.findAnswer(P, 'one'))?.position, 1);
+    assert.deepEqual(await under.faults(), []);
+
+    // Its home goes on without them.
+    const other = chained(under.host, p[1] as Entry, {
+      ...(p[2] as Entry),
+      epoch: floorOf(1),
+      data: '"other"',
+    });
+    assert.deepEqual((await log.moving.copy([page(P, floorOf(1), [other])])).map(addedOf), [1]);
+    assert.equal((await log.findAnswer(P, 'three'))?.data, '"other"');
+    const [first] = await log.quarantine.list(null, 1);
+    const [second] = await log.quarantine.list(first?.id ?? null, 9);
+    assert.deepEqual(
+      [first, second].map((one) => plain(one?.entry as Entry)),
+      p.slice(2).map(plain),
+    );
+    assert.deepEqual(
+      [first, second].map((one) => one?.settled),
+      [null, null],
+    );
+    assert.ok(Math.abs((first?.cutMs ?? 0) - under.host.clock.nowMs()) < 60_000);
+    assert.deepEqual(await log.quarantine.list(second?.id ?? null, 9), []);
+
+    const ids = [first?.id ?? ''];
+    const resubmitted = { decided: 'resubmitted', by: 'Inês' } as const;
+    assert.equal(await log.quarantine.settle(ids, resubmitted), 1);
+    assert.equal(
+      await log.quarantine.settle([...ids, second?.id ?? ''], { decided: 'discarded', by: 'x' }),
+      1,
+    );
+    while ((await log.moving.drop(P, 2)) === 2);
+    await log.close();
+    const again = await under.open([Q]);
+    const left = await again.quarantine.list(null, 9);
+    assert.deepEqual(
+      left.map(({ entry }) => plain(entry)),
+      p.slice(2).map(plain),
+    );
+    const [{ atMs, ...decision }] = left.map(({ settled }) => settled) as [Decision & { atMs: number }];
+    assert.deepEqual(decision, resubmitted);
+    assert.ok(Math.abs(atMs - under.host.clock.nowMs()) < 60_000);
+    assert.equal(left[1]?.settled?.decided, 'discarded');
+    await again.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
+  'what is cut off is an answer no more, and an older one of its key counts again': async (under) => {
+    const log = await under.open([P]);
+    for (const version of [1, 2, 3]) {
+      await log.append(P, [event('s', version, { key: 'k' }), answer('s', `other-${version}`)]);
+      await log.forgetAnswers(1_800_000_000_000, 100);
+    }
+    await log.append(P, [event('s', 4, { key: 'k', atMs: 1_900_000_000_000 })]);
+    const entries = await all(log, P);
+    const found = async (key: string): Promise<number | undefined> =>
+      (await log.findAnswer(P, key))?.position;
+    await log.moving.release(P);
+    // Where it was the home, the days of all but the last were over.
+    assert.equal(await log.moving.cut(P, 6, 9), 1);
+    assert.deepEqual([await found('k'), await found('other-3')], [undefined, undefined]);
+    assert.equal(await log.moving.cut(P, 4, 9), 2);
+    await log.moving.adopt(P, (await log.moving.follow(P)).epoch);
+    // What comes in the place of what was cut is forgotten in its time.
+    await log.append(P, [answer('s', 'late')]);
+    assert.equal(await found('late'), 5);
+    await log.forgetAnswers(1_800_000_000_000, 100);
+    assert.equal(await found('late'), undefined);
+    await log.moving.release(P);
+    while ((await log.moving.drop(P, 2)) === 2);
+    await log.moving.begin(P);
+    await log.moving.copy([page(P, 1, entries.slice(0, 2))]);
+    await log.moving.copy([page(P, 1, entries.slice(2))]);
+    assert.deepEqual([await found('k'), await found('other-2')], [7, 4]);
+    assert.equal(await log.moving.cut(P, 5, 9), 2);
+    assert.deepEqual([await found('k'), await found('other-3'), await found('other-2')], [5, undefined, 4]);
+    await log.moving.copy([page(P, 1, entries)]);
+    assert.equal(await found('k'), 7);
+    await log.moving.adopt(P, (await log.moving.follow(P)).epoch);
+    await log.forgetAnswers(1_800_000_000_000, 100);
+    await log.moving.release(P);
+    assert.equal(await log.moving.cut(P, 6, 9), 1);
+    assert.equal(await found('k'), undefined);
+    while ((await log.moving.drop(P, 2)) === 2);
+    await log.moving.begin(P);
+    await log.moving.copy([page(P, 1, entries)]);
+    assert.equal(await log.moving.cut(P, 2, 3), 3);
+    assert.deepEqual([await found('k'), await found('other-2')], [3, 4]);
+    assert.equal(await log.moving.cut(P, 2, 3), 2);
+    assert.deepEqual([await found('k'), await found('other-1'), await found('other-2')], [1, 2, undefined]);
+    assert.equal((await log.quarantine.list(null, 99)).length, 5);
+    const { epoch } = await log.moving.follow(P);
+    await log.moving.adopt(P, epoch);
+    await fails(log.append(P, [answer('s', 'k')]), 'already-exists');
+    await log.append(P, [answer('s', 'other-2')]);
+    await log.close();
     assert.deepEqual(await under.faults(), []);
   },
 

@@ -1,13 +1,19 @@
 /** Mutants of what a log does for regions: see log-mutants.ts. */
+import type { Entry } from '../events/log.ts';
 import type { LogMutant } from './log-mutants.ts';
 
 export const FLOOR = 'a floor lifts the epoch of whoever opens or adopts, and never lowers it';
 
-const PAGES = 'pages of several partitions are copied at once, and one that is refused hinders no other';
+export const PAGES =
+  'pages of several partitions are copied at once, and one that is refused hinders no other';
 const OLDER_HOME = 'a copy takes nothing of an older home, and remembers the one that spoke last';
 const PASSED_OVER = 'what a copy passes over must be what stands there';
 
 const YIELDED = 'a home that others have taken over is followed as a copy, whatever stands there';
+
+const CUT = 'the last entries of a copy are cut into the quarantine, and what is left is a log';
+const FORGOTTEN_ANSWERS = 'what is cut off is an answer no more, and an older one of its key counts again';
+const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
 
 /** Of cases that see when a refusal is not told. */
 export const REFUSALS = [PAGES, OLDER_HOME, PASSED_OVER];
@@ -28,6 +34,83 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
   'who had a home open that was taken over goes on': {
     breaks: [YIELDED],
     sql: [['epoch = epoch + 1, batch = 0 WHERE batch <> 0', 'batch = 0 WHERE batch <> 0']],
+  },
+  'what is cut off is lost': {
+    breaks: [CUT, FORGOTTEN_ANSWERS],
+    sql: [[/^INSERT INTO quarantine[^$]*/, 'SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?']],
+  },
+  'what is cut off stays an answer': {
+    breaks: [CUT, FORGOTTEN_ANSWERS],
+    log: (log) => {
+      const answers = new Map<string, Entry>();
+      return {
+        ...log,
+        moving: {
+          ...log.moving,
+          async cut(partition, after, max) {
+            for (const entry of await log.readPartition(partition, after, 1_000))
+              if (entry.key !== null) answers.set(entry.key, entry);
+            return log.moving.cut(partition, after, max);
+          },
+        },
+        findAnswer: async (partition, key) =>
+          (await log.findAnswer(partition, key)) ?? answers.get(key) ?? null,
+      };
+    },
+  },
+  'an older answer does not come back': {
+    breaks: [FORGOTTEN_ANSWERS],
+    sql: [['SELECT older FROM replaced_answers', 'SELECT NULL AS older FROM replaced_answers']],
+  },
+  'an older answer comes back whose days are over': {
+    breaks: [FORGOTTEN_ANSWERS],
+    sql: [['SELECT forgotten AS up_to', 'SELECT 0 AS up_to']],
+  },
+  'a cut leaves its head where it was': {
+    breaks: [CUT, FORGOTTEN_ANSWERS, ARCHIVED_CUT],
+    sql: [
+      [
+        'SET position = ?1, checksum = ?2, forgotten',
+        'SET position = max(position, ?1), checksum = ?2, forgotten',
+      ],
+    ],
+  },
+  'a cut leaves the checksum': {
+    breaks: [CUT, FORGOTTEN_ANSWERS, ARCHIVED_CUT],
+    sql: [
+      [
+        'SET position = ?1, checksum = ?2, forgotten',
+        'SET position = ?1, checksum = iif(?2 > 0, checksum, checksum), forgotten',
+      ],
+    ],
+  },
+  'what comes behind a cut is never forgotten': {
+    breaks: [FORGOTTEN_ANSWERS],
+    sql: [['forgotten = min(forgotten, ?1) WHERE', 'forgotten = forgotten WHERE']],
+  },
+  'segments are cut': {
+    breaks: [ARCHIVED_CUT],
+    sql: [
+      ['SELECT max(last) AS last FROM segments WHERE partition = ?', 'SELECT 0 AS last WHERE ? > 0'],
+      [
+        'SELECT checksum FROM entries WHERE spot = ?',
+        'SELECT coalesce((SELECT checksum FROM entries WHERE spot = ?), zeroblob(16)) AS checksum',
+      ],
+    ],
+  },
+  'a settled entry is settled again': {
+    breaks: [CUT],
+    sql: [[' AND decided IS NULL', '']],
+  },
+  'what was dropped leaves no quarantine': {
+    breaks: [CUT],
+    sql: [
+      [
+        'CREATE TABLE IF NOT EXISTS replaced_answers',
+        `CREATE TRIGGER IF NOT EXISTS dropped AFTER DELETE ON heads BEGIN DELETE FROM quarantine; END;
+         CREATE TABLE IF NOT EXISTS replaced_answers`,
+      ],
+    ],
   },
   'an older home is heard': {
     breaks: [OLDER_HOME],

@@ -17,7 +17,7 @@ import { changedDisk, type StatementChange } from './changed-disk.ts';
 import { damageArchive, loseSegment } from './damaged-archive.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
-import { FLOOR, REFUSALS, regionMutants } from './log-mutants-regions.ts';
+import { FLOOR, PAGES, REFUSALS, regionMutants } from './log-mutants-regions.ts';
 
 export interface LogMutant {
   /** Cases of the suite that must fail: all of them, and no others. */
@@ -87,6 +87,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       COPIED,
       ENDED,
       WENT_ON,
+      PAGES,
     ],
     sql: [['CREATE UNIQUE INDEX IF NOT EXISTS entries_by_stream', 'CREATE INDEX entries_by_stream']],
   },
@@ -153,6 +154,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       OLDER_DAMAGED,
       ARCHIVER_FENCED,
       ARCHIVE_MOVES,
+      PAGES,
     ],
     host: (host) => ({
       ...host,
@@ -244,7 +246,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
   },
   'a copy has no answers': {
     breaks: [COPIED, ADOPTED_AGAIN, ARCHIVE_MOVES],
-    sql: [[/^INSERT INTO answers [^$]*DO UPDATE.*/, 'SELECT ?, ?, ?']],
+    sql: [[/^INSERT INTO answers [^$]*DO NOTHING.*/, 'SELECT ?, ?, ?']],
   },
   'a copy is silent about what it cannot take': {
     breaks: [COPY_REFUSES, HOME, GONE, ...REFUSALS],
@@ -275,7 +277,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE, ARCHIVE_MOVES],
+    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE, ARCHIVE_MOVES, ...REFUSALS],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {

@@ -10,6 +10,7 @@ import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
 import { dropArchive } from './archive-store.ts';
+import { cutIn } from './cut.ts';
 import { deleteRows } from './delete.ts';
 import { HEADS, headOf } from './heads.ts';
 import { markGivenAway } from './schema.ts';
@@ -185,6 +186,16 @@ export function copiesOn(
       heads.set(partition, head);
       return head;
     },
+    async cut(partition, afterPosition, entriesMax) {
+      heads.delete(partition);
+      const count = await inTransaction(async (session) => {
+        const { isCopy } = await locked(session, partition);
+        if (!isCopy) throw refusedCopy(partition);
+        return cutIn(clock, session, partition, afterPosition, entriesMax);
+      });
+      await follow(partition, 0);
+      return count;
+    },
     async drop(partition, entriesMax) {
       heads.delete(partition);
       return inTransaction(async (session) => {
@@ -203,6 +214,9 @@ export function copiesOn(
           partition,
           rows.flatMap(({ answer_key: key }) => (key === null || key === undefined ? [] : [key])),
         );
+        const keyed = rows.filter(({ answer_key: key }) => key !== null && key !== undefined);
+        const replacing = keyed.map(({ position }) => position as number);
+        await deleteRows(session, 'log_replaced_answers', 'position', partition, replacing);
         const positions = rows.map(({ position }) => position as number);
         await deleteRows(session, 'log_entries', 'position', partition, positions);
         if (rows.length === entriesMax) return entriesMax;

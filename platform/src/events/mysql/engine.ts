@@ -33,7 +33,9 @@ import { archiveStore } from './archive-store.ts';
 import { copiesOn } from './copies.ts';
 import { type EndedStreams, endedStreams } from './ended-streams.ts';
 import { forgetAnswers } from './forget.ts';
+import { quarantineOn } from './quarantine.ts';
 import { archiveTables, bytesOf, rowsOf, textOf } from './reader.ts';
+import { replaceAnswers } from './replaced-answers.ts';
 
 const ENTRY_COLUMNS = [
   'partition_key',
@@ -116,6 +118,7 @@ export function engineOver(
         return copies.adopt(...asked);
       },
     },
+    quarantine: quarantineOn(clock, database),
     archive: archiving(crypto, archiveStore(clock, database, tables, heads, ended.mayBeThere)),
     forgetAnswers: (beforeMs, entriesMax) =>
       forgetAnswers(
@@ -180,11 +183,23 @@ async function inTransaction(
   await session.exec('COMMIT');
 }
 
-/** A key may be used again after its days: the newest answer is the one that counts. */
 async function insertCopied(session: SqlSession, entries: readonly Entry[]): Promise<void> {
   await insertRows(session, 'log_entries', ENTRY_COLUMNS, entries.map(cellsOf));
-  const newest = 'ON DUPLICATE KEY UPDATE position = VALUES(position)';
-  await insertRows(session, 'log_answers', ANSWER_COLUMNS, answersOf(entries), newest);
+  if (!isTwice(entries)) {
+    try {
+      await insertRows(session, 'log_answers', ANSWER_COLUMNS, answersOf(entries));
+      return;
+    } catch (error) {
+      if (!isCardumeError(error, 'conflict')) throw error;
+    }
+  }
+  await replaceAnswers(session, entries);
+}
+
+/** Some key of a partition. */
+function isTwice(entries: readonly Entry[]): boolean {
+  const keyed = entries.filter(({ key }) => key !== null);
+  return new Set(keyed.map(({ partition, key }) => `${partition} ${key}`)).size < keyed.length;
 }
 
 function answersOf(entries: readonly Entry[]): SqlValue[][] {

@@ -7,6 +7,8 @@
  * - `log_heads` is the fence: an append moves a head only from the epoch and position that its writer believes in.
  *   `forgotten` is the position up to which answers were dropped.
  * - `log_segments` is the archive: see ../archive/. Up to `cleared` rows that nobody wants are deleted.
+ * - `log_quarantine` has what was cut off copies, and what was decided about it: see ../quarantine.ts. `log_replaced_answers`
+ *   has, of copies, the answer that another of the same key took the place of, at that one's position.
  * - `log_ended_streams` finds the events of streams whose rows are deleted: their last version, and all their positions.
  *
  * Common SQL of MariaDB, MySQL 8, TiDB and Vitess alone.
@@ -69,6 +71,32 @@ const ARCHIVE_TABLES = [
     PRIMARY KEY (partition_key, stream)
   )`,
 ];
+const CUT_TABLES = [
+  `CREATE TABLE IF NOT EXISTS log_quarantine (
+    partition_key INT UNSIGNED NOT NULL,
+    epoch BIGINT UNSIGNED NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    stream VARBINARY(80) NOT NULL,
+    version INT UNSIGNED,
+    type VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
+    data LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+    meta LONGTEXT CHARACTER SET utf8mb4,
+    answer_key VARBINARY(200),
+    at_ms BIGINT NOT NULL,
+    checksum BINARY(16) NOT NULL,
+    cut_ms BIGINT NOT NULL,
+    decided VARBINARY(20),
+    decided_by VARBINARY(200),
+    decided_ms BIGINT,
+    PRIMARY KEY (partition_key, epoch, position)
+  )`,
+  `CREATE TABLE IF NOT EXISTS log_replaced_answers (
+    partition_key INT UNSIGNED NOT NULL,
+    position BIGINT UNSIGNED NOT NULL,
+    older BIGINT UNSIGNED NOT NULL,
+    PRIMARY KEY (partition_key, position)
+  )`,
+];
 const META = 'log_meta';
 
 export const LOG: Schema = {
@@ -81,6 +109,7 @@ export const LOG: Schema = {
     { what: 'entries, answers and heads', statements: TABLES },
     { what: 'partitions that are given away', statements: [] },
     { what: 'archives', statements: ARCHIVE_TABLES },
+    { what: 'what is cut off copies', statements: CUT_TABLES },
   ],
 };
 

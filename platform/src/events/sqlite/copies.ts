@@ -10,8 +10,9 @@ import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
 import type { ArchiveDrop } from './archive-store.ts';
+import { prepareCut } from './cut.ts';
 import { markGivenAway } from './schema.ts';
-import { endOf, spotOf } from './spot.ts';
+import { endOf, positionOf, spotOf } from './spot.ts';
 
 /** Below all epochs of a home. */
 const NO_EPOCH = -1;
@@ -32,7 +33,7 @@ export interface CopiesGround {
 }
 
 export function copiesIn(
-  { crypto }: Pick<Host, 'crypto'>,
+  { clock, crypto }: Pick<Host, 'clock' | 'crypto'>,
   database: Database,
   { opener, insert, headOf, homes, archive, read }: CopiesGround,
 ): SqliteCopies {
@@ -54,9 +55,15 @@ export function copiesIn(
     ),
     // A key may be used again after its days: the newest answer is the one that counts.
     remember: database.prepare(
-      `INSERT INTO answers (partition, key, position) VALUES (?, ?, ?)
-       ON CONFLICT (partition, key) DO UPDATE SET position = excluded.position`,
+      'INSERT INTO answers (partition, key, position) VALUES (?, ?, ?) ON CONFLICT (partition, key) DO NOTHING',
     ),
+    replaced: database.prepare(
+      `INSERT INTO replaced_answers (partition, position, older)
+       SELECT partition, ?, position FROM answers WHERE partition = ? AND key = ?
+       ON CONFLICT (partition, position) DO UPDATE SET older = excluded.older`,
+    ),
+    replace: database.prepare('UPDATE answers SET position = ? WHERE partition = ? AND key = ?'),
+    unreplaced: database.prepare('DELETE FROM replaced_answers WHERE partition = ? AND position = ?'),
     adopt: database.prepare(
       `UPDATE heads SET epoch = max(epoch + 1, ?), batch = ?
        WHERE partition = ? AND ((batch = ${COPY} AND epoch = ?) OR epoch = ? OR batch = ?)`,
@@ -72,6 +79,7 @@ export function copiesIn(
     end: database.prepare(`DELETE FROM heads WHERE partition = ? AND batch = ${COPY}`),
   };
 
+  const cut = prepareCut(clock, database);
   const isCopy = (partition: PartitionKey): boolean => statements.isCopy.get(partition) !== undefined;
 
   function follow(partition: PartitionKey, aboveEpoch = 0): Head {
@@ -92,7 +100,10 @@ export function copiesIn(
     if (changes !== 1) throw refusedCopy(partition);
     for (const entry of added) {
       insert(entry);
-      if (entry.key !== null) statements.remember.run(partition, entry.key, entry.position);
+      const { key } = entry;
+      if (key === null || statements.remember.run(partition, key, entry.position).changes === 1) continue;
+      statements.replaced.run(entry.position, partition, key);
+      statements.replace.run(entry.position, partition, key);
     }
   }
 
@@ -161,13 +172,25 @@ export function copiesIn(
       heads.set(partition, head);
       return head;
     },
+    async cut(partition, afterPosition, entriesMax) {
+      heads.delete(partition);
+      const count = transaction(database, () => {
+        if (!isCopy(partition)) throw refusedCopy(partition);
+        return cut(partition, afterPosition, entriesMax);
+      });
+      follow(partition);
+      return count;
+    },
     async drop(partition, entriesMax) {
       heads.delete(partition);
       const { rows: dropped, files } = transaction(database, () => {
         const rows = statements.last.all(spotOf(partition, 0), endOf(partition), entriesMax);
         if (rows.length > 0 && !isCopy(partition)) throw refusedCopy(partition);
         for (const { spot, key } of rows) {
-          if (key !== null) statements.forget.run(partition, key as string);
+          if (key !== null) {
+            statements.forget.run(partition, key as string);
+            statements.unreplaced.run(partition, positionOf(spot as number));
+          }
           statements.remove.run(spot as number);
         }
         if (rows.length === entriesMax) return { rows: entriesMax, files: [] };

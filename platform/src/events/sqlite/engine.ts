@@ -27,6 +27,7 @@ import { setStraysAside } from './archive-files.ts';
 import { archiveStore } from './archive-store.ts';
 import { copiesIn } from './copies.ts';
 import { prepareForget } from './forget.ts';
+import { quarantineIn } from './quarantine.ts';
 import { openReader } from './reader.ts';
 import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
@@ -224,6 +225,7 @@ export function engineOver(
         entriesMax,
       ),
     archive: archiving(host.crypto, archive),
+    quarantine: quarantineIn(host.clock, database),
     close: async () => database.close(),
   };
 }

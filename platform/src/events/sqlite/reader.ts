@@ -20,7 +20,7 @@ export interface SqliteReader {
   rows(partition: PartitionKey, afterPosition: number, upTo: number, bytesMax?: number): Entry[];
 }
 
-const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
+export const COLUMNS = 'spot, epoch, stream, version, type, data, meta, key, at_ms, checksum';
 // `+spot`: the stream's index finds the rows, not the partition's range.
 // `LIMIT ? + 0`: with a bare parameter SQLite prepares the statement again at every execution (sharding/sqlite.ts).
 const BY_STREAM = `SELECT ${COLUMNS} FROM entries WHERE stream = ?1 AND version >= ?2 AND +spot > ?3 AND +spot < ?4
@@ -106,7 +106,7 @@ function lostAnswer(partition: PartitionKey, position: number): CardumeError {
   );
 }
 
-function entryOf(row: SqlRow): Entry {
+export function entryOf(row: SqlRow): Entry {
   const spot = row['spot'] as number;
   return {
     partition: partitionOf(spot),

@@ -7,6 +7,8 @@
  *   `forgotten` is the position up to which answers were dropped: time grows with position, so no index by time is
  *   needed, which every append would pay.
  * - `segments` of the archive, whose files stand beside: see ../archive/. Up to `cleared` rows that nobody wants are deleted.
+ * - `quarantine` has what was cut off copies, and what was decided about it: see ../quarantine.ts. `replaced_answers` has, of
+ *   copies, the answer that another of the same key took the place of, at that one's position.
  * - `ended_streams` finds the events of streams whose rows are deleted: their last version, and all their positions.
  */
 import type { Schema } from '../../database/schema.ts';
@@ -63,6 +65,32 @@ const ARCHIVE_TABLES = `
     PRIMARY KEY (partition, stream)
   ) WITHOUT ROWID;
 `;
+const CUT_TABLES = `
+  CREATE TABLE IF NOT EXISTS quarantine (
+    partition  INTEGER NOT NULL,
+    epoch      INTEGER NOT NULL,
+    position   INTEGER NOT NULL,
+    stream     TEXT    NOT NULL,
+    version    INTEGER,
+    type       TEXT    NOT NULL,
+    data       TEXT    NOT NULL,
+    meta       TEXT,
+    key        TEXT,
+    at_ms      INTEGER NOT NULL,
+    checksum   BLOB    NOT NULL,
+    cut_ms     INTEGER NOT NULL,
+    decided    TEXT,
+    decided_by TEXT,
+    decided_ms INTEGER,
+    PRIMARY KEY (partition, epoch, position)
+  );
+  CREATE TABLE IF NOT EXISTS replaced_answers (
+    partition INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    older     INTEGER NOT NULL,
+    PRIMARY KEY (partition, position)
+  ) WITHOUT ROWID;
+`;
 const META = 'meta';
 
 export const LOG: Schema = {
@@ -75,6 +103,7 @@ export const LOG: Schema = {
     { what: 'entries, answers and heads', statements: [TABLES] },
     { what: 'partitions that are given away', statements: [] },
     { what: 'archives', statements: [ARCHIVE_TABLES] },
+    { what: 'what is cut off copies', statements: [CUT_TABLES] },
   ],
 };
 
