@@ -20,9 +20,20 @@ export interface Building {
 export interface Walk {
   readonly projection: Projection;
   readonly build: string;
-  /** Folds a page. @returns what it came to; 'done': it is where it was to go */
-  step(entriesMax: number): Promise<Failed | 'done'>;
+  /**
+   * Folds a page.
+   * @returns what it came to; 'done': it is where it was to go; 'ahead': it is, and in a partition beyond, where those that
+   *   follow the log are folded again
+   */
+  step(entriesMax: number): Promise<Failed | 'done' | 'ahead'>;
   progress(): Building;
+}
+
+/** A partition whose rows were discarded, and that is not folded up to its log again yet. Structured-cloneable. */
+export interface Refolding {
+  readonly partition: number;
+  readonly entriesFolded: number;
+  readonly entriesLeft: number;
 }
 
 /** @param targetOf up to where it is to be folded in a partition */
@@ -40,9 +51,11 @@ export function walkAlone(
     projection,
     build,
     async step(entriesMax) {
+      let isAhead = false;
       for (const { partition } of source.heads()) {
         const position = checkpoints.position(build, partition);
         const left = targetOf(partition) - position;
+        isAhead ||= left < 0;
         if (left <= 0) continue;
         const entries = await source.read(partition, position, Math.min(entriesMax, left));
         if (entries.length === 0) continue;
@@ -50,7 +63,7 @@ export function walkAlone(
           projection.on[entry.type] === undefined ? undefined : reactors,
         );
       }
-      return 'done';
+      return isAhead ? 'ahead' : 'done';
     },
     progress() {
       let entriesFolded = 0;

@@ -53,6 +53,9 @@ export interface DecisionsOptions {
   readonly admit: (aggregate: string) => void;
 }
 
+/** One that waits for the commit that says where its event stands. */
+type Unplaced = Omit<Snapshot, 'epoch' | 'position'>;
+
 /** A command on its way. */
 interface Sent {
   readonly kind: Kind;
@@ -183,7 +186,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   ): Promise<Answer> {
     const { kind, partition, id } = sent;
     const version = live.version + events.length;
-    let snapshot: Snapshot | null = null;
+    let snapshot: Unplaced | null = null;
     let committing: Promise<Appended>;
     try {
       for (const event of events) live.state = kind.aggregate.evolve(live.state, event);
@@ -208,7 +211,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     version: number,
     entries: number,
     result: Json,
-    snapshot: Snapshot | null,
+    snapshot: Unplaced | null,
     committing: Promise<Appended>,
   ): Promise<Answer> {
     let first: Appended;
@@ -218,9 +221,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       throw asSeenHere(error);
     }
     lives.release(live);
-    const token = encodeToken({ ...first, position: first.position + entries - 1 });
+    const { epoch } = first;
+    const position = first.position + entries - 1;
+    const token = encodeToken({ ...first, position });
     live.token = token;
-    if (snapshot !== null) snapshots.save(snapshot);
+    if (snapshot !== null) snapshots.save({ ...snapshot, epoch, position });
     return { id, version, result, token, replayed: false };
   }
 

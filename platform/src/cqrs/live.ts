@@ -3,13 +3,13 @@
  * that rests on appends under way is speculative: the cache may not forget it while they are, and must when they fail.
  */
 import { LRUCache } from 'lru-cache';
-import type { Log } from '../events/log.ts';
+import type { Entry, Log } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
 import type { KeyRing } from '../privacy/key-ring.ts';
 import type { Aggregate } from './aggregate.ts';
 import type { Loaded } from './bus.ts';
 import type { Codec } from './codec.ts';
-import type { SnapshotStore } from './snapshots.ts';
+import type { Frozen, SnapshotStore } from './snapshots.ts';
 
 /** An aggregate's definition and how its events are written. */
 export interface Kind {
@@ -109,7 +109,7 @@ export function openLives(options: LivesOptions): Lives {
     // The page begins with the snapshot's own event: it names the token, and proves that the log still has it.
     let page = await log.readStream(partition, id, Math.max(1, snapshot?.version ?? 1), PAGE_EVENTS);
     const [first] = page;
-    if (snapshot !== null && first?.version === snapshot.version) {
+    if (snapshot !== null && first !== undefined && standsBehind(snapshot, first)) {
       live.state = snapshot.state;
       live.version = snapshot.version;
       live.token = encodeToken(first);
@@ -118,7 +118,9 @@ export function openLives(options: LivesOptions): Lives {
       page = await log.readStream(partition, id, 1, PAGE_EVENTS);
     }
     const { version: unfolded } = live;
+    let last: Entry | null = null;
     while (page.length > 0) {
+      last = page.at(-1) as Entry;
       for (const entry of page) {
         live.state = aggregate.evolve(live.state, codec.decode(entry.type, entry.data, subject, key));
         live.version = entry.version as number;
@@ -130,9 +132,10 @@ export function openLives(options: LivesOptions): Lives {
           : await log.readStream(partition, id, live.version + 1, PAGE_EVENTS);
     }
     // There was none, or an old one: the next load need not do the same again.
-    if (live.version - unfolded >= snapshotEveryEvents) {
+    if (last !== null && live.version - unfolded >= snapshotEveryEvents) {
+      const { epoch, position } = last;
       const state = snapshots.freeze(id, live.state, key);
-      snapshots.save({ partition, stream: id, version: live.version, revision, state });
+      snapshots.save({ partition, stream: id, version: live.version, epoch, position, revision, state });
     }
     return live;
   }
@@ -159,6 +162,11 @@ export function openLives(options: LivesOptions): Lives {
     },
     generationOf,
   };
+}
+
+/** The entry is of the snapshot's version, and where it was. */
+function standsBehind({ version, epoch, position }: Frozen, entry: Entry): boolean {
+  return entry.version === version && entry.epoch === epoch && entry.position === position;
 }
 
 export function subjectOf({ aggregate }: Kind, stream: string): string {

@@ -42,7 +42,7 @@ export async function prepare(
     async step() {
       for (const walk of walks) {
         const result = await walk.step(PAGE_ENTRIES);
-        if (result === 'done') continue;
+        if (result === 'done' || result === 'ahead') continue;
         if (result === null) return true;
         const { culprit, error } = result;
         throw new CardumeError(

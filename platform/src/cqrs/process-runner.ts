@@ -63,6 +63,12 @@ interface Instance {
   readonly effects: Map<string, Timer>;
 }
 
+/** What was saved of a process, by code that folded as today's does. */
+interface Found {
+  readonly process: Process;
+  readonly saved: ProcessCheckpoint | null;
+}
+
 interface Checkpoint {
   epoch: number;
   position: number;
@@ -204,18 +210,25 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     }
   }
 
+  /** One that names an entry that the log does not have is of another history, or of entries that were cut off. */
+  async function standOnLog(partition: number, found: readonly Found[]): Promise<boolean> {
+    const position = found[0]?.saved?.position ?? 0;
+    if (position === 0) return true;
+    const [entry] = await log.readPartition(partition, position - 1, 1);
+    return found.every(({ saved }) => saved?.epoch === entry?.epoch);
+  }
+
   async function recoverPartition(partition: number, position: number): Promise<void> {
     const found = await Promise.all(
-      processes.map(async (process) => {
+      processes.map(async (process): Promise<Found> => {
         const saved = await options.findCheckpoint(process.name, partition);
         return { process, saved: saved?.revision === revisionOf(process) ? saved : null };
       }),
     );
     const oldest = Math.min(...found.map(({ saved }) => saved?.position ?? 0));
-    // A checkpoint beyond the log is of another history.
-    const aligned = found.every(
-      ({ saved }) => saved !== null && saved.position === oldest && saved.position <= position,
-    );
+    const aligned =
+      found.every(({ saved }) => saved !== null && saved.position === oldest && saved.position <= position) &&
+      (await standOnLog(partition, found));
     if (aligned) {
       for (const { process, saved } of found) {
         const states = deserialize((saved as ProcessCheckpoint).open) as Map<string, unknown>;
@@ -227,7 +240,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     }
     // A process without a checkpoint of its revision is new: it sees the whole log, and so do its neighbours again.
     const from = aligned ? oldest : 0;
-    checkpoints.set(partition, { epoch: 0, position: from, behind: 0 });
+    const epoch = aligned ? (found[0]?.saved?.epoch ?? 0) : 0;
+    checkpoints.set(partition, { epoch, position: from, behind: 0 });
     for (let after = from; after < position; ) {
       const page = await log.readPartition(partition, after, PAGE_ENTRIES);
       for (const entry of page) fold(entry);

@@ -4,11 +4,12 @@
  * Exactly once: rows and checkpoint commit in one transaction, and an entry at or below the checkpoint is passed
  * over. What a failure of the storage took is folded again from the log. All builds that follow the log share one
  * checkpoint per partition, so that a batch costs one row per partition. One that halts keeps its own from then on; so
- * does one that is new, and is built a page at a time while all else goes on.
+ * does one that is new, and is built a page at a time while all else goes on. A partition whose log is about to be cut loses
+ * what was folded beyond the cut, and is then folded again in the same way.
  */
 import type { Entry, Head } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
-import { AT_ONCE_ENTRIES_MAX, type Building, type Walk, walkAlone } from './building.ts';
+import { AT_ONCE_ENTRIES_MAX, type Building, type Refolding, type Walk, walkAlone } from './building.ts';
 import { foldEntries } from './fold-entries.ts';
 import type { Projection } from './projection.ts';
 import type { ReadModels } from './storage.ts';
@@ -27,8 +28,18 @@ export interface Projector {
   halts(): readonly Halt[];
   /** Projections that are far behind the log, and are being built. */
   building(): readonly Building[];
-  /** Folds a page of what is being built. */
+  /** Partitions that are far behind their log, or about to be cut, and are folded again. */
+  refolding(): readonly Refolding[];
+  /** Folds a page of what is being built, or folded again. */
   build(): Promise<void>;
+  /**
+   * Discards what of a copy was folded beyond the position, in parts: see `ReadModels.discard`. From the first part on the
+   * partition is folded no further, until the log has it as a copy again; then from its beginning, by `build`.
+   * @returns how many rows: fewer than `rowsMax` means that none is left
+   */
+  discard(partition: number, afterPosition: number, rowsMax: number): Promise<number>;
+  /** It has moved away. */
+  leave(partition: number): void;
   /** Entries in order of position within each partition. @returns the projections that halted on them */
   fold(entries: readonly Entry[]): Promise<readonly Halt[]>;
 }
@@ -39,6 +50,8 @@ const SHARED = '';
 const CATCH_UP_ENTRIES = 2_000;
 /** Short, since appends wait for it. */
 const BUILD_ENTRIES = 256;
+/** Of what was cut off in the middle. */
+const DISCARDED_ROWS = 1_000;
 
 export function openProjector(
   readModels: ReadModels,
@@ -50,6 +63,7 @@ export function openProjector(
   const buildOf = new Map(readModels.builds.map(({ projection, name }) => [projection, name]));
   const halted = new Map<string, Halt>();
   const walks = new Map<string, Walk>();
+  const refolding = new Set<number>();
   let interest = reactionsByType(projections);
 
   const nameOf = ({ name }: Projection): string => buildOf.get(name) as string;
@@ -114,6 +128,12 @@ export function openProjector(
   }
 
   async function fold(committed: readonly Entry[]): Promise<readonly Halt[]> {
+    const now =
+      refolding.size === 0 ? committed : committed.filter(({ partition }) => !refolding.has(partition));
+    return now.length === 0 ? [] : foldNow(now);
+  }
+
+  async function foldNow(committed: readonly Entry[]): Promise<readonly Halt[]> {
     const entries = interest.size === 0 ? committed : await withMissing(committed);
     const halts: Halt[] = [];
     for (;;) {
@@ -129,6 +149,7 @@ export function openProjector(
   async function step(walk: Walk, entriesMax: number): Promise<boolean> {
     const result = await walk.step(entriesMax);
     if (result === null) return true;
+    if (result === 'ahead') return false;
     if (result !== 'done') {
       await halt(walk.projection, result.error);
       return false;
@@ -139,6 +160,48 @@ export function openProjector(
     return false;
   }
 
+  const isFar = ({ partition, position }: Head): boolean =>
+    checkpoints.position(SHARED, partition) === 0 && position > AT_ONCE_ENTRIES_MAX;
+
+  /** @returns whether there is more to delete of what a process that ended had begun to discard */
+  async function discardRest(partition: number): Promise<boolean> {
+    if (checkpoints.position(SHARED, partition) > 0) return false;
+    return (await readModels.discard(partition, Number.MAX_SAFE_INTEGER, DISCARDED_ROWS)) === DISCARDED_ROWS;
+  }
+
+  async function follow(head: Head): Promise<void> {
+    while (await discardRest(head.partition));
+    if (interest.size === 0) {
+      await passOver(head);
+      return;
+    }
+    if (isFar(head)) {
+      refolding.add(head.partition);
+      return;
+    }
+    for (;;) {
+      const position = checkpoints.position(SHARED, head.partition);
+      const entries = await source.read(head.partition, position, CATCH_UP_ENTRIES);
+      if (entries.length === 0) return;
+      await foldNow(entries);
+    }
+  }
+
+  /** A page of the partition, if its log is not being cut. */
+  async function refold(partition: number): Promise<void> {
+    refolding.delete(partition);
+    refolding.add(partition); // behind the others
+    const head = source.heads().find((one) => one.partition === partition);
+    if (head === undefined || (await discardRest(partition))) return;
+    if (interest.size === 0) await passOver(head);
+    else {
+      const position = checkpoints.position(SHARED, partition);
+      const entries = await source.read(partition, position, BUILD_ENTRIES);
+      if (entries.length > 0) await foldNow(entries);
+    }
+    if (checkpoints.position(SHARED, partition) >= head.position) refolding.delete(partition);
+  }
+
   return {
     async catchUp() {
       await checkpoints.refresh();
@@ -147,18 +210,7 @@ export function openProjector(
       walkApart();
       leaveOutThose();
       try {
-        for (const head of source.heads()) {
-          for (;;) {
-            const position = checkpoints.position(SHARED, head.partition);
-            if (interest.size === 0) {
-              await passOver(head);
-              break;
-            }
-            const entries = await source.read(head.partition, position, CATCH_UP_ENTRIES);
-            if (entries.length === 0) break;
-            await fold(entries);
-          }
-        }
+        for (const head of source.heads()) if (!refolding.has(head.partition)) await follow(head);
         for (const walk of [...walks.values()]) {
           if (walk.progress().entriesLeft > AT_ONCE_ENTRIES_MAX) continue;
           while (await step(walk, CATCH_UP_ENTRIES));
@@ -171,7 +223,22 @@ export function openProjector(
     },
     halts: () => [...halted.values()],
     building: () => [...walks.values()].map((walk) => walk.progress()),
+    refolding() {
+      const heads = new Map(source.heads().map(({ partition, position }) => [partition, position]));
+      return [...refolding].map((partition) => {
+        const entriesFolded = checkpoints.position(SHARED, partition);
+        const entriesLeft = Math.max(0, (heads.get(partition) ?? 0) - entriesFolded);
+        return { partition, entriesFolded, entriesLeft };
+      });
+    },
+    async discard(partition, afterPosition, rowsMax) {
+      if (checkpoints.position(SHARED, partition) > afterPosition) refolding.add(partition);
+      return readModels.discard(partition, afterPosition, rowsMax);
+    },
+    leave: (partition) => void refolding.delete(partition),
     async build() {
+      const [partition] = refolding;
+      if (partition !== undefined) await refold(partition);
       const [walk] = walks.values();
       if (walk === undefined) return;
       try {

@@ -36,7 +36,7 @@ test('read models that are behind refuse, and try again by themselves until they
   const { host, one, lines, refuses, asked } = health([
     fails,
     () => ({ error: 'the disk is full' }),
-    () => ({ halts: [], building: [] }),
+    () => ({ halts: [], building: [], refolding: [] }),
   ]);
   one.told({ error: 'the disk is full' });
   await host.advance(1_100);
@@ -50,11 +50,11 @@ test('read models that are behind refuse, and try again by themselves until they
 
 test('a halted projection refuses alone, and is reported once', () => {
   const { host, one, lines, refuses } = health([]);
-  one.told({ halts: [halt('a')], building: [] });
+  one.told({ halts: [halt('a')], building: [], refolding: [] });
   one.told(null);
-  one.told({ halts: [halt('a')], building: [] });
+  one.told({ halts: [halt('a')], building: [], refolding: [] });
   assert.deepEqual([refuses('a-table'), refuses('b-table'), lines.length], [true, false, 1]);
-  one.told({ halts: [], building: [] });
+  one.told({ halts: [], building: [], refolding: [] });
   assert.equal(refuses('a-table'), false);
   host.close();
 });
@@ -63,11 +63,17 @@ test('what is being built refuses alone, says how far it is, and is built page b
   const far = (entriesFolded: number): FoldReport => ({
     halts: [],
     building: [{ projection: 'a', tables: ['a-table'], entriesFolded, entriesLeft: 300 - entriesFolded }],
+    refolding: [],
   });
   const fails = (): FoldReport => {
     throw new Error('the disk is full');
   };
-  const pages = [() => far(100), fails, () => far(200), (): FoldReport => ({ halts: [], building: [] })];
+  const pages = [
+    () => far(100),
+    fails,
+    () => far(200),
+    (): FoldReport => ({ halts: [], building: [], refolding: [] }),
+  ];
   const { host, one, lines, refuses } = health([], pages);
   one.told(far(0));
   assert.deepEqual([refuses('a-table'), refuses('b-table')], [true, false]);

@@ -5,12 +5,16 @@
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Clock, Timer } from '../host/host.ts';
-import type { Building } from './building.ts';
+import type { Building, Refolding } from './building.ts';
 import type { Halt } from './projector.ts';
 
 /** What does not follow the log now, or why none does; null: nothing has changed. */
 export type FoldReport =
-  | { readonly halts: readonly Halt[]; readonly building: readonly Building[] }
+  | {
+      readonly halts: readonly Halt[];
+      readonly building: readonly Building[];
+      readonly refolding: readonly Refolding[];
+    }
   | { readonly error: string }
   | null;
 
@@ -19,6 +23,10 @@ export interface ReadModelHealth {
   told(report: FoldReport): void;
   /** @throws CardumeError `read-model-halted`, `read-model-building` */
   refuseHalted(table: string): void;
+  /** @throws CardumeError `read-model-building` while one of them is folded again, or about to be */
+  refuseRefolding(partitions: readonly number[]): void;
+  /** Of the partition something is about to be discarded. @returns when a report tells of it, or there was nothing */
+  expectRefolding(partition: number): () => void;
   building(): readonly Building[];
   close(): void;
 }
@@ -42,6 +50,8 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
   const { clock, catchUp, build, report } = options;
   const halted = new Map<string, Halt>();
   let building: readonly Building[] = [];
+  let refolding: ReadonlyMap<number, Refolding> = new Map();
+  const expected = new Set<number>();
   let behind: string | null = null;
   let nextTry: Timer | null = null;
   let nextPage: Timer | null = null;
@@ -65,11 +75,23 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       if (!isAmong(now, projection) && !tables.some((table) => halted.has(table)))
         report('a read model is built', { projection });
     building = now;
-    buildOn(0);
   }
 
+  function learnRefolding(now: readonly Refolding[]): void {
+    const before = refolding;
+    refolding = new Map(now.map((one) => [one.partition, one]));
+    for (const { partition, entriesLeft } of now)
+      if (!before.has(partition))
+        report('read models of a partition are folded again', { partition, entriesLeft });
+    for (const partition of before.keys())
+      if (!refolding.has(partition))
+        report('read models of a partition are folded up to the log', { partition });
+  }
+
+  const hasWork = (): boolean => building.length > 0 || refolding.size > 0;
+
   function buildOn(restMs: number): void {
-    if (building.length > 0 && !isClosed) nextPage ??= clock.after(restMs, () => void buildPage());
+    if (hasWork() && !isClosed) nextPage ??= clock.after(restMs, () => void buildPage());
   }
 
   async function buildPage(): Promise<void> {
@@ -81,7 +103,7 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       if (isClosed) return;
       nextPage = clock.after(behind === null ? restMs : PAUSE_MS, () => void buildPage());
       told(now);
-      if (building.length === 0) stopBuilding();
+      if (!hasWork()) stopBuilding();
     } catch (error) {
       if (!isClosed) report('a read model could not be built further', { error });
       stopBuilding();
@@ -101,6 +123,8 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       behind = null;
       halt(fold.halts);
       learnBuilding(fold.building);
+      learnRefolding(fold.refolding);
+      buildOn(0);
     } else {
       if (behind === null) report('the read models could not follow', { error: fold.error });
       behind = fold.error;
@@ -126,6 +150,23 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       const { projection, entriesFolded, entriesLeft } = built;
       const share = Math.floor((100 * entriesFolded) / Math.max(1, entriesFolded + entriesLeft));
       throw new CardumeError('read-model-building', `'${projection}' is being built: ${share} % of the log`);
+    },
+    refuseRefolding(partitions) {
+      if (refolding.size === 0 && expected.size === 0) return;
+      for (const partition of partitions) {
+        const one = refolding.get(partition);
+        if (one === undefined && !expected.has(partition)) continue;
+        const { entriesFolded = 0, entriesLeft = 0 } = one ?? {};
+        const share = Math.floor((100 * entriesFolded) / Math.max(1, entriesFolded + entriesLeft));
+        throw new CardumeError(
+          'read-model-building',
+          `the read models of partition ${partition} are folded again: ${share} % of its log`,
+        );
+      }
+    },
+    expectRefolding(partition) {
+      expected.add(partition);
+      return () => void expected.delete(partition);
     },
     building: () => building,
     close() {

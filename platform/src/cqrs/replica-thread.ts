@@ -5,6 +5,7 @@
  */
 import { CardumeError } from '../base/errors.ts';
 import { openBesideLog } from '../events/beside.ts';
+import { sameChecksum } from '../events/checksum.ts';
 import type { Entry, Head } from '../events/log.ts';
 import type { TailSource } from '../events/tail.ts';
 import { isDamaged } from '../host/disk.ts';
@@ -121,11 +122,13 @@ async function openFed(host: Host, { module, base, path, heads: first }: FeedReq
     const projector = openProjector(readModels, service.projections, upcastersOf(service.aggregates), source);
     return {
       async feed(now) {
+        const before = heads;
         heads = now;
         await dropOthers(readModels, heads);
+        await dropCut(readModels, before, heads, read);
         await projector.catchUp();
-        for (let page = 0; page < BUILD_PAGES && projector.building().length > 0; page += 1)
-          await projector.build();
+        const isBehind = (): boolean => projector.building().length > 0 || projector.refolding().length > 0;
+        for (let page = 0; page < BUILD_PAGES && isBehind(); page += 1) await projector.build();
         return standingOf(readModels, projector, heads);
       },
       async close() {
@@ -137,6 +140,22 @@ async function openFed(host: Host, { module, base, path, heads: first }: FeedReq
   } catch (error) {
     await log.close();
     throw error;
+  }
+}
+
+/** A partition that was away since the last time, and came back, may have lost entries that were folded then. */
+async function dropCut(
+  { drop }: ReadModels,
+  before: readonly Head[],
+  now: readonly Head[],
+  read: TailSource['read'],
+): Promise<void> {
+  for (const { partition, epoch } of now) {
+    const last = before.find((one) => one.partition === partition);
+    if (last === undefined || last.epoch === epoch || last.position === 0) continue;
+    const [entry] = await read(partition, last.position - 1, 1);
+    if (entry !== undefined && sameChecksum(entry.checksum, last.checksum)) continue;
+    await drop(partition, Number.MAX_SAFE_INTEGER);
   }
 }
 
@@ -156,7 +175,7 @@ function standingOf(
   return {
     positions: new Map(heads.map(({ partition }) => [partition, checkpoints.position('', partition)])),
     builds: new Set(names.filter((name) => !checkpoints.isApart(name))),
-    isBuilding: projector.building().length > 0,
+    isBuilding: projector.building().length > 0 || projector.refolding().length > 0,
     halts: projector.halts().map(({ projection, reason }) => `${projection}: ${reason}`),
   };
 }

@@ -1,10 +1,13 @@
 /** How a partition with all that a shard keeps of it comes and goes: the log's moves, and keys, read models, processes. */
+import { CardumeError } from '../base/errors.ts';
 import type { Copied, CopyPage, Head, Log } from '../events/log.ts';
+import type { Clock } from '../host/host.ts';
 import type { KeyRing } from '../privacy/key-ring.ts';
 import type { WrappedKey } from '../privacy/key-store.ts';
 import type { Digest } from './digest.ts';
 import type { ProcessRunner } from './process-runner.ts';
-import type { ShardRequest } from './shard-thread.ts';
+import type { ReadModelHealth } from './read-model-health.ts';
+import type { Discarded, ShardRequest } from './shard-thread.ts';
 import type { ProcessCheckpoint, Reading } from './storage.ts';
 
 export interface ShardMoving {
@@ -27,6 +30,14 @@ export interface ShardMoving {
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
   /** The copy is the home from now on: see `Moving.adopt`. */
   adopt(partition: number, epoch: number, floor?: number): Promise<void>;
+  /**
+   * Cuts a copy's log behind the position: see `Moving.cut`. What was derived from what is cut is discarded before, and read
+   * models are folded again from the log, a page at a time; until then reads of the partition are told that they are being
+   * built. Keys of subjects stay. Asked for again, it goes on where it was cut off. Pages of the copy are refused meanwhile.
+   * @returns how many entries
+   * @throws CardumeError `conflict` when the partition is at home here, or the position is not beyond the archive's segments
+   */
+  cut(partition: number, afterPosition: number): Promise<number>;
   /** Deletes a part of a copy. @returns how many rows: fewer than `rowsMax` means that nothing is left */
   drop(partition: number, rowsMax: number): Promise<number>;
 }
@@ -43,6 +54,7 @@ export interface Released {
 }
 
 export interface ShardMovingGround {
+  readonly clock: Clock;
   readonly log: Log;
   readonly ask: <T>(request: ShardRequest) => Promise<T>;
   /** Partitions whose home it is. */
@@ -50,24 +62,72 @@ export interface ShardMovingGround {
   readonly keys: KeyRing;
   readonly runner: ProcessRunner;
   readonly reading: Reading;
+  readonly health: Pick<ReadModelHealth, 'told' | 'expectRefolding'>;
 }
+
+/** A writer thread serves several shards, which wait for one part. */
+const DISCARDED_ROWS = 1_000;
+const CUT_ENTRIES = 1_000;
+/** Between parts. */
+const REST_MS = 20;
 
 export function shardMoving(ground: ShardMovingGround): {
   readonly moving: ShardMoving;
   keyMade(key: WrappedKey): void;
 } {
-  const { log, ask, own, keys, runner, reading } = ground;
+  const { clock, log, ask, own, keys, runner, reading, health } = ground;
+  /** Partitions whose logs are being cut. */
+  const cutting = new Set<number>();
   const watched = new Map<number, WrappedKey[]>();
 
   const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
     log.moving.tend(partition, request);
+
+  async function discard(partition: number, afterPosition: number): Promise<void> {
+    const request = { kind: 'discard', partition, afterPosition, rowsMax: DISCARDED_ROWS } as const;
+    for (;;) {
+      const { isMore, report } = (await tend(partition, request)) as Discarded;
+      health.told(report);
+      if (!isMore) return;
+      await clock.sleep(REST_MS);
+    }
+  }
+
+  async function cut(partition: number, afterPosition: number): Promise<number> {
+    if (cutting.has(partition))
+      throw new CardumeError('conflict', `the log of partition ${partition} is being cut already`);
+    cutting.add(partition);
+    const expected = health.expectRefolding(partition);
+    try {
+      await discard(partition, afterPosition);
+      for (let entries = 0; ; await clock.sleep(REST_MS)) {
+        const some = await log.moving.cut(partition, afterPosition, CUT_ENTRIES);
+        entries += some;
+        if (some < CUT_ENTRIES) return entries;
+      }
+    } finally {
+      expected();
+      cutting.delete(partition);
+    }
+  }
+
+  async function copy(pages: readonly CopyPage[]): Promise<readonly Copied[]> {
+    if (cutting.size === 0) return log.moving.copy(pages);
+    const copied = await log.moving.copy(pages.filter(({ partition }) => !cutting.has(partition)));
+    return pages.map(({ partition }) => {
+      const detail = `the log of partition ${partition} is being cut`;
+      const one = copied.find((other) => other.partition === partition);
+      return one ?? { partition, refused: { code: 'conflict', detail } };
+    });
+  }
 
   return {
     keyMade: (key) => void watched.get(key.partition)?.push(key),
     moving: {
       begin: log.moving.begin,
       follow: log.moving.follow,
-      copy: log.moving.copy,
+      copy,
+      cut,
       listKeys: (partition, afterSubject, keysMax) =>
         ask({ kind: 'list-keys', partition, afterSubject, keysMax }),
       async putKeys(partition, given) {

@@ -43,8 +43,21 @@ export type ShardRequest =
   | { readonly kind: 'put-keys'; readonly keys: readonly WrappedKey[] }
   /** A part of all that is kept of a copy beside its log. Answered by how many rows: fewer than the most, none is left. */
   | { readonly kind: 'drop'; readonly partition: number; readonly rowsMax: number }
+  /** What was derived from entries of a copy behind the position, in parts: answered by `Discarded`. The keys stay. */
+  | {
+      readonly kind: 'discard';
+      readonly partition: number;
+      readonly afterPosition: number;
+      readonly rowsMax: number;
+    }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'checkpoint'; readonly checkpoint: ProcessCheckpoint };
+
+export interface Discarded {
+  /** It must be asked for again. */
+  readonly isMore: boolean;
+  readonly report: FoldReport;
+}
 
 export async function openTail(host: Host, init: ShardThreadInit, source: TailSource): Promise<Tail> {
   const { service } = (await host.threads.load(init.module)) as unknown as { service: Service };
@@ -69,7 +82,9 @@ async function follow(
   let behind: string | null = null;
   let isTold = false;
   const report = (): FoldReport =>
-    behind === null ? { halts: projector.halts(), building: projector.building() } : { error: behind };
+    behind === null
+      ? { halts: projector.halts(), building: projector.building(), refolding: projector.refolding() }
+      : { error: behind };
 
   async function guarded(fold: () => Promise<void>): Promise<void> {
     behind = 'the last fold was cut off';
@@ -97,7 +112,17 @@ async function follow(
     return report();
   }
 
+  async function discard(partition: number, afterPosition: number, rowsMax: number): Promise<Discarded> {
+    const rows = await projector.discard(partition, afterPosition, rowsMax);
+    const isDiscarded = projector.refolding().some((one) => one.partition === partition);
+    // The log is cut next: as with what is dropped.
+    const isMore = rows === rowsMax || (isDiscarded && !(await readModels.settle()));
+    if (!isMore) await memory.cut(partition, afterPosition);
+    return { isMore, report: report() };
+  }
+
   async function drop(partition: number, rowsMax: number): Promise<number> {
+    projector.leave(partition);
     const rows = await readModels.drop(partition, rowsMax);
     if (rows === rowsMax) return rows;
     // The log's entries go next: rows that a loss of power brought back could not be told from others any more.
@@ -138,6 +163,8 @@ async function follow(
           return keys.put(request.keys, host.clock.nowMs());
         case 'drop':
           return drop(request.partition, request.rowsMax);
+        case 'discard':
+          return discard(request.partition, request.afterPosition, request.rowsMax);
         case 'snapshot':
           return memory.saveSnapshot(request.snapshot);
         case 'checkpoint':

@@ -181,7 +181,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   });
   const followers = openFollowers(log);
   const own = new Set(options.partitions);
-  const moving = shardMoving({ log, ask, own, keys, runner, reading });
+  const moving = shardMoving({ clock: host.clock, log, ask, own, keys, runner, reading, health });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
   const stopArchiving =
     options.isArchived === true
@@ -216,6 +216,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     replicas: replicas.status,
     async row(name, partition, key, freshness) {
       health.refuseHalted(name);
+      health.refuseRefolding([partition]);
       const table = tables.get(name);
       if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
       const old =
@@ -232,6 +233,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     async scan(plan, partitions, within, freshness) {
       const read = tablesRead(plan);
       for (const table of read) health.refuseHalted(table);
+      health.refuseRefolding(partitions);
       const old =
         freshness == null
           ? null

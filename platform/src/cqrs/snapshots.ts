@@ -12,14 +12,15 @@ export interface SnapshotStore {
   /** @returns the state as bytes, now, before it changes further */
   freeze(stream: string, state: unknown, key: Uint8Array | null): Uint8Array;
   save(snapshot: Snapshot): void;
-  /** @returns null when there is none of this revision, or it does not open */
-  find(
-    partition: number,
-    stream: string,
-    revision: number,
-    key: Uint8Array | null,
-  ): Promise<{ state: unknown; version: number } | null>;
+  /**
+   * Whoever asks finds out whether the log still has the event that it stands behind.
+   * @returns null when there is none of this revision, or it does not open
+   */
+  find(partition: number, stream: string, revision: number, key: Uint8Array | null): Promise<Frozen | null>;
 }
+
+/** A state, and the event that it stands behind. */
+export type Frozen = Pick<Snapshot, 'version' | 'epoch' | 'position'> & { readonly state: unknown };
 
 export function openSnapshots(
   crypto: Cryptography,
@@ -37,15 +38,15 @@ export function openSnapshots(
       const found = await findSnapshot(partition, stream);
       if (found === null || found.revision !== revision) return null;
       const bytes = key === null ? found.state : crypto.open(key, found.state, context(stream));
-      return bytes === null ? null : opened(bytes, found.version);
+      return bytes === null ? null : opened(bytes, found);
     },
   };
 }
 
 /** Bytes of a newer Node, or damaged ones, are as good as none: the log has it all. */
-function opened(bytes: Uint8Array, version: number): { state: unknown; version: number } | null {
+function opened(bytes: Uint8Array, { version, epoch, position }: Snapshot): Frozen | null {
   try {
-    return { state: deserialize(bytes), version };
+    return { state: deserialize(bytes), version, epoch, position };
   } catch {
     return null;
   }

@@ -32,6 +32,9 @@ export interface Snapshot {
   readonly partition: number;
   readonly stream: string;
   readonly version: number;
+  /** Epoch and position of the event of that version: by them it is known whether the log still has it. */
+  readonly epoch: number;
+  readonly position: number;
   readonly revision: number;
   readonly state: Uint8Array;
 }
@@ -62,6 +65,8 @@ export interface Memory {
   clear(): Promise<void>;
   /** Forgets a copy. */
   drop(partition: number): Promise<void>;
+  /** Forgets what rests on entries of a copy behind the position. */
+  cut(partition: number, afterPosition: number): Promise<void>;
 }
 
 /** Tables of a shard's projections, and up to where each of their builds was folded. */
@@ -75,6 +80,13 @@ export interface ReadModels {
   begin(): Promise<Fold>;
   /** Deletes rows of a copy. @returns how many: fewer than `rowsMax` means that none is left, nor a checkpoint */
   drop(partition: number, rowsMax: number): Promise<number>;
+  /**
+   * Discards what builds have made of a copy that were folded beyond the position, in parts: their rows of the partition, then
+   * their checkpoints. From the first part on they count as folded up to 0, and nothing is folded into them until the last.
+   * With a position beyond all, ends what was cut off in the middle.
+   * @returns how many rows: fewer than `rowsMax` means that none is left
+   */
+  discard(partition: number, afterPosition: number, rowsMax: number): Promise<number>;
   /**
    * What was written, and deleted, stays so whatever the power does.
    * @returns false: not now, since somebody reads

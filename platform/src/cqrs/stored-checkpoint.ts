@@ -1,13 +1,21 @@
 import { CardumeError } from '../base/errors.ts';
 import type { TailSource } from '../events/tail.ts';
 
-/** A checkpoint as an engine stores it: the entry that was folded last. */
+/**
+ * A checkpoint as an engine stores it: the entry that was folded last. Epoch 0 is that of no entry: what was folded is being
+ * discarded. It counts as position 0; for the version before it is one that the log does not have.
+ */
 export interface StoredCheckpoint {
   /** Name; '' for the one that all share which follow the log. */
   readonly build: string;
   readonly partition: number;
   readonly epoch: number;
   readonly position: number;
+}
+
+/** As it counts. */
+export function counting(stored: StoredCheckpoint): StoredCheckpoint {
+  return stored.epoch === 0 ? { ...stored, position: 0 } : stored;
 }
 
 /** Whether the log holds, at each checkpoint, the entry that was folded last. */

@@ -9,11 +9,12 @@ export const PAGES =
 const OLDER_HOME = 'a copy takes nothing of an older home, and remembers the one that spoke last';
 const PASSED_OVER = 'what a copy passes over must be what stands there';
 
-const YIELDED = 'a home that others have taken over is followed as a copy, whatever stands there';
+export const YIELDED = 'a home that others have taken over is followed as a copy, whatever stands there';
 
-const CUT = 'the last entries of a copy are cut into the quarantine, and what is left is a log';
-const FORGOTTEN_ANSWERS = 'what is cut off is an answer no more, and an older one of its key counts again';
-const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
+export const CUT = 'the last entries of a copy are cut into the quarantine, and what is left is a log';
+export const FORGOTTEN_ANSWERS =
+  'what is cut off is an answer no more, and an older one of its key counts again';
+export const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
 
 /** Of cases that see when a refusal is not told. */
 export const REFUSALS = [PAGES, OLDER_HOME, PASSED_OVER];
@@ -136,7 +137,7 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a page that is refused takes others along': {
-    breaks: [PAGES, OLDER_HOME],
+    breaks: [PAGES, OLDER_HOME, YIELDED, CUT],
     log: (log) => ({
       ...log,
       moving: {

@@ -17,7 +17,16 @@ import { changedDisk, type StatementChange } from './changed-disk.ts';
 import { damageArchive, loseSegment } from './damaged-archive.ts';
 import type { LogHarness } from './log-conformance.ts';
 import { P, Q } from './log-conformance-case.ts';
-import { FLOOR, PAGES, REFUSALS, regionMutants } from './log-mutants-regions.ts';
+import {
+  ARCHIVED_CUT,
+  CUT,
+  FLOOR,
+  FORGOTTEN_ANSWERS,
+  PAGES,
+  REFUSALS,
+  regionMutants,
+  YIELDED,
+} from './log-mutants-regions.ts';
 
 export interface LogMutant {
   /** Cases of the suite that must fail: all of them, and no others. */
@@ -102,11 +111,12 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       'old answers are forgotten, their entries are not',
       COPIED,
       ANSWERED,
+      FORGOTTEN_ANSWERS,
     ],
     sql: [['INSERT INTO answers', 'INSERT OR REPLACE INTO answers']],
   },
   'answers are forgotten at opening': {
-    breaks: ['answers outlive the process', ADOPTED_AGAIN],
+    breaks: ['answers outlive the process', ADOPTED_AGAIN, CUT, FORGOTTEN_ANSWERS],
     log: (log) => ({
       ...log,
       async findAnswer(partition, key) {
@@ -129,6 +139,8 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       REMEMBERS,
       FOLLOWED_ON,
       FLOOR,
+      YIELDED,
+      CUT,
     ],
     sql: [
       ['max(epoch + 1, ', 'max(epoch, '],
@@ -136,7 +148,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     ],
   },
   'an old epoch may append': {
-    breaks: [FENCED, FENCED_EARLY, LOST, FENCED_AWAY],
+    breaks: [FENCED, FENCED_EARLY, LOST, FENCED_AWAY, YIELDED, CUT],
     sql: [['AND epoch = ? AND position = ?', 'AND epoch >= ? AND position >= ?']],
   },
   'keys and streams ignore case': {
@@ -155,6 +167,10 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       ARCHIVER_FENCED,
       ARCHIVE_MOVES,
       PAGES,
+      YIELDED,
+      CUT,
+      FORGOTTEN_ANSWERS,
+      ARCHIVED_CUT,
     ],
     host: (host) => ({
       ...host,
@@ -241,11 +257,11 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a release keeps the epoch': {
-    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON, FLOOR],
+    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON, FLOOR, YIELDED, CUT],
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
-    breaks: [COPIED, ADOPTED_AGAIN, ARCHIVE_MOVES],
+    breaks: [COPIED, ADOPTED_AGAIN, ARCHIVE_MOVES, CUT, FORGOTTEN_ANSWERS],
     sql: [[/^INSERT INTO answers [^$]*DO NOTHING.*/, 'SELECT ?, ?, ?']],
   },
   'a copy is silent about what it cannot take': {
@@ -271,13 +287,24 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     sql: [['batch = 0 AND epoch = ?) OR', 'batch = 0 AND ? >= 0) OR']],
   },
   'a home is taken for a copy': {
-    breaks: [HOME],
+    breaks: [HOME, CUT],
     sql: [
       ['SELECT 1 FROM heads WHERE partition = ? AND batch = 0', 'SELECT 1 FROM heads WHERE partition = ?'],
     ],
   },
   'what was dropped leaves its head': {
-    breaks: [COPIED, COPY_REFUSES, ADOPTED_AGAIN, LOST_MAP, REMEMBERS, GONE, ARCHIVE_MOVES, ...REFUSALS],
+    breaks: [
+      COPIED,
+      COPY_REFUSES,
+      ADOPTED_AGAIN,
+      LOST_MAP,
+      REMEMBERS,
+      GONE,
+      ARCHIVE_MOVES,
+      ...REFUSALS,
+      CUT,
+      FORGOTTEN_ANSWERS,
+    ],
     sql: [['DELETE FROM heads WHERE', 'SELECT 1 FROM heads WHERE']],
   },
   'a release is silent to those who follow': {
@@ -330,6 +357,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       OLDER_DAMAGED,
       ARCHIVER_FENCED,
       ARCHIVE_MOVES,
+      ARCHIVED_CUT,
     ],
     sql: [
       [
@@ -374,7 +402,17 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'rows are deleted before a segment stands that holds them': {
-    breaks: [ARCHIVED, ARCHIVED_TOKEN, ENDED, DAMAGED, FORGOTTEN, CLOSING, ARCHIVER_FENCED, ARCHIVE_MOVES],
+    breaks: [
+      ARCHIVED,
+      ARCHIVED_TOKEN,
+      ENDED,
+      DAMAGED,
+      FORGOTTEN,
+      CLOSING,
+      ARCHIVER_FENCED,
+      ARCHIVE_MOVES,
+      ARCHIVED_CUT,
+    ],
     sql: [['e.spot > ? AND e.spot <= ?', 'e.spot > ? AND ? > 0']],
   },
   'rows of streams that have not ended are deleted': {
@@ -388,6 +426,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       CLOSING,
       ARCHIVER_FENCED,
       ARCHIVE_MOVES,
+      ARCHIVED_CUT,
     ],
     sql: [['coalesce(z.version, 0) AS ended', 'coalesce(z.version, 1) AS ended']],
   },

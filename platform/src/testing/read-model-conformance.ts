@@ -437,6 +437,55 @@ export const readModelCases: ReadModelCases = {
     assert.deepEqual([rows.length, (await found(under, { partitions: [P] })).rows.length], [10, 0]);
   },
 
+  'what was folded beyond a position is discarded in parts, and counts for nothing from the first': async (
+    under,
+  ) => {
+    const opened = await under.open(all, source);
+    const { discard, checkpoints } = opened.readModels;
+    const fill: Change = (rows) => {
+      for (let i = 0; i < 10; i += 1) rows.put(thing(`t${i}`));
+    };
+    await commit(opened, fill);
+    await commit(opened, fill);
+    await commit(opened, fill, { partition: Q });
+    assert.deepEqual([await discard(P, 2, 4), checkpoints.position('', P)], [0, 2]);
+    assert.deepEqual([await discard(P, 1, 4), checkpoints.position('', P)], [4, 0]);
+    const digest = async (): Promise<number> => {
+      const reading = await under.read(all);
+      const { position } = await reading.digest(P);
+      await reading.close();
+      return position;
+    };
+    assert.equal(await digest(), 0);
+    await fails(
+      commit(opened, (rows) => rows.put(thing('between'))),
+      'fenced',
+    );
+    await opened.close();
+    const again = await under.open(all, source);
+    const { readModels } = again;
+    assert.deepEqual([readModels.begunAgain, readModels.checkpoints.position('', P)], [false, 0]);
+    while ((await readModels.discard(P, Number.MAX_SAFE_INTEGER, 4)) === 4);
+    assert.equal((await found(under, { partitions: [P] })).rows.length, 0);
+    assert.deepEqual([(await ids(under)).length, readModels.checkpoints.position('', Q)], [10, 1]);
+    await commit(again, (rows) => rows.put(thing('a')));
+    await commit(again, (rows) => rows.put(thing('b')));
+    assert.deepEqual([readModels.checkpoints.position('', P), await digest()], [2, 2]);
+    await again.close();
+    // Of builds that keep places of their own those that are beyond.
+    const next = await under.open(changed, source);
+    const name = next.readModels.builds[0]?.name as string;
+    await commit(next, (rows) => rows.put(thing('new')), { build: name });
+    assert.equal(await next.readModels.discard(P, 1, 9), 2);
+    assert.deepEqual((await found(under, { partitions: [P] })).rows.length, 0);
+    assert.deepEqual(
+      (await found(under, { partitions: [P] }, changed)).rows.map(({ id }) => id),
+      ['new'],
+    );
+    assert.equal(next.readModels.checkpoints.position(name, P), 1);
+    await next.close();
+  },
+
   'everything begins again when the log is another one': async (under) => {
     const opened = await under.open(all, source);
     assert.equal(opened.readModels.begunAgain, true);

@@ -32,6 +32,8 @@ const SUMS = 'sums are exact beyond what a number holds';
 const PAGES = 'pages together are all rows, each once, also where they equal each other';
 const CHANGED = 'a changed definition has tables and places of its own, and leaves what was';
 const GOES = 'a partition that goes away leaves no row, in parts, and the others stay';
+const DISCARDED =
+  'what was folded beyond a position is discarded in parts, and counts for nothing from the first';
 const ANOTHER = 'everything begins again when the log is another one';
 const DIGEST = 'a digest is that of the rows, whatever their order, and of one partition';
 
@@ -49,7 +51,7 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     sql: [['WHERE name = ? AND apart = 1', 'WHERE name = ?']],
   },
   'a checkpoint moves from wherever it is': {
-    breaks: [FENCED, ONE],
+    breaks: [FENCED, ONE, DISCARDED],
     sql: [[/(UPDATE _folded SET .*) AND position = \?/, '$1 AND ? >= 0']],
   },
   'a put keeps what the row had': {
@@ -60,8 +62,20 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     breaks: [WHOLE, ONE],
     sql: [[/coalesce\([^)]*\) \+ /g, '']],
   },
+  'what is discarded in parts is folded into in between': {
+    breaks: [DISCARDED],
+    sql: [['UPDATE _folded SET epoch = 0 WHERE', 'UPDATE _folded SET epoch = 0, position = 0 WHERE']],
+  },
+  'what is discarded keeps its rows': {
+    breaks: [DISCARDED],
+    sql: [['UPDATE _folded SET epoch = 0 WHERE', 'DELETE FROM _folded WHERE']],
+  },
+  'what was not folded beyond is discarded': {
+    breaks: [DISCARDED],
+    sql: [['epoch = 0 WHERE partition = ? AND position > ?', 'epoch = 0 WHERE partition = ? AND ? > 0']],
+  },
   'a partition sees the rows of others': {
-    breaks: [APART, GOES],
+    breaks: [APART, GOES, DISCARDED],
     sql: [['"_partition" IN (', '0 NOT IN (']],
   },
   'keys and texts ignore case': {
@@ -89,7 +103,7 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     sql: [[/ORDER BY ("name", "n"|"name" DESC, "n"), "_partition", "id"/, 'ORDER BY $1, "id" DESC']],
   },
   'a projection that is left behind begins anew': {
-    breaks: [LEFT, CHANGED],
+    breaks: [LEFT, CHANGED, DISCARDED],
     sql: [[/INSERT INTO _folded \(.*SELECT .*/s, 'SELECT ?, ?']],
   },
   'a changed definition shares the place of the others': {
@@ -97,7 +111,7 @@ export const readModelMutants: Readonly<Record<string, ReadModelMutant>> = {
     sql: [['SELECT apart FROM', 'SELECT 0 AS apart FROM']],
   },
   'rows of a partition stay when it goes': {
-    breaks: [GOES, STRAY],
+    breaks: [GOES, STRAY, DISCARDED],
     sql: [[/^DELETE FROM "things_\w+" WHERE rowid .*/, 'SELECT ?, ?']],
   },
   'rows stay when the log is another one': {

@@ -26,7 +26,7 @@ export function digestOn(
 
   return inSnapshot(database, async (session) => {
     const [checkpoint] = await session.rows(
-      "SELECT position FROM _folded WHERE build = '' AND partition_key = ?",
+      "SELECT position FROM _folded WHERE build = '' AND partition_key = ? AND epoch > 0",
       [partition],
     );
     const apart = new Set(

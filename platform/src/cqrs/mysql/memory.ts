@@ -5,7 +5,7 @@ import { migrate } from '../../database/mysql/migrate.ts';
 import { SCHEMA_TABLE, type Schema } from '../../database/schema.ts';
 import type { Clock } from '../../host/host.ts';
 import type { SqlDatabase } from '../../host/sql.ts';
-import type { Memory, Reading } from '../storage.ts';
+import type { Memory, Reading, Snapshot } from '../storage.ts';
 
 const MEMORY: Schema = {
   of: 'memory',
@@ -36,6 +36,22 @@ const MEMORY: Schema = {
         )`,
       ],
     },
+    {
+      what: 'snapshots that say which event they stand behind',
+      // The version before passes it over, and goes on with its own, which is read no more.
+      statements: [
+        `CREATE TABLE IF NOT EXISTS _placed_snapshots (
+          partition_key INT UNSIGNED NOT NULL,
+          stream VARBINARY(80) NOT NULL,
+          version INT UNSIGNED NOT NULL,
+          epoch BIGINT UNSIGNED NOT NULL,
+          position BIGINT UNSIGNED NOT NULL,
+          revision INT UNSIGNED NOT NULL,
+          state LONGBLOB NOT NULL,
+          PRIMARY KEY (partition_key, stream)
+        )`,
+      ],
+    },
   ],
 };
 
@@ -44,11 +60,13 @@ export async function openMemory(clock: Clock, database: SqlDatabase): Promise<M
   const run = async (sql: string, values: readonly (string | number | Uint8Array)[]): Promise<void> =>
     void (await again(clock, () => database.run(sql, values)));
   return {
-    saveSnapshot: ({ partition, stream, version, revision, state }) =>
+    saveSnapshot: ({ partition, stream, version, epoch, position, revision, state }) =>
       run(
-        `INSERT INTO _snapshots (partition_key, stream, version, revision, state) VALUES (?, ?, ?, ?, ?)
-        ON DUPLICATE KEY UPDATE version = VALUES(version), revision = VALUES(revision), state = VALUES(state)`,
-        [partition, Buffer.from(stream), version, revision, state],
+        `INSERT INTO _placed_snapshots (partition_key, stream, version, epoch, position, revision, state)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON DUPLICATE KEY UPDATE version = VALUES(version), epoch = VALUES(epoch), position = VALUES(position),
+          revision = VALUES(revision), state = VALUES(state)`,
+        [partition, Buffer.from(stream), version, epoch, position, revision, state],
       ),
     saveCheckpoint: ({ process, partition, revision, epoch, position, open }) =>
       run(
@@ -58,11 +76,21 @@ export async function openMemory(clock: Clock, database: SqlDatabase): Promise<M
         [Buffer.from(process), partition, revision, epoch, position, open],
       ),
     async drop(partition) {
-      for (const table of ['_snapshots', '_process_states'])
+      for (const table of ['_snapshots', '_placed_snapshots', '_process_states'])
         await run(`DELETE FROM ${table} WHERE partition_key = ?`, [partition]);
+    },
+    async cut(partition, afterPosition) {
+      // The version before cannot tell which of its own the log still has.
+      await run('DELETE FROM _snapshots WHERE partition_key = ?', [partition]);
+      for (const table of ['_placed_snapshots', '_process_states'])
+        await run(`DELETE FROM ${table} WHERE partition_key = ? AND position > ?`, [
+          partition,
+          afterPosition,
+        ]);
     },
     async clear() {
       await database.exec('DELETE FROM _snapshots');
+      await database.exec('DELETE FROM _placed_snapshots');
       await database.exec('DELETE FROM _process_states');
     },
   };
@@ -76,13 +104,14 @@ export function memoryReader(
     async findSnapshot(partition, stream) {
       const [row] = await again(clock, () =>
         database.rows(
-          'SELECT version, revision, state FROM _snapshots WHERE partition_key = ? AND stream = ?',
+          `SELECT version, epoch, position, revision, state FROM _placed_snapshots
+            WHERE partition_key = ? AND stream = ?`,
           [partition, Buffer.from(stream)],
         ),
       );
       if (row === undefined) return null;
-      const { version, revision, state } = row as { version: number; revision: number; state: Uint8Array };
-      return { partition, stream, version, revision, state };
+      const { version, epoch, position, revision, state } = row as unknown as Snapshot;
+      return { partition, stream, version, epoch, position, revision, state };
     },
     async findCheckpoint(process, partition) {
       const [row] = await again(clock, () =>

@@ -15,7 +15,7 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { Checkpoints, ReadModels } from '../storage.ts';
-import { checkStands, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
+import { checkStands, counting, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
 import { mysqlFold } from './fold.ts';
 
 const VIEWS: Schema = {
@@ -97,6 +97,14 @@ export async function openReadModels(
       }
       return rows;
     },
+    async discard(partition, afterPosition, rowsMax) {
+      fold.forget();
+      const { rows, discarded } = await again(clock, () =>
+        database.session((session) => discardRows(session, partition, afterPosition, rowsMax)),
+      );
+      for (const build of discarded) known.set(build, partition, 0);
+      return rows;
+    },
     settle: async () => true, // each commit is durable
   };
 }
@@ -172,12 +180,45 @@ async function forkIn(session: SqlSession, build: string): Promise<void> {
 
 async function storedIn(session: SqlSession, lock = ''): Promise<StoredCheckpoint[]> {
   const rows = await session.rows(`SELECT build, partition_key, epoch, position FROM _folded${lock}`);
-  return rows.map((row) => ({
-    build: String(row['build']),
-    partition: row['partition_key'] as number,
-    epoch: row['epoch'] as number,
-    position: row['position'] as number,
-  }));
+  return rows.map((row) =>
+    counting({
+      build: String(row['build']),
+      partition: row['partition_key'] as number,
+      epoch: row['epoch'] as number,
+      position: row['position'] as number,
+    }),
+  );
+}
+
+/** @returns how many rows, and the checkpoints of which builds */
+async function discardRows(
+  session: SqlSession,
+  partition: number,
+  afterPosition: number,
+  rowsMax: number,
+): Promise<{ readonly rows: number; readonly discarded: readonly string[] }> {
+  await session.exec('START TRANSACTION');
+  await session.run('UPDATE _folded SET epoch = 0 WHERE partition_key = ? AND position > ?', [
+    partition,
+    Math.min(afterPosition, Number.MAX_SAFE_INTEGER),
+  ]);
+  const marked = await session.rows('SELECT build FROM _folded WHERE partition_key = ? AND epoch = 0', [
+    partition,
+  ]);
+  const discarded = marked.map(({ build }) => String(build));
+  let rows = 0;
+  for (const { name, isApart, tables } of discarded.length === 0 ? [] : await storedBuilds(session)) {
+    if (!discarded.includes(isApart ? name : '')) continue;
+    for (const table of tables) {
+      if (rows === rowsMax) break;
+      const some = `DELETE FROM ${quoted(table)} WHERE ${quoted(PARTITION_COLUMN)} = ? LIMIT ?`;
+      rows += (await session.run(some, [partition, BigInt(rowsMax - rows)])).changes;
+    }
+  }
+  if (rows < rowsMax)
+    await session.run('DELETE FROM _folded WHERE partition_key = ? AND epoch = 0', [partition]);
+  await session.exec('COMMIT');
+  return { rows, discarded };
 }
 
 async function storedBuilds(session: SqlSession): Promise<StoredBuild[]> {

@@ -58,7 +58,9 @@ const hasReached = async (session: SqlSession, floor: Floor): Promise<boolean> =
 
 async function standingOn(session: SqlSession): Promise<Standing> {
   const builds = await session.rows('SELECT name, apart FROM _builds');
-  const folded = await session.rows("SELECT partition_key, position FROM _folded WHERE build = ''");
+  const folded = await session.rows(
+    "SELECT partition_key, position FROM _folded WHERE build = '' AND epoch > 0",
+  );
   return {
     builds: new Set(builds.filter(({ apart }) => apart === 0).map(({ name }) => String(name))),
     positions: new Map(folded.map((row) => [row['partition_key'] as number, row['position'] as number])),

@@ -20,7 +20,9 @@ export function digestIn({ crypto }: Host, database: Database, { partition, buil
   };
   database.exec('BEGIN');
   try {
-    const checkpoint = database.prepare("SELECT position FROM _folded WHERE build = '' AND partition = ?");
+    const checkpoint = database.prepare(
+      "SELECT position FROM _folded WHERE build = '' AND partition = ? AND epoch > 0",
+    );
     const position = (checkpoint.get(partition)?.['position'] as number | undefined) ?? 0;
     const together = database.prepare('SELECT 1 FROM _builds WHERE name = ? AND apart = 0');
     const following = builds.filter(({ name }) => together.get(name) !== undefined);

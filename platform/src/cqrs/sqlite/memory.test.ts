@@ -17,7 +17,10 @@ function newPath(): string {
 }
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
-const snapshot: Snapshot = { partition: 1, stream: 'acc_1', version: 50, revision: 2, state: bytes(1, 2) };
+const snapshot: Snapshot = {
+  ...{ partition: 1, stream: 'acc_1', version: 50, epoch: 4, position: 70 },
+  ...{ revision: 2, state: bytes(1, 2) },
+};
 const checkpoint: ProcessCheckpoint = {
   process: 'transfers',
   partition: 1,
@@ -55,6 +58,25 @@ test('what is cleared is gone', async () => {
   const reader = memoryReader(disk, path);
   strictEqual(await reader.findSnapshot(1, 'acc_1'), null);
   strictEqual(await reader.findCheckpoint('transfers', 1), null);
+  reader.close();
+  memory.close();
+});
+
+test('a cut takes what rests on entries behind it, of its partition', async () => {
+  const path = newPath();
+  const memory = openMemory(disk, path);
+  await memory.saveSnapshot(snapshot);
+  await memory.saveSnapshot({ ...snapshot, stream: 'acc_2', position: 71 });
+  await memory.saveSnapshot({ ...snapshot, partition: 2, position: 71 });
+  await memory.saveCheckpoint(checkpoint);
+  await memory.saveCheckpoint({ ...checkpoint, process: 'others', position: 71 });
+  await memory.cut(1, 70);
+  const reader = memoryReader(disk, path);
+  deepStrictEqual({ ...(await reader.findSnapshot(1, 'acc_1')) }, snapshot);
+  strictEqual(await reader.findSnapshot(1, 'acc_2'), null);
+  strictEqual((await reader.findSnapshot(2, 'acc_1'))?.position, 71);
+  strictEqual((await reader.findCheckpoint('transfers', 1))?.position, 5);
+  strictEqual(await reader.findCheckpoint('others', 1), null);
   reader.close();
   memory.close();
 });

@@ -41,6 +41,22 @@ const MEMORY: Schema = {
       what: 'nothing of the time when states of processes had no revision',
       statements: ['DROP TABLE IF EXISTS process_checkpoints'],
     },
+    {
+      what: 'snapshots that say which event they stand behind',
+      // The version before passes it over, and goes on with its own, which is read no more.
+      statements: [
+        `CREATE TABLE IF NOT EXISTS placed_snapshots (
+          partition INTEGER NOT NULL,
+          stream TEXT NOT NULL,
+          version INTEGER NOT NULL,
+          epoch INTEGER NOT NULL,
+          position INTEGER NOT NULL,
+          revision INTEGER NOT NULL,
+          state BLOB NOT NULL,
+          PRIMARY KEY (partition, stream)
+        ) WITHOUT ROWID`,
+      ],
+    },
   ],
 };
 
@@ -49,8 +65,10 @@ export function openMemory(disk: Disk, path: string): Memory & { close(): void }
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
   migrate(database, path, MEMORY);
   const saveSnapshot = database.prepare(
-    `INSERT INTO snapshots (partition, stream, version, revision, state) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET version = excluded.version, revision = excluded.revision, state = excluded.state`,
+    `INSERT INTO placed_snapshots (partition, stream, version, epoch, position, revision, state)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET version = excluded.version, epoch = excluded.epoch, position = excluded.position,
+        revision = excluded.revision, state = excluded.state`,
   );
   const saveCheckpoint = database.prepare(
     `INSERT INTO process_states (process, partition, revision, epoch, position, open) VALUES (?, ?, ?, ?, ?, ?)
@@ -59,16 +77,26 @@ export function openMemory(disk: Disk, path: string): Memory & { close(): void }
   );
   return {
     async saveSnapshot(one) {
-      saveSnapshot.run(one.partition, one.stream, one.version, one.revision, one.state);
+      const { partition, stream, version, epoch, position, revision, state } = one;
+      saveSnapshot.run(partition, stream, version, epoch, position, revision, state);
     },
     async saveCheckpoint(one) {
       saveCheckpoint.run(one.process, one.partition, one.revision, one.epoch, one.position, one.open);
     },
     async drop(partition) {
-      for (const table of ['snapshots', 'process_states'])
+      for (const table of ['snapshots', 'placed_snapshots', 'process_states'])
         database.prepare(`DELETE FROM ${table} WHERE partition = ?`).run(partition);
     },
-    clear: async () => database.exec('DELETE FROM snapshots; DELETE FROM process_states'),
+    async cut(partition, afterPosition) {
+      // The version before cannot tell which of its own the log still has.
+      database.prepare('DELETE FROM snapshots WHERE partition = ?').run(partition);
+      for (const table of ['placed_snapshots', 'process_states'])
+        database
+          .prepare(`DELETE FROM ${table} WHERE partition = ? AND position > ?`)
+          .run(partition, afterPosition);
+    },
+    clear: async () =>
+      database.exec('DELETE FROM snapshots; DELETE FROM placed_snapshots; DELETE FROM process_states'),
     close: () => database.close(),
   };
 }
@@ -78,7 +106,7 @@ export function memoryReader(
   path: string,
 ): Pick<Reading, 'findSnapshot' | 'findCheckpoint'> & { close(): void } {
   const database = disk.database(path, { readOnly: true });
-  const findSnapshot = database.prepare('SELECT * FROM snapshots WHERE partition = ? AND stream = ?');
+  const findSnapshot = database.prepare('SELECT * FROM placed_snapshots WHERE partition = ? AND stream = ?');
   const findCheckpoint = database.prepare('SELECT * FROM process_states WHERE process = ? AND partition = ?');
   return {
     findSnapshot: async (partition, stream) =>

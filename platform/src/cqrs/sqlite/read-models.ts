@@ -18,7 +18,14 @@ import { type Build, buildsOf, isLong, type Opening, outdated, type StoredBuild 
 import { type KnownCheckpoints, knownCheckpoints, refusedMove } from '../known-checkpoints.ts';
 import type { Projection } from '../projection.ts';
 import type { CheckpointMove, Checkpoints, Fold, PartitionRows, ReadModels } from '../storage.ts';
-import { builtSince, checkStands, type StoredCheckpoint, standsOn, strays } from '../stored-checkpoint.ts';
+import {
+  builtSince,
+  checkStands,
+  counting,
+  type StoredCheckpoint,
+  standsOn,
+  strays,
+} from '../stored-checkpoint.ts';
 import { tableRows } from './rows.ts';
 
 /** Nobody else writes here for long; somebody who does must not hold up every shard of the thread. */
@@ -174,6 +181,11 @@ function over(
         known.forgetPartition(partition);
       }
     },
+    async discard(partition, afterPosition, rowsMax) {
+      const { rows, discarded } = write(() => discardRows(database, partition, afterPosition, rowsMax));
+      for (const build of discarded) known.set(build, partition, 0);
+      return rows;
+    },
     settle: async () => settle(database),
     close: () => database.close(),
   };
@@ -223,7 +235,7 @@ function checkpointsOf(database: Database, known: KnownCheckpoints, write: Write
 }
 
 const storedIn = (database: Database): StoredCheckpoint[] =>
-  database.prepare(CHECKPOINTS).all() as unknown as StoredCheckpoint[];
+  (database.prepare(CHECKPOINTS).all() as unknown as StoredCheckpoint[]).map(counting);
 
 function storedBuilds(database: Database): StoredBuild[] {
   const rows = database.prepare('SELECT name, projection, apart, turn, tables FROM _builds').all();
@@ -267,6 +279,30 @@ function dropRows(database: Database, table: string, partition: number, rowsMax:
   const [name, column] = [quoted(table), quoted(PARTITION_COLUMN)];
   const some = `SELECT rowid FROM ${name} WHERE ${column} = ? LIMIT ? + 0`;
   return database.prepare(`DELETE FROM ${name} WHERE rowid IN (${some})`).run(partition, rowsMax).changes;
+}
+
+/** @returns how many rows, and the checkpoints of which builds */
+function discardRows(
+  database: Database,
+  partition: number,
+  afterPosition: number,
+  rowsMax: number,
+): { readonly rows: number; readonly discarded: readonly string[] } {
+  database
+    .prepare('UPDATE _folded SET epoch = 0 WHERE partition = ? AND position > ?')
+    .run(partition, Math.min(afterPosition, Number.MAX_SAFE_INTEGER));
+  const marked = database
+    .prepare('SELECT build FROM _folded WHERE partition = ? AND epoch = 0')
+    .all(partition);
+  const discarded = marked.map((row) => row['build'] as string);
+  let rows = 0;
+  for (const { name, isApart, tables } of discarded.length === 0 ? [] : storedBuilds(database)) {
+    if (!discarded.includes(isApart ? name : '')) continue;
+    for (const table of tables) rows += dropRows(database, table, partition, rowsMax - rows);
+  }
+  if (rows < rowsMax)
+    database.prepare('DELETE FROM _folded WHERE partition = ? AND epoch = 0').run(partition);
+  return { rows, discarded };
 }
 
 /**
