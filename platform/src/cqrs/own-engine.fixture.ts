@@ -23,9 +23,9 @@ const logOf = (place: unknown): { readonly path: string } => ({
 
 export const engine: ShardEngine<PlaceOfModule> = {
   log: {
-    async open(host: Host, place, start) {
+    async open(host: Host, place, start, mayCommit) {
       await host.disk.makeFolder(folderOf(place as PlaceOfModule));
-      return sqlite.open(host, logOf(place), start);
+      return sqlite.open(host, logOf(place), start, mayCommit);
     },
     openReader: (host, place) => sqlite.openReader(host, logOf(place)),
     inspect: (host, place, look) => sqlite.inspect(host, logOf(place), look),

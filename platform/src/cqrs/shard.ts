@@ -55,6 +55,8 @@ export interface ShardOptions {
   /** Streams that have ended move to archives; without it they keep their rows. */
   readonly isArchived?: boolean;
   readonly pool: WriterPool;
+  /** See `LogOptions`. */
+  readonly mayServe?: () => void;
   /** Of files: scans hold no main thread. */
   readonly readers: Readers;
   /** Of replicas in files; without it there are none. */
@@ -116,6 +118,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     floors: options.floors ?? new Map(),
     yielded: options.yielded ?? [],
     pool: options.pool,
+    ...(options.mayServe === undefined ? {} : { mayServe: options.mayServe }),
     bounds,
     tail: { module: new URL('./shard-thread.ts', import.meta.url), init },
     report: options.report,

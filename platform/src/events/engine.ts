@@ -42,7 +42,11 @@ export interface PlaceInTopology {
 }
 
 export interface Driver {
-  open(host: Host, place: LogPlace, start: Start): Promise<Opening>;
+  /**
+   * @param mayCommit asked right before the commit of a batch of appends, of no other: what it throws is what the whole batch
+   *   is refused with, and nothing of it stands
+   */
+  open(host: Host, place: LogPlace, start: Start, mayCommit?: () => void): Promise<Opening>;
   openReader(host: Host, place: LogPlace): Promise<OwnReader>;
   inspect<T>(host: Host, place: LogPlace, look: (snapshot: Snapshot) => Promise<T>): Promise<T>;
 }

@@ -13,7 +13,7 @@ import type { LogBounds } from './group-commit.ts';
 import type { Log, PartitionKey } from './log.ts';
 import { openShardLog, type Report } from './shard-log.ts';
 import type { TailModule } from './tail.ts';
-import { startWriterPool, type WriterPool } from './writer-pool.ts';
+import { startWriterPool, type WriterPool, type WriterPoolOptions } from './writer-pool.ts';
 
 export type LogOptions = LogPlace & {
   /** Partitions that this opener hosts: their epochs are raised, and whoever had them is fenced. */
@@ -27,6 +27,11 @@ export type LogOptions = LogPlace & {
   /** See `First`. */
   readonly yielded?: readonly PartitionKey[];
   readonly pool: WriterPool;
+  /**
+   * Throws a CardumeError while this process must not serve its homes, as behind the end of a lease: it is asked before
+   * anything is told of them.
+   */
+  readonly mayServe?: () => void;
   readonly bounds: LogBounds;
   /** Runs behind each commit, on the writer thread. */
   readonly tail?: TailModule;
@@ -40,10 +45,14 @@ export type LogOptions = LogPlace & {
  */
 export async function openLog(host: Host, options: LogOptions): Promise<Log> {
   const { partitions, copies = [], isMapNew = false, floors, yielded = [] } = options;
-  const { pool, bounds, tail, report } = options;
+  const { pool, bounds, tail, report, mayServe } = options;
   const place = placeIn(options);
   if ('path' in place) await host.disk.makeFolder(dirname(place.path));
-  const own = { ...(tail === undefined ? {} : { tail }), ...(report === undefined ? {} : { report }) };
+  const own = {
+    ...(mayServe === undefined ? {} : { mayServe }),
+    ...(tail === undefined ? {} : { tail }),
+    ...(report === undefined ? {} : { report }),
+  };
   return openShardLog(host, {
     place,
     partitions,
@@ -63,8 +72,8 @@ function placeIn(options: LogPlace): LogPlace {
 }
 
 /** Threads start when shards need them; close the logs before the pool. */
-export function openWriterPool(host: Host, bounds: { readonly threadsMax: number }): WriterPool {
-  return startWriterPool(host, bounds.threadsMax);
+export function openWriterPool(host: Host, options: WriterPoolOptions): WriterPool {
+  return startWriterPool(host, options);
 }
 
 export type { LogBounds, LogPlace, WriterPool };

@@ -108,7 +108,12 @@ const lineFrom = (head: Head): Line => {
  */
 const REFUSED_MAX = 10_000;
 
-export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCommit {
+/** @param mayServe throws when nothing may be told as done any more */
+export function groupCommit(
+  bounds: LogBounds,
+  opened: readonly Head[],
+  mayServe: () => void = () => undefined,
+): GroupCommit {
   const lines = new Map<PartitionKey, Line>();
   for (const head of opened) lines.set(head.partition, lineFrom(head));
   const refusing = new Set<PartitionKey>();
@@ -239,6 +244,9 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
         if (code === 'fenced') fenced.add(partition);
       }
       for (const partition of fenced) lineOf(partition).fenced = true;
+      // Of what stands here, but may not stand where its home is by now.
+      const doubt = doubtOf(mayServe);
+      if (doubt !== null) for (const { partition } of appends) failed.add(partition);
       const discarded = takeOut(failed);
       const appended = appends.map(({ partition }, i): Appended => {
         return { partition, epoch: lineOf(partition).head.epoch, position: outcome.positions[i] as number };
@@ -279,12 +287,17 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
         tell() {
           appends.forEach((pending, i) => {
             const failure = failures.get(i);
-            if (failure === undefined) {
+            if (failure === undefined && doubt === null) {
               succeed(pending, appended[i] as Appended);
               return;
             }
             lineOf(pending.partition).open -= 1;
-            fail(pending, new CardumeError(failure.code, failure.detail));
+            fail(
+              pending,
+              failure === undefined
+                ? (doubt as CardumeError)
+                : new CardumeError(failure.code, failure.detail),
+            );
           });
           for (const pending of discarded) {
             const { partition } = pending;
@@ -346,6 +359,16 @@ export function groupCommit(bounds: LogBounds, opened: readonly Head[]): GroupCo
     },
     idle: () => current === null && waiting.length === 0 && refusing.size === 0,
   };
+}
+
+function doubtOf(mayServe: () => void): CardumeError | null {
+  try {
+    mayServe();
+    return null;
+  } catch (error) {
+    const detail = `it stands here, but another region may have taken over: ${(error as Error).message}`;
+    return new CardumeError('unknown-outcome', detail, { cause: error });
+  }
 }
 
 /** It is another shard's, or nobody's: whoever routes looks again. */

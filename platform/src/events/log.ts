@@ -93,7 +93,8 @@ export interface Log {
    * (`overloaded`, `fenced`, `draining`): they are told when those before them are.
    * @throws CardumeError `conflict` (a stream version exists, or leaves a gap), `already-exists` (the key has an
    *   answer), `fenced`, `overloaded`, `storage-failed` (nothing was changed), `unknown-outcome` (it could not be
-   *   found out), `partition-unavailable` (not opened here), `draining` (closed)
+   *   found out, or it stands here and `LogOptions.mayServe` throws by now), `partition-unavailable` (not opened here, or the
+   *   lease has run out), `draining` (closed)
    */
   append(partition: PartitionKey, entries: readonly NewEntry[]): Promise<Appended>;
   /**
@@ -104,7 +105,8 @@ export interface Log {
   /**
    * For whoever answers from memory: a host that was paused and lost the partition must not tell what it remembers.
    * Looked up at most every 100 ms; a promise when that takes more than microseconds.
-   * @throws CardumeError `fenced` when another host has opened the partition since, `draining` when the log is closed
+   * @throws CardumeError `fenced` when another host has opened the partition since, `draining` when the log is closed, and
+   *   what `LogOptions.mayServe` throws
    */
   checkOpen(partition: PartitionKey): void | Promise<void>;
   /**

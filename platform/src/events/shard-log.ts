@@ -48,6 +48,8 @@ export interface ShardLogOptions {
   readonly floors?: Floors;
   readonly yielded?: readonly PartitionKey[];
   readonly pool: WriterPool;
+  /** See `LogOptions`. */
+  readonly mayServe?: () => void;
   readonly bounds: LogBounds;
   readonly tail?: TailModule;
   /** What the operator should know. */
@@ -101,7 +103,8 @@ function run(
   opened: Opened,
   reader: OwnReader,
 ) {
-  const commits = groupCommit(options.bounds, opened.heads);
+  const { mayServe = () => undefined } = options;
+  const commits = groupCommit(options.bounds, opened.heads, mayServe);
   const subscriptions = openSubscriptions(reader, commits.head);
   const onCommit = new Set<(entries: readonly Entry[]) => void>();
   const onFailed = new Set<(partition: PartitionKey) => void>();
@@ -224,6 +227,7 @@ function run(
   function refuseFenced(partition: PartitionKey): void {
     if (commits.isFenced(partition)) throw fencedError(partition);
     if (!commits.isHere(partition)) throw notOpenError(partition);
+    mayServe();
   }
 
   /** The writer thread ended: finds out, on a new one, what of the batch under way stands. */
@@ -326,6 +330,7 @@ function run(
       settled.catch(() => undefined);
       await checkOpen(partition);
       await settled;
+      mayServe();
     },
     checkOpen,
     readStream: reader.readStream,

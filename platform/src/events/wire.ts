@@ -68,10 +68,19 @@ export interface Opened {
   readonly report: unknown;
 }
 
-export type ToThread = { readonly shard: number } & (
-  | { readonly request: number; readonly body: Request }
-  | { readonly append: Batch }
-);
+/** What a writer thread begins with. */
+export interface WriterInit {
+  /** Null: its appends need no lease. See `WriterPool.lease`. */
+  readonly leaseUntilMs: number | null;
+}
+
+/** Of one shard, or of all. */
+export type ToThread =
+  | ({ readonly shard: number } & (
+      | { readonly request: number; readonly body: Request }
+      | { readonly append: Batch }
+    ))
+  | { readonly leaseUntilMs: number };
 
 export type FromThread = { readonly shard: number } & (
   | { readonly reply: number; readonly value: unknown }

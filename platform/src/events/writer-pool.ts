@@ -8,9 +8,14 @@ import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Thread } from '../host/threads.ts';
 import type { Batch, Outcome } from './batch.ts';
-import { type FromThread, fromWire, type Request, type ToThread } from './wire.ts';
+import { type FromThread, fromWire, type Request, type ToThread, type WriterInit } from './wire.ts';
 
 export interface WriterPool {
+  /**
+   * Up to when homes may be written, by the monotonic clock: of a pool that is leased. Before it is told, and from then on,
+   * every append is refused with `partition-unavailable`. Copies need no lease.
+   */
+  lease(untilMs: number): void;
   takeSeat(listener: SeatListener): Seat;
   /** Ends the threads; the logs are closed before. */
   close(): Promise<void>;
@@ -47,12 +52,19 @@ interface Writer {
 
 const MODULE = new URL('./writer-thread.ts', import.meta.url);
 
-export function startWriterPool(host: Host, threadsMax: number): WriterPool {
+export interface WriterPoolOptions {
+  readonly threadsMax: number;
+  /** Nothing is appended without a lease: see `WriterPool.lease`. */
+  readonly leased?: boolean;
+}
+
+export function startWriterPool(host: Host, { threadsMax, leased = false }: WriterPoolOptions): WriterPool {
   assert(threadsMax >= 1, 'a pool has at least one thread');
   const writers: Writer[] = [];
   let seatsTaken = 0;
   let requests = 0;
   let closed = false;
+  let leaseUntilMs = leased ? Number.NEGATIVE_INFINITY : null;
 
   function leastLoaded(): Writer {
     const free = writers.reduce<Writer | null>(
@@ -68,7 +80,7 @@ export function startWriterPool(host: Host, threadsMax: number): WriterPool {
   function threadOf(writer: Writer): Thread {
     if (closed) throw new CardumeError('draining', 'the pool of writers is closed');
     if (writer.thread !== null) return writer.thread;
-    const thread = host.threads.spawn(MODULE, writer.name, null);
+    const thread = host.threads.spawn(MODULE, writer.name, { leaseUntilMs } satisfies WriterInit);
     writer.thread = thread;
     thread.onMessage((message: FromThread) => {
       if (writer.thread === thread) receive(writer, message);
@@ -106,6 +118,11 @@ export function startWriterPool(host: Host, threadsMax: number): WriterPool {
   }
 
   return {
+    lease(untilMs) {
+      assert(leaseUntilMs !== null, 'the pool is one that is leased');
+      leaseUntilMs = untilMs;
+      for (const { thread } of writers) thread?.post({ leaseUntilMs } satisfies ToThread);
+    },
     takeSeat(listener) {
       const writer = leastLoaded();
       seatsTaken += 1;

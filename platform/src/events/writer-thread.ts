@@ -1,5 +1,6 @@
 /** Main of a writer thread: the engines of its shards, each with its tail. A shard's work is done one after another. */
 import { assert } from '../base/assert.ts';
+import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Port } from '../host/threads.ts';
 import type { Batch } from './batch.ts';
@@ -17,6 +18,7 @@ import {
   type TailAddress,
   type ToThread,
   toWire,
+  type WriterInit,
 } from './wire.ts';
 
 interface Shard {
@@ -24,7 +26,8 @@ interface Shard {
   readonly tail: Tail | null;
 }
 
-export function serve(host: Host, port: Port): void {
+export function serve(host: Host, port: Port, init: WriterInit): void {
+  let { leaseUntilMs } = init;
   const shards = new Map<number, Shard>();
   /** What each shard was asked for last. */
   const lines = new Map<number, Promise<void>>();
@@ -35,13 +38,20 @@ export function serve(host: Host, port: Port): void {
     return shard;
   }
 
+  /** @throws CardumeError `partition-unavailable` */
+  function mayCommit(): void {
+    if (leaseUntilMs === null || host.clock.monotonicMs() < leaseUntilMs) return;
+    const detail = "the region's lease has run out: nothing is written until it is renewed";
+    throw new CardumeError('partition-unavailable', detail);
+  }
+
   async function open(
     id: number,
     { place, start, tail }: Extract<Request, { kind: 'open' }>,
   ): Promise<Opened> {
     if (shards.has(id)) await close(id); // its batch has an unknown outcome: only a new engine can tell
     const driver = await driverOf(host, place);
-    const { engine, recovered, strays } = await driver.open(host, place, start);
+    const { engine, recovered, strays } = await driver.open(host, place, start, mayCommit);
     let opened: Tail | null;
     try {
       opened = tail === null ? null : await openTail(host, tail, engine);
@@ -124,6 +134,10 @@ export function serve(host: Host, port: Port): void {
   }
 
   port.onMessage((message: ToThread) => {
+    if (!('shard' in message)) {
+      leaseUntilMs = message.leaseUntilMs; // also for a batch that is under way
+      return;
+    }
     const { shard } = message;
     if ('append' in message) inTurn(shard, () => append(shard, message.append));
     else inTurn(shard, () => reply(shard, message.request, message.body));

@@ -23,7 +23,10 @@ export interface Host {
 export interface Clock {
   /** Wall clock, whole milliseconds since 1970; may jump. */
   nowMs(): number;
-  /** Monotonic clock, milliseconds with a fraction, from an arbitrary start; never goes back. */
+  /**
+   * Monotonic clock, milliseconds with a fraction, from an arbitrary start; never goes back. It is the same on all threads,
+   * and in all processes of the machine.
+   */
   monotonicMs(): number;
   /** Calls once after the delay, unless cancelled. Never keeps a process alive by itself. */
   after(delayMs: number, callback: () => void): Timer;

@@ -28,7 +28,11 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 const realClock: Clock = {
   nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
+  monotonicMs() {
+    // `performance.now()` counts from the start of each thread.
+    const [seconds, nanoseconds] = process.hrtime();
+    return seconds * 1_000 + nanoseconds / 1_000_000;
+  },
   after(delayMs, callback) {
     let timer: NodeJS.Timeout;
     const arm = (restMs: number): void => {

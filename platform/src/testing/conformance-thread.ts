@@ -10,7 +10,7 @@ export type ThreadTask =
   | { readonly task: 'throw at a message' }
   /** Returns at once, listening to nothing. */
   | { readonly task: 'return' }
-  /** Sends random bytes and the monotonic clock before and after a sleep. */
+  /** Sends random bytes, and the monotonic clock: now, and how far it went in a sleep. */
   | { readonly task: 'use the host' };
 
 export async function serve(host: Host, port: Port, init: ThreadTask): Promise<void> {
@@ -32,7 +32,8 @@ export async function serve(host: Host, port: Port, init: ThreadTask): Promise<v
     case 'use the host': {
       const beforeMs = host.clock.monotonicMs();
       await host.clock.sleep(5);
-      port.post({ random: host.random.bytes(16), sleptMs: host.clock.monotonicMs() - beforeMs });
+      const nowMs = host.clock.monotonicMs();
+      port.post({ random: host.random.bytes(16), nowMs, sleptMs: nowMs - beforeMs });
     }
   }
 }

@@ -79,8 +79,9 @@ export const threads: Cases = {
     );
   },
 
-  async 'each thread has a host of its own'(host) {
-    const answers: { random: Uint8Array; sleptMs: number }[] = [];
+  async 'each thread has a host of its own, and all have one monotonic clock'(host) {
+    const answers: { random: Uint8Array; nowMs: number; sleptMs: number }[] = [];
+    const beforeMs = host.clock.monotonicMs();
     for (const thread of [spawn(host, { task: 'use the host' }), spawn(host, { task: 'use the host' })]) {
       thread.onMessage((message) => answers.push(message));
     }
@@ -88,5 +89,7 @@ export const threads: Cases = {
     const [one, two] = answers as [(typeof answers)[0], (typeof answers)[0]];
     assert.ok(one.sleptMs >= 4 && two.sleptMs >= 4, `slept ${one.sleptMs} and ${two.sleptMs} ms`);
     assert.notEqual(hex(one.random), hex(two.random));
+    for (const { nowMs } of answers)
+      assert.ok(nowMs > beforeMs && nowMs <= host.clock.monotonicMs(), `${nowMs} after ${beforeMs}`);
   },
 };

@@ -13,7 +13,8 @@ export interface LogUnderTest {
   open(
     partitions?: readonly PartitionKey[],
     bounds?: Partial<LogBounds>,
-    more?: Pick<LogOptions, 'isMapNew' | 'copies' | 'floors' | 'yielded'>,
+    more?: Pick<LogOptions, 'isMapNew' | 'copies' | 'floors' | 'yielded' | 'mayServe'> &
+      Partial<Pick<LogOptions, 'pool'>>,
   ): Promise<Log>;
   /** What `verifyLog` finds. */
   faults(): Promise<readonly string[]>;

@@ -1,7 +1,9 @@
 /** What a log does for partitions whose homes and copies stand in different regions. */
 import assert from 'node:assert/strict';
+import { CardumeError } from '../base/errors.ts';
 import { checksumOf } from '../events/checksum.ts';
 import { EPOCHS_A_TERM, firstEpochOf, TERM_MAX, termOf } from '../events/epoch.ts';
+import { openWriterPool } from '../events/events.ts';
 import type { Copied, CopyPage, Entry, Log } from '../events/log.ts';
 import type { Decision } from '../events/quarantine.ts';
 import { decodeToken, encodeToken } from '../events/token.ts';
@@ -9,6 +11,7 @@ import type { Host } from '../host/host.ts';
 import {
   all,
   answer,
+  beside,
   event,
   events,
   fails,
@@ -201,6 +204,60 @@ export const regions: LogCases = {
     await log.append(P, [answer('s', 'other-2')]);
     await log.close();
     assert.deepEqual(await under.faults(), []);
+  },
+
+  'without a lease nothing is appended, and all else goes on': async (under) => {
+    const { host } = under;
+    const pool = openWriterPool(host, { threadsMax: 2, leased: true });
+    const soonMs = (): number => host.clock.monotonicMs() + 60_000;
+    const log = await under.open([P, Q], {}, { pool });
+    await fails(log.append(P, events('s', 1)), 'partition-unavailable');
+    pool.lease(soonMs());
+    await log.append(P, events('s', 2));
+    const p = await all(log, P);
+    pool.lease(host.clock.monotonicMs());
+    const both = [beside(log.append(P, [event('s', 3)])), beside(log.append(Q, events('t', 1)))];
+    for (const one of both) await fails(one, 'partition-unavailable');
+    const { epoch } = await log.moving.release(P);
+    const next = chained(host, p[1] as Entry, { ...(p[1] as Entry), version: 3, position: 3, epoch });
+    assert.deepEqual((await log.moving.copy([page(P, epoch, [next])])).map(addedOf), [1]);
+    assert.equal((await log.moving.adopt(P, epoch)).position, 3);
+    assert.deepEqual([(await all(log, P)).length, await all(log, Q)], [3, []]);
+    // On a thread that begins later.
+    pool.lease(soonMs());
+    const later = await under.open([Q], {}, { pool });
+    await later.append(Q, events('t', 1));
+    await log.append(P, [event('s', 4)]);
+    await later.close();
+    await log.close();
+    await pool.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
+  'what is not to be served any more is not told as done': async (under) => {
+    let over = false;
+    const mayServe = (): void => {
+      if (over) throw new CardumeError('partition-unavailable', 'the lease is over');
+    };
+    const log = await under.open([P], {}, { mayServe });
+    await log.append(P, events('s', 1));
+    await log.settled(P);
+    await log.checkOpen(P);
+    const failed: number[] = [];
+    log.onFailed((partition) => void failed.push(partition));
+    const told = beside(log.append(P, [event('s', 2)]));
+    const settled = beside(log.settled(P));
+    over = true;
+    await fails(told, 'unknown-outcome');
+    await assert.rejects(settled);
+    assert.deepEqual(failed, [P]);
+    await fails((async () => log.checkOpen(P))(), 'partition-unavailable');
+    await fails(log.settled(P), 'partition-unavailable');
+    over = false;
+    assert.deepEqual(names(await all(log, P)), ['s@1', 's@2']);
+    await log.append(P, [event('s', 3)]);
+    await log.checkOpen(P);
+    await log.close();
   },
 
   'pages of several partitions are copied at once, and one that is refused hinders no other': async (

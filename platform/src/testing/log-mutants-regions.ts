@@ -16,6 +16,9 @@ export const FORGOTTEN_ANSWERS =
   'what is cut off is an answer no more, and an older one of its key counts again';
 export const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
 
+const LEASED = 'without a lease nothing is appended, and all else goes on';
+const SERVED = 'what is not to be served any more is not told as done';
+
 /** Of cases that see when a refusal is not told. */
 export const REFUSALS = [PAGES, OLDER_HOME, PASSED_OVER];
 
@@ -112,6 +115,14 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
          CREATE TABLE IF NOT EXISTS replaced_answers`,
       ],
     ],
+  },
+  'a lease is not asked for': {
+    breaks: [LEASED],
+    options: (options, pool) => ({ ...options, pool }),
+  },
+  'what may not be served any more is told': {
+    breaks: [SERVED],
+    options: ({ mayServe: _, ...options }) => options,
   },
   'an older home is heard': {
     breaks: [OLDER_HOME],

@@ -6,7 +6,7 @@
  * around the log.
  */
 import { isCardumeError } from '../base/errors.ts';
-import { openLog, openWriterPool } from '../events/events.ts';
+import { type LogOptions, openLog, openWriterPool, type WriterPool } from '../events/events.ts';
 import type { LogBounds } from '../events/group-commit.ts';
 import type { Appended, Copied, CopyPage, Entry, Log } from '../events/log.ts';
 import { decodeToken } from '../events/token.ts';
@@ -35,6 +35,8 @@ export interface LogMutant {
   readonly sql?: readonly StatementChange[];
   readonly bounds?: LogBounds;
   host?(host: Host): Host;
+  /** @param pool one that is not leased */
+  options?(options: LogOptions, pool: WriterPool): LogOptions;
   log?(log: Log, clock: Clock): Log;
 }
 
@@ -514,7 +516,8 @@ export function mutantHarness(host: Host, path: string, mutant: LogMutant): LogH
     host,
     async open(partitions = [P, Q], bounds = {}, more = {}) {
       const own = { batchEntriesMax: 128, queueEntriesMax: 10_000, ...bounds, ...mutant.bounds };
-      const log = await openLog(mutated, { path, partitions, pool, bounds: own, ...more });
+      const options = { path, partitions, pool, bounds: own, ...more };
+      const log = await openLog(mutated, mutant.options?.(options, pool) ?? options);
       opened.push(log);
       return mutant.log?.(log, host.clock) ?? log;
     },

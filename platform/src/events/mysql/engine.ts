@@ -63,6 +63,7 @@ export function engineOver(
   opener: number,
   opened: readonly Head[],
   followed: readonly Head[],
+  mayCommit: () => void = () => undefined,
 ): Engine {
   const { clock, crypto } = host;
   const ended = endedStreams();
@@ -71,7 +72,7 @@ export function engineOver(
     for (let tries = 1; ; tries += 1) {
       const begun = { commit: false };
       try {
-        await database.session((session) => inTransaction(session, attempt, begun, ended));
+        await database.session((session) => inTransaction(session, attempt, begun, ended, mayCommit));
         return;
       } catch (error) {
         // Whatever a commit failed of: only its entries tell whether it stands.
@@ -162,6 +163,7 @@ async function inTransaction(
   attempt: Attempt,
   begun: { commit: boolean },
   ended: EndedStreams,
+  mayCommit: () => void,
 ): Promise<void> {
   const { appends, moves, firsts, follows } = attempt;
   await session.exec('START TRANSACTION');
@@ -179,6 +181,7 @@ async function inTransaction(
   } catch (error) {
     throw isCardumeError(error, 'conflict') ? await keyThatStands(session, appends, moves, error) : error;
   }
+  mayCommit();
   begun.commit = true;
   await session.exec('COMMIT');
 }

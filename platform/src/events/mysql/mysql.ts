@@ -25,14 +25,14 @@ function connect({ sql }: Host, place: LogPlace, connectionsMax: number): SqlDat
 }
 
 export const mysql: Driver = {
-  async open(host, place, start) {
+  async open(host, place, start, mayCommit) {
     const database = connect(host, place, WRITER_CONNECTIONS_MAX);
     try {
       await prepareSchema(host.clock, database);
       if (!('recovery' in start)) checkMap(database.name, await hasGivenAway(database), start);
       return 'recovery' in start
-        ? await openAgain(host, database, start.recovery)
-        : await openFirst(host, database, start);
+        ? await openAgain(host, database, start.recovery, mayCommit)
+        : await openFirst(host, database, start, mayCommit);
     } catch (error) {
       await database.close();
       throw error;

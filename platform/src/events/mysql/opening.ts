@@ -14,6 +14,7 @@ export async function openFirst(
   host: Host,
   database: SqlDatabase,
   { partitions, opener, copies, floors, yielded = [] }: First,
+  mayCommit?: () => void,
 ): Promise<Opening> {
   const ordered = [...partitions].sort((a, b) => a - b);
   const { heads, followed } = await again(host.clock, () =>
@@ -38,10 +39,19 @@ export async function openFirst(
       return found;
     }),
   );
-  return { engine: engineOver(host, database, opener, heads, followed), recovered: [], strays: [] };
+  return {
+    engine: engineOver(host, database, opener, heads, followed, mayCommit),
+    recovered: [],
+    strays: [],
+  };
 }
 
-export async function openAgain(host: Host, database: SqlDatabase, recovery: Recovery): Promise<Opening> {
+export async function openAgain(
+  host: Host,
+  database: SqlDatabase,
+  recovery: Recovery,
+  mayCommit?: () => void,
+): Promise<Opening> {
   const lost = [...recovery.lost].sort((a, b) => a.partition - b.partition);
   const { recovered, heads, followed } = await again(host.clock, () =>
     database.session(async (session) => {
@@ -80,7 +90,11 @@ export async function openAgain(host: Host, database: SqlDatabase, recovery: Rec
       return { recovered: inOrder, heads: raised, followed: copies };
     }),
   );
-  return { engine: engineOver(host, database, recovery.opener, heads, followed), recovered, strays: [] };
+  return {
+    engine: engineOver(host, database, recovery.opener, heads, followed, mayCommit),
+    recovered,
+    strays: [],
+  };
 }
 
 async function giveWay(session: SqlSession, partition: PartitionKey): Promise<void> {

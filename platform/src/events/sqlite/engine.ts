@@ -32,7 +32,12 @@ import { openReader } from './reader.ts';
 import { hasGivenAway, prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
-export async function openEngine(host: Host, path: string, start: First): Promise<Opening> {
+export async function openEngine(
+  host: Host,
+  path: string,
+  start: First,
+  mayCommit?: () => void,
+): Promise<Opening> {
   const { partitions, opener, floors, yielded = [] } = start;
   const database = host.disk.database(path);
   try {
@@ -51,7 +56,7 @@ export async function openEngine(host: Host, path: string, start: First): Promis
       for (const partition of partitions) raise.run(partition, floors?.get(partition) ?? 0, -opener);
     });
     const copies = [...start.copies, ...yielded];
-    const engine = engineOver(host, path, database, { partitions, opener, copies });
+    const engine = engineOver(host, path, database, { partitions, opener, copies }, mayCommit);
     // Whoever was about to make segments of them is fenced by now.
     const strays = await setStraysAside(host, path, database, engine.heads());
     return { engine, recovered: [], strays };
@@ -66,6 +71,7 @@ export function engineOver(
   path: string,
   database: Database,
   { partitions, opener, copies: followed }: Pick<First, 'partitions' | 'opener' | 'copies'>,
+  mayCommit: () => void = () => undefined,
 ): Engine {
   const reader = openReader(database);
   const statements = {
@@ -166,6 +172,7 @@ export function engineOver(
       moveHeads(attempt);
       checkFollows(attempt);
       insert(attempt);
+      mayCommit();
       committing = true;
       database.exec('COMMIT');
     } catch (error) {

@@ -7,7 +7,7 @@ import { engineOver } from './engine.ts';
 import { prepareSchema } from './schema.ts';
 import { endOf, spotOf } from './spot.ts';
 
-export function reopenEngine(host: Host, path: string, recovery: Recovery): Opening {
+export function reopenEngine(host: Host, path: string, recovery: Recovery, mayCommit?: () => void): Opening {
   const database = host.disk.database(path);
   try {
     prepareSchema(path, database);
@@ -33,7 +33,7 @@ export function reopenEngine(host: Host, path: string, recovery: Recovery): Open
     );
     const hosted = recovered.filter((one) => !one.fenced).map((one) => one.partition);
     const { opener, copies } = recovery;
-    const engine = engineOver(host, path, database, { partitions: hosted, opener, copies });
+    const engine = engineOver(host, path, database, { partitions: hosted, opener, copies }, mayCommit);
     return { engine, recovered, strays: [] };
   } catch (error) {
     database.close();

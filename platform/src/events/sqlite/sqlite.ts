@@ -9,10 +9,10 @@ import { reopenEngine } from './reopen.ts';
 const pathOf = (place: LogPlace): string => (place as { readonly path: string }).path;
 
 export const sqlite: Driver = {
-  async open(host, place, start) {
+  async open(host, place, start, mayCommit) {
     return 'recovery' in start
-      ? reopenEngine(host, pathOf(place), start.recovery)
-      : openEngine(host, pathOf(place), start);
+      ? reopenEngine(host, pathOf(place), start.recovery, mayCommit)
+      : openEngine(host, pathOf(place), start, mayCommit);
   },
   async openReader(host, place) {
     const database = host.disk.database(pathOf(place), { readOnly: true });
