@@ -1,6 +1,6 @@
 /** How a partition with all that a shard keeps of it comes and goes: the log's moves, and keys, read models, processes. */
 import { CardumeError } from '../base/errors.ts';
-import type { Copied, CopyPage, Head, Log } from '../events/log.ts';
+import type { Copied, CopyPage, Entry, Head, Log } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
 import type { KeyRing } from '../privacy/key-ring.ts';
 import type { WrappedKey } from '../privacy/key-store.ts';
@@ -19,6 +19,12 @@ export interface ShardMoving {
   copy(pages: readonly CopyPage[]): Promise<readonly Copied[]>;
   /** Keys of a home's subjects, in order of subject. */
   listKeys(partition: number, afterSubject: string, keysMax: number): Promise<WrappedKey[]>;
+  /**
+   * Keys of the subjects whose personal fields entries hold, each once: for whoever copies the entries, and puts the keys
+   * before. A key that was destroyed is none.
+   * @param entries at most as many as a read of the log returns
+   */
+  keysFor(entries: readonly Entry[]): Promise<WrappedKey[]>;
   /** @throws CardumeError `conflict` when the partition is at home here */
   putKeys(partition: number, keys: readonly WrappedKey[]): Promise<void>;
   /** Keys that a home makes from now on. */
@@ -62,6 +68,8 @@ export interface ShardMovingGround {
   readonly keys: KeyRing;
   readonly runner: ProcessRunner;
   readonly reading: Reading;
+  /** See `personalSubjects`. */
+  readonly personalSubject: (entry: Entry) => string | null;
   readonly health: Pick<ReadModelHealth, 'told' | 'expectRefolding'>;
 }
 
@@ -75,13 +83,26 @@ export function shardMoving(ground: ShardMovingGround): {
   readonly moving: ShardMoving;
   keyMade(key: WrappedKey): void;
 } {
-  const { clock, log, ask, own, keys, runner, reading, health } = ground;
+  const { clock, log, ask, own, keys, runner, reading, health, personalSubject } = ground;
   /** Partitions whose logs are being cut. */
   const cutting = new Set<number>();
   const watched = new Map<number, WrappedKey[]>();
 
   const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
     log.moving.tend(partition, request);
+
+  async function keysFor(entries: readonly Entry[]): Promise<WrappedKey[]> {
+    const wanted = new Map<number, Set<string>>();
+    for (const entry of entries) {
+      const subject = personalSubject(entry);
+      if (subject === null) continue;
+      const own = wanted.get(entry.partition) ?? new Set();
+      wanted.set(entry.partition, own.add(subject));
+    }
+    if (wanted.size === 0) return [];
+    const request = [...wanted].map(([partition, subjects]) => [partition, [...subjects]] as const);
+    return ask({ kind: 'find-keys', wanted: request });
+  }
 
   async function discard(partition: number, afterPosition: number): Promise<void> {
     const request = { kind: 'discard', partition, afterPosition, rowsMax: DISCARDED_ROWS } as const;
@@ -130,6 +151,7 @@ export function shardMoving(ground: ShardMovingGround): {
       cut,
       listKeys: (partition, afterSubject, keysMax) =>
         ask({ kind: 'list-keys', partition, afterSubject, keysMax }),
+      keysFor,
       async putKeys(partition, given) {
         if (given.length > 0) await tend(partition, { kind: 'put-keys', keys: given });
       },

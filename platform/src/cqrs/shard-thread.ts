@@ -6,7 +6,7 @@
 import { isCardumeError } from '../base/errors.ts';
 import type { Tail, TailSource } from '../events/tail.ts';
 import type { Host } from '../host/host.ts';
-import type { WrappedKey } from '../privacy/key-store.ts';
+import type { KeyStore, WrappedKey } from '../privacy/key-store.ts';
 import { openStores } from './engines.ts';
 import { openProjector, type Projector } from './projector.ts';
 import type { FoldReport } from './read-model-health.ts';
@@ -34,6 +34,11 @@ export type ShardRequest =
       readonly wrapped: Uint8Array;
     }
   | { readonly kind: 'find-key'; readonly partition: number; readonly subject: string }
+  /** Answered by those that there are. */
+  | {
+      readonly kind: 'find-keys';
+      readonly wanted: readonly (readonly [partition: number, subjects: readonly string[]])[];
+    }
   | {
       readonly kind: 'list-keys';
       readonly partition: number;
@@ -157,6 +162,8 @@ async function follow(
           return keys.ensure(request, host.clock.nowMs());
         case 'find-key':
           return keys.find(request.partition, request.subject);
+        case 'find-keys':
+          return findKeys(keys, request.wanted);
         case 'list-keys':
           return keys.list(request.partition, request.afterSubject, request.keysMax);
         case 'put-keys':
@@ -172,4 +179,13 @@ async function follow(
       }
     },
   };
+}
+
+async function findKeys(
+  keys: KeyStore,
+  wanted: Extract<ShardRequest, { kind: 'find-keys' }>['wanted'],
+): Promise<WrappedKey[]> {
+  const found: WrappedKey[] = [];
+  for (const [partition, subjects] of wanted) found.push(...(await keys.findAll(partition, subjects)));
+  return found;
 }

@@ -25,6 +25,7 @@ import { logPlaceOf, openReading, openReplicasAt } from './engines.ts';
 import type { Feeder } from './feeder.ts';
 import { openFollowers } from './followers.ts';
 import { forgetOldAnswers } from './forgetting.ts';
+import { personalSubjects } from './personal-subjects.ts';
 import { openProcessRunner } from './process-runner.ts';
 import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
@@ -184,7 +185,18 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   });
   const followers = openFollowers(log);
   const own = new Set(options.partitions);
-  const moving = shardMoving({ clock: host.clock, log, ask, own, keys, runner, reading, health });
+  const personalSubject = personalSubjects(host.crypto, service);
+  const moving = shardMoving({
+    clock: host.clock,
+    log,
+    ask,
+    own,
+    keys,
+    runner,
+    reading,
+    health,
+    personalSubject,
+  });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
   const stopArchiving =
     options.isArchived === true

@@ -19,6 +19,8 @@ export interface KeyStore {
   /** Durable when it returns. @returns the stored key: the given one, or the one that was there before */
   ensure(key: WrappedKey, atMs: number): Promise<Uint8Array>;
   find(partition: number, subject: string): Promise<Uint8Array | null>;
+  /** Those that there are, of a partition. */
+  findAll(partition: number, subjects: readonly string[]): Promise<WrappedKey[]>;
   /** Erasure. */
   destroy(partition: number, subject: string): Promise<void>;
   /** Keys of a partition in order of subject, behind one ('': from the first). */
@@ -78,6 +80,10 @@ export function openKeyStore(disk: Disk, path: string): KeyStore & { close(): vo
       return find(key.partition, key.subject) as Uint8Array;
     },
     find: async (partition, subject) => find(partition, subject),
+    async findAll(partition, subjects) {
+      const keys = subjects.map((subject) => ({ partition, subject, wrapped: find(partition, subject) }));
+      return keys.filter((key): key is WrappedKey => key.wrapped !== null);
+    },
     async destroy(partition, subject) {
       remove.run(partition, subject);
     },

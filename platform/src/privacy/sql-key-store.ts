@@ -6,7 +6,9 @@ import { migrate } from '../database/mysql/migrate.ts';
 import { SCHEMA_TABLE, type Schema } from '../database/schema.ts';
 import type { Clock } from '../host/host.ts';
 import type { SqlDatabase } from '../host/sql.ts';
-import type { KeyStore } from './key-store.ts';
+import type { KeyStore, WrappedKey } from './key-store.ts';
+
+const FOUND_A_STATEMENT_MAX = 200;
 
 const KEYS: Schema = {
   of: 'key',
@@ -53,6 +55,22 @@ export async function openSqlKeyStore(clock: Clock, database: SqlDatabase): Prom
       return (await find(partition, subject)) as Uint8Array;
     },
     find,
+    async findAll(partition, subjects) {
+      const keys: WrappedKey[] = [];
+      for (let i = 0; i < subjects.length; i += FOUND_A_STATEMENT_MAX) {
+        const some = subjects.slice(i, i + FOUND_A_STATEMENT_MAX);
+        const among = some.map(() => '?').join(', ');
+        const rows = await again(clock, () =>
+          database.rows(
+            `SELECT subject, wrapped FROM subject_keys WHERE partition_key = ? AND subject IN (${among})`,
+            [partition, ...some.map((subject) => Buffer.from(subject))],
+          ),
+        );
+        for (const { subject, wrapped } of rows)
+          keys.push({ partition, subject: String(subject), wrapped: wrapped as Uint8Array });
+      }
+      return keys;
+    },
     async destroy(partition, subject) {
       await database.run('DELETE FROM subject_keys WHERE partition_key = ? AND subject = ?', [
         partition,
