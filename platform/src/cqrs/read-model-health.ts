@@ -96,9 +96,13 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
 
   async function buildPage(): Promise<void> {
     const sinceMs = clock.monotonicMs();
+    const before = entriesLeft([...building, ...refolding.values()]);
     try {
       const now = await build();
-      const restMs = Math.min(REST_MS_MAX, (clock.monotonicMs() - sinceMs) * REST);
+      const left = now !== null && 'halts' in now ? entriesLeft([...now.building, ...now.refolding]) : before;
+      // What has not come further waits for something else, such as a cut that is under way.
+      const tookMs = (clock.monotonicMs() - sinceMs) * REST;
+      const restMs = left === before ? REST_MS_MAX : Math.min(REST_MS_MAX, tookMs);
       // Before it is told: whoever is told goes on at once.
       if (isClosed) return;
       nextPage = clock.after(behind === null ? restMs : PAUSE_MS, () => void buildPage());
@@ -175,4 +179,8 @@ export function readModelHealth(options: ReadModelHealthOptions): ReadModelHealt
       stopBuilding();
     },
   };
+}
+
+function entriesLeft(some: readonly Pick<Building, 'entriesLeft'>[]): number {
+  return some.reduce((sum, one) => sum + one.entriesLeft, 0);
 }

@@ -151,14 +151,26 @@ export async function copyPages(
   try {
     return await attempt(pages);
   } catch (error) {
-    const [page] = pages;
-    const refused = refusalOf(error);
-    if (page === undefined || refused === null) throw error;
-    if (pages.length === 1) return [{ partition: page.partition, refused }];
+    if (refusalOf(error) === null) throw error;
   }
   const copied: Copied[] = [];
-  for (const page of pages) copied.push(...(await copyPages([page], attempt)));
+  for (const page of pages) copied.push(await copyAlone(page, attempt));
   return copied;
+}
+
+/** What was believed of its head a moment ago may have been old: once more is enough to know. */
+async function copyAlone(
+  page: CopyPage,
+  attempt: (pages: readonly CopyPage[]) => Promise<Copied[]>,
+): Promise<Copied> {
+  try {
+    const [copied] = await attempt([page]);
+    return copied as Copied;
+  } catch (error) {
+    const refused = refusalOf(error);
+    if (refused === null) throw error;
+    return { partition: page.partition, refused };
+  }
 }
 
 /** @returns null for what is no refusal */

@@ -193,7 +193,8 @@ export function copiesOn(
         if (!isCopy) throw refusedCopy(partition);
         return cutIn(clock, session, partition, afterPosition, entriesMax);
       });
-      await follow(partition, 0);
+      // Until it is cut whole nobody folds what is about to go.
+      if (count < entriesMax) await follow(partition, 0);
       return count;
     },
     async drop(partition, entriesMax) {

@@ -5,6 +5,7 @@ import type { Clock } from '../../host/host.ts';
 import type { SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import { refusedCut } from '../copies.ts';
+import { checkReadBound } from '../engine.ts';
 import type { Entry, PartitionKey } from '../log.ts';
 import { deleteRows } from './delete.ts';
 import { quarantine } from './quarantine.ts';
@@ -19,6 +20,7 @@ export async function cutIn(
   afterPosition: number,
   entriesMax: number,
 ): Promise<number> {
+  checkReadBound(entriesMax);
   const rows = await session.rows(
     `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND position > ? ORDER BY position DESC LIMIT ?`,
     [partition, afterPosition, BigInt(entriesMax)],

@@ -178,7 +178,8 @@ export function copiesIn(
         if (!isCopy(partition)) throw refusedCopy(partition);
         return cut(partition, afterPosition, entriesMax);
       });
-      follow(partition);
+      // Until it is cut whole nobody folds what is about to go.
+      if (count < entriesMax) follow(partition);
       return count;
     },
     async drop(partition, entriesMax) {

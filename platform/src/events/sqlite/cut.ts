@@ -3,6 +3,7 @@ import type { Database } from '../../host/disk.ts';
 import type { Clock } from '../../host/host.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import { refusedCut } from '../copies.ts';
+import { checkReadBound } from '../engine.ts';
 import type { Entry, PartitionKey } from '../log.ts';
 import { quarantining } from './quarantine.ts';
 import { COLUMNS, entryOf } from './reader.ts';
@@ -44,6 +45,7 @@ export function prepareCut(clock: Clock, database: Database): Cut {
   }
 
   return (partition, afterPosition, entriesMax) => {
+    checkReadBound(entriesMax);
     const rows = last.all(spotOf(partition, afterPosition), endOf(partition), entriesMax).map(entryOf);
     const [oldest] = rows.slice(-1);
     if (oldest === undefined) return 0;
