@@ -17,7 +17,7 @@ export const FORGOTTEN_ANSWERS =
 export const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
 
 const LEASED = 'without a lease nothing is appended, and all else goes on';
-const SERVED = 'what is not to be served any more is not told as done';
+export const SERVED = 'what is not to be served any more is not told as done';
 
 /** Of cases that see when a refusal is not told. */
 export const REFUSALS = [PAGES, OLDER_HOME, PASSED_OVER];
@@ -148,7 +148,7 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a page that is refused takes others along': {
-    breaks: [PAGES, OLDER_HOME, YIELDED, CUT],
+    breaks: [PAGES, OLDER_HOME, YIELDED, CUT, LEASED],
     log: (log) => ({
       ...log,
       moving: {

@@ -25,6 +25,7 @@ import {
   PAGES,
   REFUSALS,
   regionMutants,
+  SERVED,
   YIELDED,
 } from './log-mutants-regions.ts';
 
@@ -219,14 +220,14 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a failure is told too late to drop state': {
-    breaks: [HEARS, QUEUE, ADOPTED_AGAIN],
+    breaks: [HEARS, QUEUE, ADOPTED_AGAIN, SERVED],
     log: (log, clock) => ({
       ...log,
       onFailed: (listener) => log.onFailed((partition) => clock.soon(() => listener(partition))),
     }),
   },
   'settled does not wait': {
-    breaks: [SETTLED, SETTLED_LATE, FENCED_READS],
+    breaks: [SETTLED, SETTLED_LATE, FENCED_READS, SERVED],
     log: (log) => ({ ...log, settled: async () => undefined }),
   },
   'memory is trusted for ever': {
