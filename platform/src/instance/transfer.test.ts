@@ -1,6 +1,7 @@
-import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
+import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entry } from '../events/log.ts';
+import { isCardumeError } from '../base/errors.ts';
+import type { CopyPage, Entry } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
 import { longWork } from './long-work.ts';
 import { openTransfers, type Way } from './transfer.ts';
@@ -8,7 +9,11 @@ import { openTransfers, type Way } from './transfer.ts';
 const PARTITION = 7;
 
 /** A home that has so many entries and gets so many more while a page is copied, a copy, and how pages went over. */
-function way(entries: number, grows: number): { way: Way; pages: number[]; copied: () => number } {
+function way(
+  entries: number,
+  grows: number,
+  refusedAt = 0,
+): { way: Way; pages: number[]; copied: () => number } {
   const head = { partition: PARTITION, position: entries };
   const pages: number[] = [];
   let copied = 0;
@@ -24,9 +29,14 @@ function way(entries: number, grows: number): { way: Way; pages: number[]; copie
   };
   const to = {
     moving: {
-      async copy(page: readonly Entry[]) {
-        pages.push(page.length);
-        copied = page.at(-1)?.position ?? copied;
+      async copy([page]: readonly CopyPage[]) {
+        const { entries, homeEpoch } = page as CopyPage;
+        strictEqual(homeEpoch, null);
+        pages.push(entries.length);
+        if (entries.at(-1)?.position === refusedAt)
+          return [{ partition: PARTITION, refused: { code: 'conflict', detail: 'it does not follow' } }];
+        copied = entries.at(-1)?.position ?? copied;
+        return [{ partition: PARTITION, head: {}, added: entries.length }];
       },
     },
   };
@@ -59,4 +69,11 @@ test('whoever asks is told how far it is, and nothing when it is done', async ()
 test('it ends between two pages when the instance closes', async () => {
   const { work, copyUpTo } = transfersWith(() => work.end());
   strictEqual(await copyUpTo(way(10_000, 0).way, 0, Number.POSITIVE_INFINITY), 64);
+});
+
+test('a page that is refused ends it with the reason', async () => {
+  const { way: refused, copied } = way(200, 0, 128);
+  const copying = transfersWith().copyUpTo(refused, 0, Number.POSITIVE_INFINITY);
+  await rejects(copying, (error) => isCardumeError(error, 'conflict'));
+  strictEqual(copied(), 64);
 });
