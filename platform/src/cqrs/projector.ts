@@ -64,6 +64,8 @@ export function openProjector(
   const halted = new Map<string, Halt>();
   const walks = new Map<string, Walk>();
   const refolding = new Set<number>();
+  /** Partitions of which nothing is left that somebody had begun to discard. */
+  const whole = new Set<number>();
   let interest = reactionsByType(projections);
 
   const nameOf = ({ name }: Projection): string => buildOf.get(name) as string;
@@ -165,8 +167,10 @@ export function openProjector(
 
   /** @returns whether there is more to delete of what a process that ended had begun to discard */
   async function discardRest(partition: number): Promise<boolean> {
-    if (checkpoints.position(SHARED, partition) > 0) return false;
-    return (await readModels.discard(partition, Number.MAX_SAFE_INTEGER, DISCARDED_ROWS)) === DISCARDED_ROWS;
+    if (whole.has(partition) || checkpoints.position(SHARED, partition) > 0) return false;
+    const rows = await readModels.discard(partition, Number.MAX_SAFE_INTEGER, DISCARDED_ROWS);
+    if (rows < DISCARDED_ROWS) whole.add(partition);
+    return rows === DISCARDED_ROWS;
   }
 
   async function follow(head: Head): Promise<void> {
@@ -233,6 +237,7 @@ export function openProjector(
     },
     async discard(partition, afterPosition, rowsMax) {
       if (checkpoints.position(SHARED, partition) > afterPosition) refolding.add(partition);
+      whole.delete(partition);
       return readModels.discard(partition, afterPosition, rowsMax);
     },
     leave: (partition) => void refolding.delete(partition),
