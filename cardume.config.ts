@@ -45,7 +45,12 @@ export default defineTopology({
     orders: { partitions: 16, globalPartitions: 0, shards: 2 },
   },
   instances: { services: ['users', 'products', 'orders'] },
-  edge: { host: '127.0.0.1', port: 8080 },
+  edge: {
+    host: '127.0.0.1',
+    port: 8080,
+    // .test is nobody's (RFC 6761). All regions are this machine, so ask for TXT: it names the region.
+    dns: { port: 8053, zone: 'cardume.test', name: 'shop', policy: 'latency', ttlS: 5 },
+  },
   engines: { log: 'sqlite' },
   data: '.cardume',
   bounds: {

@@ -6,7 +6,8 @@ import { Failure } from './failure.ts';
 
 test('all ports move together, and nothing else changes', () => {
   const there = moved(house, house.edge.port + 1_000);
-  assert.equal(there.edge.port, house.edge.port + 1_000);
+  const dns = { ...house.edge.dns, port: (house.edge.dns?.port ?? 0) + 1_000 };
+  assert.deepEqual(there.edge, { ...house.edge, port: house.edge.port + 1_000, dns });
   for (const [name, region] of Object.entries(house.regions)) {
     assert.deepEqual(there.regions[name], {
       ...region,
@@ -15,6 +16,8 @@ test('all ports move together, and nothing else changes', () => {
     });
   }
   assert.deepEqual(moved(there, house.edge.port), house);
+  const without = { ...house, edge: { host: house.edge.host, port: house.edge.port } };
+  assert.deepEqual(moved(without, 9_000).edge, { ...without.edge, port: 9_000 });
 });
 
 test('a port that leaves no room for the others is refused', () => {

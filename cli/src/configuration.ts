@@ -82,7 +82,13 @@ export function moved(topology: Topology, port: number): Topology {
     name,
     { ...region, port: region.port + by, peerPort: region.peerPort + by },
   ]);
-  const after = { ...topology, edge: { ...topology.edge, port }, regions: Object.fromEntries(regions) };
+  const { dns } = topology.edge;
+  const edge = {
+    ...topology.edge,
+    port,
+    ...(dns === undefined ? {} : { dns: { ...dns, port: dns.port + by } }),
+  };
+  const after = { ...topology, edge, regions: Object.fromEntries(regions) };
   try {
     return parseTopology(after);
   } catch (error) {

@@ -1,10 +1,12 @@
 /** `npm start` from outside: three real regions, the edge, the shop. Takes about 20 s. */
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { withoutDig } from 'cardume/edge/dns/dig.fixture';
 import {
   cardume as cardumeAlone,
   commandsIn,
@@ -69,6 +71,10 @@ test('the first start: the three commands that it prints work as printed', async
     10_000,
   );
   firstOrder = order.id;
+  const [line] = /dig @.*/.exec(started.text()) as unknown as [string];
+  assert.match(line, new RegExp(`^dig @127\\.0\\.0\\.1 -p ${port - 27} `));
+  if (withoutDig === false)
+    assert.match(await shell(line), /^"region=(?:us-east|us-west|eu-west)" "port=\d+"$/m);
   assert.match(
     await (await fetch(`${url}/docs`)).text(),
     /<html/i,
@@ -152,6 +158,19 @@ test('a port in use: one sentence that names it, and nothing is started', async 
     `Port ${port + 2} for region us-west cannot be used: another program listens on 127.0.0.1:${port + 2}.`,
   );
   assert.match(started.text(), /--port 18080/);
+});
+
+test('the port of DNS in use, on UDP alone: the same', async () => {
+  const taken = createSocket('udp4');
+  await new Promise<void>((resolve) => taken.bind(port - 27, '127.0.0.1', resolve));
+  const started = start();
+  const { code } = await started.ended;
+  taken.close();
+  assert.equal(code, 1);
+  assert.equal(
+    started.text().split('\n')[0],
+    `Port ${port - 27} for the DNS server cannot be used: another program listens on 127.0.0.1:${port - 27}.`,
+  );
 });
 
 test('a damaged file: one sentence that names it, no endless restarts, and the other regions end too', async () => {

@@ -77,7 +77,9 @@ async function copyHouse(to: string): Promise<void> {
 /** A port of the edge with which all ports of the topology are free. */
 async function freePort(): Promise<number> {
   const distances = Object.values(topology.regions).flatMap(({ port, peerPort }) => [port, peerPort]);
-  const all = [topology.edge.port, ...distances].map((port) => port - topology.edge.port);
+  const all = [topology.edge.port, topology.edge.dns?.port ?? topology.edge.port, ...distances].map(
+    (port) => port - topology.edge.port,
+  );
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const port = 20_000 + Math.floor(Math.random() * 30_000);
     if ((await Promise.all(all.map((distance) => isFree(port + distance)))).every(Boolean)) return port;

@@ -11,6 +11,9 @@ const rim: Readonly<Record<string, string>> = {
     'the HTTP server: Fastify owns its sockets and timers; routes below it are plain functions',
   'platform/src/edge/proxy.ts':
     'the edge listens and forwards: sockets and upstream connections are its work',
+  'platform/src/edge/dns/sockets.ts':
+    'the DNS server listens on UDP and TCP; what it says is a plain function below',
+  'platform/src/edge/dns/dig.fixture.ts': 'tests ask the DNS server by the program that its users have',
   'platform/src/testing/simulated/guards.ts':
     'takes the globals over, so that code in a simulation cannot reach them',
   'platform/src/testing/sqlite/instance.ts': 'loads the WebAssembly module of SQLite, once',

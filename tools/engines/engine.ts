@@ -1,10 +1,11 @@
-/** An engine that runs beside the house on this machine, for tests and benchmarks: a server of the industry, on loopback. */
+/** What tests and benchmarks need of this machine: servers of the industry beside the house, on loopback, and programs. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export interface Engine {
+/** One that tests call, and that runs no longer than a call. */
+export interface Program {
   readonly name: string;
   /** What several are called together. */
   readonly group?: string;
@@ -14,6 +15,9 @@ export interface Engine {
   installed(): boolean;
   /** @throws Error that says what to do, where this machine does not let us */
   install(): void;
+}
+
+export interface Engine extends Program {
   /** Makes its data where there is none, starts it and waits until it answers. */
   start(): Promise<Running>;
   stop(running: Running): Promise<void>;

@@ -3,13 +3,19 @@
  * platform needs them on one machine: tests of an engine that does not run say so and are skipped.
  */
 import { parseArgs } from 'node:util';
-import { type Engine, isAlive, recall, remember } from './engine.ts';
+import { dig } from './dig.ts';
+import { type Engine, isAlive, type Program, recall, remember } from './engine.ts';
 import { etcd } from './etcd.ts';
 import { mariadb } from './mariadb.ts';
 import { mariadbReplica } from './mariadb-replica.ts';
 
 const primary = mariadb('mariadb', { serverId: 1, port: 13_306 });
-const engines: readonly Engine[] = [primary, mariadbReplica('mariadb-replica', primary, 13_406), ...etcd];
+const engines: readonly (Engine | Program)[] = [
+  primary,
+  mariadbReplica('mariadb-replica', primary, 13_406),
+  ...etcd,
+  dig,
+];
 
 const help = `Servers for tests and benchmarks, on 127.0.0.1.
 
@@ -25,33 +31,37 @@ Data, logs and passwords stand in .cardume/engines. Tests find what runs there b
 
 interface Status {
   readonly engine: string;
+  readonly kind: 'server' | 'program';
   readonly installed: boolean;
   readonly running: boolean;
   readonly address: string | null;
 }
 
-function statusOf(engine: Engine): Status {
+function statusOf(engine: Program): Status {
   const known = recall(engine.name);
   const running = known !== null && isAlive(known.pid);
   return {
     engine: engine.name,
+    kind: 'start' in engine ? 'server' : 'program',
     installed: engine.installed(),
     running,
     address: running ? `${known.host}:${known.port}` : null,
   };
 }
 
-async function start(engine: Engine): Promise<void> {
+async function start(engine: Engine | Program): Promise<void> {
   if (statusOf(engine).running) return;
   if (!engine.installed()) {
     process.stderr.write(`installs ${engine.name}\n`);
     engine.install();
   }
+  if (!('start' in engine)) return;
   process.stderr.write(`starts ${engine.name}\n`);
   remember(engine.name, await engine.start());
 }
 
-async function stop(engine: Engine): Promise<void> {
+async function stop(engine: Engine | Program): Promise<void> {
+  if (!('stop' in engine)) return;
   const known = recall(engine.name);
   if (known !== null && isAlive(known.pid)) await engine.stop(known);
 }
@@ -66,7 +76,7 @@ async function main(): Promise<void> {
     process.stdout.write(help);
     return;
   }
-  const isCalled = (engine: Engine, name: string): boolean => engine.name === name || engine.group === name;
+  const isCalled = (engine: Program, name: string): boolean => engine.name === name || engine.group === name;
   const unknown = names.find((name) => !engines.some((engine) => isCalled(engine, name)));
   if (unknown !== undefined)
     throw new Error(
@@ -81,8 +91,9 @@ async function main(): Promise<void> {
   const found = chosen.map(statusOf);
   if (values.json) process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
   else {
-    for (const { engine, installed, running, address } of found) {
-      const state = running ? `runs on ${address}` : installed ? 'does not run' : 'is not installed';
+    for (const { engine, kind, installed, running, address } of found) {
+      const resting = kind === 'server' ? 'does not run' : 'is installed';
+      const state = running ? `runs on ${address}` : installed ? resting : 'is not installed';
       process.stdout.write(`${engine.padEnd(15)} ${state}\n`);
     }
   }

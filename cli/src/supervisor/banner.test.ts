@@ -15,6 +15,7 @@ test('the banner names every address with the ports in use, and the commands bea
   for (const part of [
     '18080/docs',
     '127.0.0.1:18081',
+    '  dig @127.0.0.1 -p 18053 shop.cardume.test TXT +short',
     '127.0.0.1:18083',
     '/data',
     'TOKEN=$(curl',
@@ -30,11 +31,12 @@ test('the banner names every address with the ports in use, and the commands bea
 test('without a demonstration there is nothing to try', () => {
   const text = banner({
     url: 'http://h',
-    topology: house,
+    topology: { ...house, edge: { host: '127.0.0.1', port: 1 } },
     regions: ['us-east'],
     dataFolder: '/data',
     demo: null,
   });
   assert.ok(!text.includes('curl'));
+  assert.ok(!text.includes('dig'), 'no DNS server, no line about it');
   assert.ok(!text.includes('eu-west'));
 });

@@ -1,5 +1,5 @@
 /** What `cardume start` says when everything runs: where, and three commands to try that work as printed. */
-import type { Topology } from 'cardume/topology';
+import type { DnsTopology, Topology } from 'cardume/topology';
 import { DEMO_CUSTOMER, type Demo } from './demo.ts';
 
 export interface BannerFacts {
@@ -18,6 +18,8 @@ export function banner(facts: BannerFacts): string {
     const region = topology.regions[name];
     if (region !== undefined) rows.push([name, `http://${region.host}:${region.port}`]);
   }
+  const { dns } = topology.edge;
+  if (dns !== undefined) rows.push(['DNS', digLine(dns, topology.edge.host)]);
   rows.push(['API docs', `${url}/docs`], ['data', facts.dataFolder]);
   const width = Math.max(...rows.map(([name]) => name.length)) + 3;
   return [
@@ -32,6 +34,12 @@ export function banner(facts: BannerFacts): string {
     'Ctrl-C stops everything; the data stays.',
     '',
   ].join('\n');
+}
+
+/** A question that names the region, whatever addresses the regions have. */
+function digLine({ host, port, zone, name }: DnsTopology, edgeHost: string): string {
+  const asked = name === undefined ? zone : `${name}.${zone}`;
+  return `dig @${host ?? edgeHost} -p ${port} ${asked} TXT +short`;
 }
 
 /** Sign in, list products, place an order. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +31,21 @@ test('a port that another program has is named, with what to do', async () => {
   });
   await checkPorts(host, topology, []);
   await taken.close();
+});
+
+test('the port of the DNS server must be free on TCP and on UDP', async () => {
+  const listener = await host.network.listen({ host: '127.0.0.1', port: 0 }, () => {});
+  const { port } = listener.address;
+  const edge = { host: '127.0.0.1', port: 0, dns: { port } };
+  const topology = { edge, regions: {} } as unknown as Topology;
+  const message = `Port ${port} for the DNS server cannot be used: another program listens on 127.0.0.1:${port}.`;
+  await assert.rejects(checkPorts(host, topology, []), { message });
+  await listener.close();
+  await checkPorts(host, topology, []);
+  const udp = createSocket('udp4');
+  await new Promise<void>((resolve) => udp.bind(port, '127.0.0.1', resolve));
+  await assert.rejects(checkPorts(host, topology, []), { message });
+  udp.close();
 });
 
 test('a folder belongs to one supervisor at a time', async (t) => {

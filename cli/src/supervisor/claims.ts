@@ -1,6 +1,7 @@
 /** What a start needs for itself alone, checked before anything runs: its ports, and its data folder. */
 import { join } from 'node:path';
 import { isCardumeError } from 'cardume/base';
+import { tryPort } from 'cardume/edge/dns/sockets';
 import type { Host } from 'cardume/host';
 import type { Topology } from 'cardume/topology';
 import { Failure } from '../failure.ts';
@@ -19,10 +20,19 @@ export async function checkPorts(host: Host, topology: Topology, regions: readon
       const listener = await host.network.listen({ host: address, port }, (connection) => connection.close());
       await listener.close();
     } catch (error) {
-      throw new Failure(`Port ${port} for ${use} cannot be used: ${reason(error, address, port)}.`, NEXT);
+      throw taken(use, address, port, error);
     }
   }
+  const { dns } = topology.edge;
+  if (dns === undefined) return;
+  const address = dns.host ?? topology.edge.host;
+  await tryPort({ host: address, port: dns.port }).catch((error: unknown) => {
+    throw taken('the DNS server', address, dns.port, error);
+  });
 }
+
+const taken = (use: string, address: string, port: number, error: unknown): Failure =>
+  new Failure(`Port ${port} for ${use} cannot be used: ${reason(error, address, port)}.`, NEXT);
 
 const NEXT =
   'Stop the program that uses it, or choose other ports: `npm start -- --port 18080` puts the edge there and moves ' +

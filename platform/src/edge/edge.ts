@@ -1,7 +1,11 @@
-/** The face of the edge: one address for all regions. It sends each client to the nearest healthy region. */
+/**
+ * The face of the edge: one address for all regions, which sends each client to the nearest healthy one, and a DNS server
+ * that tells clients a region's own address.
+ */
 import type { Host } from '../host/host.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { RegionName, Topology } from '../topology/topology.ts';
+import { openDns } from './dns/dns.ts';
 import { type HealthTable, watchHealth } from './health.ts';
 import { openProxy } from './proxy.ts';
 import { regionOrder, wishedRegion } from './routing.ts';
@@ -16,13 +20,15 @@ export interface EdgeOptions {
 
 export interface Edge {
   readonly address: { readonly host: string; readonly port: number };
+  /** Where the DNS server listens, on UDP and TCP; null without one. */
+  readonly dns: { readonly host: string; readonly port: number } | null;
   health(): HealthTable;
   /** Lets requests finish for at most `bounds.drainTimeoutMs`. */
   drain(): Promise<void>;
 }
 
 /**
- * Listens on `topology.edge`; resolves when every region was probed once, so that no first request meets an edge that
+ * Listens on `topology.edge`, and on `topology.edge.dns`; resolves when every region was probed once, so that no first request meets an edge that
  * knows nothing yet.
  * @throws Error of Node, such as `EADDRINUSE`, when it cannot listen
  */
@@ -57,12 +63,22 @@ export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOp
     },
   });
   await health.firstRound;
+  const { drainTimeoutMs } = topology.bounds;
+  const { dns: wanted } = topology.edge;
+  const opened =
+    wanted === undefined ? null : openDns({ topology, dns: wanted, host, log, health: health.table });
+  const dns = await opened?.catch(async (error: unknown) => {
+    health.stop();
+    await proxy.drain(0);
+    throw error;
+  });
   return {
     address: proxy.address,
+    dns: dns?.address ?? null,
     health: health.table,
     async drain() {
       health.stop();
-      await proxy.drain(topology.bounds.drainTimeoutMs);
+      await Promise.all([proxy.drain(drainTimeoutMs), dns?.drain(drainTimeoutMs)]);
     },
   };
 }

@@ -18,13 +18,47 @@ export interface Topology {
   readonly regions: Readonly<Record<RegionName, RegionTopology>>;
   readonly services: Readonly<Record<ServiceName, ServiceTopology>>;
   readonly instances: InstanceTopology;
-  readonly edge: { readonly host: string; readonly port: number };
+  readonly edge: EdgeTopology;
   readonly engines: Engines;
   /** Where regions agree on who is home to what. Absent: every partition stays where the topology puts it. */
   readonly coordinator?: CoordinatorTopology | undefined;
   /** Folder of all data, relative to the topology's file. */
   readonly data: string;
   readonly bounds: Bounds;
+}
+
+export interface EdgeTopology {
+  readonly host: string;
+  readonly port: number;
+  /** A DNS server beside the proxy: tells clients the addresses of a region that is up. None when left out. */
+  readonly dns?: DnsTopology | undefined;
+}
+
+/** docs/guides/edge.md says how each policy chooses. */
+export interface DnsTopology {
+  /** The edge's when left out. */
+  readonly host?: string | undefined;
+  /** Of UDP and TCP. */
+  readonly port: number;
+  /** The domain that the server has authority for, such as `cardume.test`. It is itself `ns.` and the zone. */
+  readonly zone: string;
+  /** What clients ask for, without the zone: `shop` for `shop.cardume.test`. The zone itself when left out. */
+  readonly name?: string | undefined;
+  readonly policy: 'latency' | 'failover' | 'weighted' | 'geo';
+  /** How long a client may remember a region, seconds, 1 to 300; 5 when left out. */
+  readonly ttlS?: number | undefined;
+  /** For `failover`: every region, the preferred first. */
+  readonly order?: readonly RegionName[] | undefined;
+  /** For `weighted`: every region's share, 0 to 1,000. 0: only when no other is up. */
+  readonly weights?: Readonly<Record<RegionName, number>> | undefined;
+  /** For `geo`: networks of clients (`203.0.113.0/24`) → the name of a region, or a country (`BR`) of one. */
+  readonly networks?: Readonly<Record<string, string>> | undefined;
+  /** What clients are told of each region, IPv4 and IPv6; the region's `host` when left out, which is then an address. */
+  readonly addresses?: Readonly<Record<RegionName, readonly string[]>> | undefined;
+  /** Where the world reaches this server; `host` when left out. */
+  readonly address?: string | undefined;
+  /** Of a client's network (/24, /56) over each transport; 1,000 when left out. */
+  readonly queriesPerS?: number | undefined;
 }
 
 export interface Engines {

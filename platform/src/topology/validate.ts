@@ -9,7 +9,9 @@ import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { CardumeError, type Fault } from '../base/errors.ts';
 import { PARTITIONS_MAX, SCOPE_MAX } from '../base/id.ts';
+import { dnsRules } from './dns-rules.ts';
 import { COORDINATOR_PEER, HOUSE_ENGINES } from './engines.ts';
+import { type Add, didYouMean, escaped, HOST, type Loose, objectOf, shown } from './faults.ts';
 import type { Topology } from './topology.ts';
 
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
@@ -31,7 +33,7 @@ const named = (of: TSchema, minProperties: number, maxProperties: number, what: 
 
 const port = whole(1, 65_535);
 const host = Type.String({
-  pattern: /^[A-Za-z0-9.:_-]{1,253}$/,
+  pattern: HOST,
   description: 'a host name or an IP address',
 });
 
@@ -58,6 +60,52 @@ const COORDINATORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   embedded: [['host', 'port'], []],
   etcd: [['endpoints'], ['user', 'passwordVariable', 'tls']],
 };
+const domain = (charsMax: number, example: string): TSchema =>
+  Type.String({
+    pattern: /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.(?!$)|$))+$/,
+    maxLength: charsMax,
+    description: `a domain name in small letters, of at most ${charsMax}, such as '${example}'`,
+  });
+const address = Type.String({ pattern: /^[0-9a-fA-F.:]{2,45}$/, description: 'an IP address' });
+const DNS_NETWORKS_MAX = 10_000;
+
+const dns = strict(
+  {
+    host: Type.Optional(host),
+    port,
+    zone: domain(180, 'cardume.test'),
+    name: Type.Optional(domain(60, 'shop')),
+    policy: Type.Enum(['latency', 'failover', 'weighted', 'geo'], {
+      description: "'latency', 'failover', 'weighted' or 'geo'",
+    }),
+    ttlS: Type.Optional(whole(1, 300)),
+    order: Type.Optional(
+      Type.Array(Type.String({ description: 'the name of a region' }), {
+        description: 'a list of all regions, the preferred first',
+      }),
+    ),
+    weights: Type.Optional(named(whole(0, 1_000), 1, SCOPE_MAX, 'weights of regions')),
+    networks: Type.Optional(
+      named(
+        Type.String({ description: 'the name of a region, or a country code' }),
+        1,
+        DNS_NETWORKS_MAX,
+        'networks',
+      ),
+    ),
+    addresses: Type.Optional(
+      named(
+        Type.Array(address, { minItems: 1, maxItems: 8, description: '1 to 8 IP addresses' }),
+        1,
+        SCOPE_MAX,
+        'lists of addresses of regions',
+      ),
+    ),
+    address: Type.Optional(address),
+    queriesPerS: Type.Optional(whole(1, 10_000_000)),
+  },
+  'a DNS server: port, zone, name, policy, ttlS, …',
+);
 
 const schema = strict(
   {
@@ -87,9 +135,12 @@ const schema = strict(
           globalPartitions: whole(0, PARTITIONS_MAX),
           shards: whole(1, PARTITIONS_MAX),
           replicas: Type.Optional(whole(0, REPLICAS_MAX)),
+          durability: Type.Optional(
+            Type.String({ pattern: /^(?:region|cross-region)$/, description: "'region' or 'cross-region'" }),
+          ),
           archives: Type.Optional(Type.Boolean({ description: 'true or false' })),
         },
-        'a service: partitions, globalPartitions, shards, replicas, archives',
+        'a service: partitions, globalPartitions, shards, replicas, durability, archives',
       ),
       1,
       256,
@@ -104,7 +155,7 @@ const schema = strict(
       },
       'an object with services',
     ),
-    edge: strict({ host, port }, 'an object with host and port'),
+    edge: strict({ host, port, dns: Type.Optional(dns) }, 'an object with host, port and dns'),
     engines: strict(
       {
         log: Type.String({ description: ENGINE_EXPECTED }),
@@ -290,58 +341,20 @@ function stepsOf(path: string): string[] {
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-/** A step of a JSON pointer (RFC 6901, section 3). */
-function escaped(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-function didYouMean(name: string, known: readonly string[]): string {
-  const near = known
-    .map((candidate) => ({ candidate, distance: edits(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  if (near !== undefined && near.distance <= Math.max(2, Math.floor(name.length / 3))) {
-    return `; did you mean '${near.candidate}'?`;
-  }
-  return `; known are ${known.join(', ')}`;
-}
-
-/** Levenshtein's distance. */
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
-}
-
 function ruleFaults(value: unknown): Fault[] {
   const faults: Fault[] = [];
   const add = (path: string, message: string): void => void faults.push({ path, message });
   const top = objectOf(value);
+  const edge = objectOf(top['edge']);
   const coordinator = objectOf(top['coordinator']);
-  regionRules(objectOf(top['regions']), objectOf(top['edge']), coordinator, add);
+  regionRules(objectOf(top['regions']), edge, coordinator, add);
   coordinatorRules(coordinator, add);
+  if (edge['dns'] !== undefined) dnsRules(objectOf(edge['dns']), edge, objectOf(top['regions']), add);
   serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
+  if (top['coordinator'] === undefined) durabilityRule(objectOf(top['services']), add);
   engineRules(objectOf(top['engines']), Object.keys(objectOf(top['regions'])).length, add);
   boundRules(objectOf(top['bounds']), add);
   return faults;
-}
-
-type Loose = Readonly<Record<string, unknown>>;
-type Add = (path: string, message: string) => void;
-
-function objectOf(value: unknown): Loose {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
 }
 
 function nameRule(path: string, name: string, add: Add): void {
@@ -363,6 +376,7 @@ function regionRules(regions: Loose, edge: Loose, coordinator: Loose, add: Add):
   };
   portRule(edge, 'port', '/edge/port');
   portRule(coordinator, 'port', '/coordinator/port');
+  portRule({ host: edge['host'], ...objectOf(edge['dns']) }, 'port', '/edge/dns/port');
   for (const [name, value] of Object.entries(regions)) {
     const path = `/regions/${escaped(name)}`;
     const region = objectOf(value);
@@ -485,6 +499,14 @@ function serviceRules(services: Loose, hosted: unknown, add: Add): void {
   }
   for (const name of Object.keys(services)) {
     if (!seen.has(name)) add('/instances/services', `no instance hosts the service '${name}'`);
+  }
+}
+
+/** Without a coordinator no region follows another: such answers would wait in vain. */
+function durabilityRule(services: Loose, add: Add): void {
+  for (const [name, value] of Object.entries(services)) {
+    if (objectOf(value)['durability'] === 'cross-region')
+      add(`/services/${escaped(name)}/durability`, "'cross-region' needs a coordinator, and there is none");
   }
 }
 
