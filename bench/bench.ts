@@ -12,6 +12,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { run as archives } from './archives.ts';
+import { run as dns } from './dns.ts';
 import type { Benchmark, Figure, Say } from './figure.ts';
 import { run as logAppend } from './log-append.ts';
 import { run as logGrowth } from './log-growth.ts';
@@ -53,6 +54,7 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'j', title: 'shards: orders on MariaDB', run: mysqlOrders },
   { letter: 'k', title: 'shards: the first rows of a million', run: topRows },
   { letter: 'l', title: 'shards: resharding', run: resharding },
+  { letter: 'n', title: 'DNS', run: dns },
   { letter: 'f', title: 'start and memory', run: start },
   { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
   { letter: 'b', title: 'orders', run: async (say) => orders(await platform(say), say) },

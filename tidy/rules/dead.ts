@@ -7,6 +7,7 @@ const entries: readonly string[] = [
   'bench/baseline-mysql-shop.ts',
   'bench/baseline-shop.ts',
   'bench/bench.ts',
+  'bench/dns-server.ts',
   'bench/reference-http.ts',
   'bench/reshard.ts',
   'cli/src/cardume.ts',

@@ -63,11 +63,23 @@ export function unmapped(address: Network): Network {
   return isMapped ? { family: 4, bytes: bytes.slice(12), bits: 32 } : address;
 }
 
+/** Without a split: a server reads the address of every message. */
 function bytesOfIp4(text: string): readonly number[] | null {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part))) return null;
-  const bytes = parts.map(Number);
-  return bytes.every((byte) => byte <= 255) ? bytes : null;
+  const bytes: number[] = [];
+  let byte = -1;
+  for (let i = 0; i <= text.length; i += 1) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) {
+      if (byte === 0) return null; // no leading zeros: some read them as octal
+      byte = byte === -1 ? digit : byte * 10 + digit;
+      if (byte > 255) return null;
+    } else {
+      if (byte === -1 || (i < text.length && text[i] !== '.')) return null;
+      bytes.push(byte);
+      byte = -1;
+    }
+  }
+  return bytes.length === 4 ? bytes : null;
 }
 
 /** RFC 4291, section 2.2: `::` stands once, for at least one group; the last two groups may be dotted. */

@@ -3,7 +3,15 @@
  * they were asked; nothing else repeats, so nothing else is compressed.
  */
 import { bytesOfKey, type NameKey, offsetUnder } from './name.ts';
-import { type Asked, CLASS_IN, HEADER_BYTES, OPTION_SUBNET, type Rcode, types } from './query.ts';
+import {
+  type Asked,
+  CLASS_IN,
+  HEADER_BYTES,
+  OPTION_HEAD_BYTES,
+  OPTION_SUBNET,
+  type Rcode,
+  types,
+} from './query.ts';
 
 export interface DnsRecord {
   readonly owner: NameKey;
@@ -52,8 +60,6 @@ export function writeTruncated(asked: Asked, answer: Answer): Uint8Array {
 
 function written(asked: Asked, answer: Answer, isTruncated: boolean): Uint8Array {
   const { question, edns } = asked;
-  const pieces: Uint8Array[] = [];
-  const additional = answer.additional.length + (edns === null ? 0 : 1);
   const flags =
     0x8000 |
     (asked.opcode << 11) |
@@ -61,42 +67,69 @@ function written(asked: Asked, answer: Answer, isTruncated: boolean): Uint8Array
     (isTruncated ? 0x0200 : 0) |
     (asked.recursionDesired ? 0x0100 : 0) |
     (answer.rcode & 15);
-  const counts = [question === null ? 0 : 1, answer.answers.length, answer.authority.length, additional];
-  pieces.push(words(asked.id, flags, ...counts));
-  if (question !== null) pieces.push(question.bytes);
-  for (const records of [answer.answers, answer.authority, answer.additional])
-    for (const record of records) pieces.push(...writtenRecord(asked, record));
+  const message = new Writer();
+  message.words(asked.id, flags, question === null ? 0 : 1, answer.answers.length);
+  message.words(answer.authority.length, answer.additional.length + (edns === null ? 0 : 1));
+  if (question !== null) message.bytes(question.bytes);
+  for (const record of answer.answers) writeRecord(message, asked, record);
+  for (const record of answer.authority) writeRecord(message, asked, record);
+  for (const record of answer.additional) writeRecord(message, asked, record);
   if (edns !== null) {
-    const option =
-      edns.subnet === null ? new Uint8Array(0) : subnetOption(edns.subnet.bytes, answer.scopeBits);
+    const subnet = edns.subnet?.bytes ?? null;
     // The name of the root, then OPT: size, upper bits of the code and version 0, flags (RFC 6891, section 6.1.3).
-    pieces.push(
-      Uint8Array.of(0),
-      words(types.opt, UDP_BYTES_MAX, (answer.rcode >> 4) << 8, edns.dnssecOk ? 0x8000 : 0, option.length),
-      option,
-    );
+    message.byte(0);
+    message.words(types.opt, UDP_BYTES_MAX, (answer.rcode >> 4) << 8, edns.dnssecOk ? 0x8000 : 0);
+    message.words(subnet === null ? 0 : OPTION_HEAD_BYTES + subnet.length);
+    if (subnet !== null) {
+      message.words(OPTION_SUBNET, subnet.length);
+      // The client's own, with the scope in its place.
+      message.bytes(subnet.subarray(0, 3));
+      message.byte(answer.scopeBits);
+      message.bytes(subnet.subarray(4));
+    }
   }
-  return Buffer.concat(pieces);
+  return message.written();
 }
 
-function writtenRecord(asked: Asked, { owner, type, ttlS, data }: DnsRecord): readonly Uint8Array[] {
+function writeRecord(message: Writer, asked: Asked, { owner, type, ttlS, data }: DnsRecord): void {
   const offset = asked.question === null ? null : offsetUnder(asked.question.name, owner);
-  const name = offset === null ? bytesOfKey(owner) : words(0xc000 | (HEADER_BYTES + offset));
-  return [name, words(type, CLASS_IN, ttlS >>> 16, ttlS & 0xffff, data.length), data];
+  if (offset === null) message.bytes(bytesOfKey(owner));
+  else message.words(0xc000 | (HEADER_BYTES + offset));
+  message.words(type, CLASS_IN, ttlS >>> 16, ttlS & 0xffff, data.length);
+  message.bytes(data);
 }
 
-/** The client's own, with the scope in its place. */
-function subnetOption(bytes: Uint8Array, scopeBits: number): Uint8Array {
-  const option = Buffer.concat([words(OPTION_SUBNET, bytes.length), bytes]);
-  option[7] = scopeBits;
-  return option;
-}
+/** Grows as it must; most answers are far shorter than where it begins. */
+class Writer {
+  #buffer = Buffer.allocUnsafe(UDP_BYTES_MIN);
+  #at = 0;
 
-function words(...values: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(values.length * 2);
-  for (const [i, value] of values.entries()) {
-    bytes[i * 2] = value >> 8;
-    bytes[i * 2 + 1] = value;
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#at++] = value;
   }
-  return bytes;
+
+  words(...values: readonly number[]): void {
+    this.#reserve(values.length * 2);
+    for (const value of values) {
+      this.#buffer[this.#at++] = value >> 8;
+      this.#buffer[this.#at++] = value;
+    }
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    for (let i = 0; i < bytes.length; i += 1) this.#buffer[this.#at++] = bytes[i] as number;
+  }
+
+  written(): Uint8Array {
+    return this.#buffer.subarray(0, this.#at);
+  }
+
+  #reserve(count: number): void {
+    if (this.#at + count <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(2 * (this.#at + count));
+    this.#buffer.copy(larger, 0, 0, this.#at);
+    this.#buffer = larger;
+  }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { type Network, networkOf, parseAddress, parseNetwork } from '../../base/ip.ts';
 import type { HealthTable } from '../health.ts';
 import { health } from './messages.fixture.ts';
+import { type Place, sortedPlaces } from './places.ts';
 import { chooseRegions, clientNetwork, type Policy, SLOT_MS, slotOf } from './policy.ts';
 
 const names = ['us-east', 'us-west', 'eu-west', 'sa-east'];
@@ -35,6 +36,11 @@ const places = (of: fc.Arbitrary<Network>) =>
     maxLength: 12,
     selector: ({ network: { family, bytes, bits } }) => `${family} ${bytes} ${bits}`,
   });
+const geoOf = (given: { places: readonly Place[]; others: string }): Policy => ({
+  kind: 'geo',
+  places: sortedPlaces(given.places),
+  others: given.others,
+});
 const policies: fc.Arbitrary<Policy> = fc.oneof(
   fc.constant<Policy>({ kind: 'latency' }),
   fc
@@ -44,7 +50,7 @@ const policies: fc.Arbitrary<Policy> = fc.oneof(
     kind: 'weighted',
     weights: Object.fromEntries(names.map((name, i) => [name, given[i] as number])),
   })),
-  fc.record({ places: places(networks), others: region }).map<Policy>((geo) => ({ kind: 'geo', ...geo })),
+  fc.record({ places: places(networks), others: region }).map(geoOf),
 );
 const tables: fc.Arbitrary<HealthTable> = fc
   .array(fc.tuple(fc.constantFrom('up', 'down', 'unknown'), fc.nat(300)), { minLength: 4, maxLength: 4 })
@@ -67,9 +73,7 @@ test('no policy ever names a region that is down while another is up; with none 
 });
 
 test('clients that share the bits of the scope are told the same', () => {
-  const geo = fc
-    .record({ places: places(near4), others: region })
-    .map<Policy>((given) => ({ kind: 'geo', ...given }));
+  const geo = fc.record({ places: places(near4), others: region }).map(geoOf);
   let narrow = 0;
   fc.assert(
     fc.property(fc.oneof(geo, policies), tables, near4, bytes4, (policy, health, told, noise) => {
@@ -116,11 +120,11 @@ test('failover: the first of the list that is up', () => {
 test('geo: the longest network that holds the client, else the region of all others; the nearest when it is down', () => {
   const policy: Policy = {
     kind: 'geo',
-    places: [
+    places: sortedPlaces([
       { network: network('203.0.0.0/16'), region: 'us-west' },
       { network: network('203.0.113.0/24'), region: 'us-east' },
       { network: network('2001:db8::/32'), region: 'us-west' },
-    ],
+    ]),
     others: 'eu-west',
   };
   assert.equal(only(policy, 'uuu', '203.0.1.1'), 'us-west');

@@ -3,10 +3,11 @@
  * Each policy names one region that is up. With none up every region is named: a health check that is wrong must not
  * take away what may still work, and a client tries all addresses.
  */
-import { commonBits, type Network, networkOf } from '../../base/ip.ts';
+import { type Network, networkOf } from '../../base/ip.ts';
 import type { RegionName } from '../../topology/topology.ts';
 import type { HealthTable } from '../health.ts';
 import { regionOrder } from '../routing.ts';
+import { type Places, placeAt } from './places.ts';
 
 export type Policy =
   /** The nearest by the round trips of the probes: the same for all clients of this server. */
@@ -16,12 +17,7 @@ export type Policy =
   /** Shares of the clients' networks; a weight of 0 serves only when no other region is up. */
   | { readonly kind: 'weighted'; readonly weights: Readonly<Record<RegionName, number>> }
   /** The region of the longest network that holds the client's, or else `others`; the nearest when that one is down. */
-  | { readonly kind: 'geo'; readonly places: readonly Place[]; readonly others: RegionName };
-
-export interface Place {
-  readonly network: Network;
-  readonly region: RegionName;
-}
+  | { readonly kind: 'geo'; readonly places: Places; readonly others: RegionName };
 
 export interface Chosen {
   readonly regions: readonly RegionName[];
@@ -51,41 +47,16 @@ export function chooseRegions(policy: Policy, table: HealthTable, client: Networ
       return { regions: [region], scopeBits: CLIENT_BITS[client.family] };
     }
     case 'geo': {
-      const { region, scopeBits } = placeOf(policy, client);
-      return { regions: [nearest(region, table)], scopeBits };
+      const { region, scopeBits } = placeAt(policy.places, client);
+      return { regions: [nearest(region ?? policy.others, table)], scopeBits };
     }
   }
 }
 
 /** One is up. */
-const nearest = (wished: RegionName | null, table: HealthTable): RegionName =>
-  regionOrder(wished, table)[0] as RegionName;
-
-/**
- * How many bits decide follows from all places: the client's own, and those that it is not in, up to the bit that tells
- * them from it. So the answers that a resolver keeps never overlap (RFC 7871, section 7.2.1).
- */
-function placeOf(
-  { places, others }: { readonly places: readonly Place[]; readonly others: RegionName },
-  client: Network,
-): { readonly region: RegionName; readonly scopeBits: number } {
-  let region = others;
-  let longest = -1;
-  let scopeBits = 0;
-  for (const place of places) {
-    const { network } = place;
-    if (network.family !== client.family) continue;
-    const common = commonBits(network, client);
-    const holds = common === network.bits;
-    if (holds && network.bits > longest) {
-      longest = network.bits;
-      region = place.region;
-    }
-    // A place inside of what the resolver told: it would have to tell all of the place's bits.
-    const told = holds || common === client.bits ? network.bits : common + 1;
-    scopeBits = Math.max(scopeBits, told);
-  }
-  return { region, scopeBits };
+function nearest(wished: RegionName | null, table: HealthTable): RegionName {
+  if (wished !== null && table[wished]?.state === 'up') return wished; // what the order begins with
+  return regionOrder(wished, table)[0] as RegionName;
 }
 
 /**

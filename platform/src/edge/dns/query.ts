@@ -78,7 +78,7 @@ export type Received =
 /** Records behind the question: EDNS, a signature, and some to spare. None before them: a query has no answers. */
 const ADDITIONAL_MAX = 8;
 const RECORD_HEAD_BYTES = 10;
-const OPTION_HEAD_BYTES = 4;
+export const OPTION_HEAD_BYTES = 4;
 export const OPTION_SUBNET = 8;
 
 export function readQuery(message: Uint8Array): Received {

@@ -15,8 +15,16 @@ const WINDOW_MS = 1_000;
 /** Counted on their own; further ones share one count. */
 const NETWORKS_MAX = 65_536;
 
+const OTHERS = '';
+
+/** A number where it can be one: it is made for every message. */
+function keyOf({ family, bytes }: Network): number | string {
+  if (family === 6) return String.fromCharCode(...bytes);
+  return ((bytes[0] as number) << 16) | ((bytes[1] as number) << 8) | (bytes[2] as number);
+}
+
 export function openRate(clock: Pick<Clock, 'monotonicMs'>, queriesPerS: number): Rate {
-  let counts = new Map<string, number>();
+  let counts = new Map<number | string, number>();
   let endMs = 0;
   return {
     take(client) {
@@ -25,8 +33,8 @@ export function openRate(clock: Pick<Clock, 'monotonicMs'>, queriesPerS: number)
         if (counts.size > 0) counts = new Map();
         endMs = nowMs + WINDOW_MS;
       }
-      const network = String.fromCharCode(...clientNetwork(client).bytes);
-      const key = counts.size < NETWORKS_MAX || counts.has(network) ? network : '';
+      const network = keyOf(clientNetwork(client));
+      const key = counts.size < NETWORKS_MAX || counts.has(network) ? network : OTHERS;
       const count = (counts.get(key) ?? 0) + 1;
       counts.set(key, count);
       if (count <= queriesPerS) return 'answer';

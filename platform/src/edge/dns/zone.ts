@@ -4,6 +4,7 @@ import type { DnsTopology, RegionName, Topology } from '../../topology/topology.
 import type { HealthTable } from '../health.ts';
 import type { Answer, DnsRecord } from './answer.ts';
 import { bytesOfKey, keyOf, type NameKey, offsetUnder } from './name.ts';
+import { sortedPlaces } from './places.ts';
 import { chooseRegions, type Policy } from './policy.ts';
 import { CLASS_IN, type Query, type Rcode, rcodes, types } from './query.ts';
 
@@ -27,7 +28,7 @@ export interface Zone {
 export interface RegionData {
   readonly a: readonly Uint8Array[];
   readonly aaaa: readonly Uint8Array[];
-  readonly txt: Uint8Array;
+  readonly txt: readonly Uint8Array[];
 }
 
 export const TTL_S = 5;
@@ -68,8 +69,8 @@ export function zoneOf(topology: Topology, dns: DnsTopology, serial: number): Zo
       Object.entries(topology.regions).map(([name, { host, port }]) => {
         const addresses = (dns.addresses?.[name] ?? [host]).map(addressOf);
         const of = (family: 4 | 6): readonly Uint8Array[] =>
-          addresses.filter((address) => address.family === family).map(({ bytes }) => bytes);
-        return [name, { a: of(4), aaaa: of(6), txt: text(`region=${name}`, `port=${port}`) }];
+          once(addresses.filter((address) => address.family === family).map(({ bytes }) => bytes));
+        return [name, { a: of(4), aaaa: of(6), txt: [text(`region=${name}`, `port=${port}`)] }];
       }),
     ),
     ttlS,
@@ -98,7 +99,7 @@ function policyOf({ regions }: Topology, dns: DnsTopology): Policy {
           region: Object.hasOwn(regions, to) ? to : ofCountry(to),
         }),
       );
-      return { kind: 'geo', places, others: ofCountry('*') };
+      return { kind: 'geo', places: sortedPlaces(places), others: ofCountry('*') };
     }
   }
 }
@@ -140,19 +141,26 @@ function chosenAnswer(zone: Zone, { question, edns }: Query, table: HealthTable,
   const isTold = told !== null && told.bits > 0;
   const chosen = chooseRegions(zone.policy, table, isTold ? told : client.address, client.nowMs);
   const scopeBits = isTold ? chosen.scopeBits : 0;
-  const data = new Map<string, Uint8Array>(); // regions may share an address: no record stands twice (RFC 2181, section 5)
-  for (const region of chosen.regions) {
-    const { a, aaaa, txt } = zone.regions[region] as RegionData;
-    const own = question.type === types.a ? a : question.type === types.aaaa ? aaaa : [txt];
-    for (const bytes of own) data.set(String.fromCharCode(...bytes), bytes);
-  }
-  if (data.size === 0) return negative(zone, rcodes.noError, scopeBits);
-  const record = { owner: question.name, type: question.type, ttlS: zone.ttlS };
+  const found = chosen.regions.flatMap((region) =>
+    recordsOf(zone.regions[region] as RegionData, question.type),
+  );
+  // Regions may share an address: no record stands twice (RFC 2181, section 5).
+  const data = chosen.regions.length === 1 ? found : once(found);
+  if (data.length === 0) return negative(zone, rcodes.noError, scopeBits);
+  const { name: owner, type } = question;
   return positive(
-    [...data.values()].map((bytes) => ({ ...record, data: bytes })),
+    data.map((bytes) => ({ owner, type, ttlS: zone.ttlS, data: bytes })),
     [],
     scopeBits,
   );
+}
+
+function recordsOf({ a, aaaa, txt }: RegionData, type: number): readonly Uint8Array[] {
+  return type === types.a ? a : type === types.aaaa ? aaaa : txt;
+}
+
+function once(data: readonly Uint8Array[]): readonly Uint8Array[] {
+  return [...new Map(data.map((bytes) => [Buffer.from(bytes).toString('latin1'), bytes])).values()];
 }
 
 function positive(
