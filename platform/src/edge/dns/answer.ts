@@ -42,15 +42,10 @@ export function udpBytesMax({ edns }: Asked): number {
   return Math.min(UDP_BYTES_MAX, Math.max(UDP_BYTES_MIN, edns.udpBytesMax));
 }
 
-/**
- * One that is longer than it may be is sent as its question alone, marked as cut (TC): the client asks again over TCP.
- * Additional records are left out before that: nobody misses them.
- */
+/** One that is longer than it may be is sent as its question alone, marked as cut (TC): the client asks again over TCP. */
 export function writeAnswer(asked: Asked, answer: Answer, bytesMax: number): Uint8Array {
   const whole = written(asked, answer, false);
   if (whole.length <= bytesMax) return whole;
-  const lean = written(asked, { ...answer, additional: [] }, false);
-  if (lean.length <= bytesMax) return lean;
   return writeTruncated(asked, answer);
 }
 

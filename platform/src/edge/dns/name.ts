@@ -33,13 +33,16 @@ export function readName(message: Uint8Array, offset: number): ReadName | null {
   return { key, bytes: at - offset };
 }
 
-/** @returns the offset behind a name of which nothing else is wanted: it may end with a pointer; null where it is cut short */
+/**
+ * @returns the offset behind a name of which nothing else is wanted: it may end with a pointer, which may be cut short;
+ * null where its labels are
+ */
 export function behindName(message: Uint8Array, offset: number): number | null {
   let at = offset;
   while (at - offset <= NAME_BYTES_MAX) {
     const length = message[at];
     if (length === undefined) return null;
-    if (length >= 0xc0) return at + 2 <= message.length ? at + 2 : null;
+    if (length >= 0xc0) return at + 2;
     if (length > LABEL_BYTES_MAX) return null;
     at += 1 + length;
     if (length === 0) return at <= message.length ? at : null;

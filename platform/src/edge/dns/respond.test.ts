@@ -114,6 +114,12 @@ describe('the service', () => {
     assert.equal(ask({ name: 'SHOP.eu.cardume.TEST', type: 99 }).authority[0]?.name, 'cardume.TEST');
   });
 
+  test('every letter has both cases', () => {
+    const letters = 'abcdefghijklmnopqrstuvwxyz.cardume.test';
+    const own = zone({ name: 'abcdefghijklmnopqrstuvwxyz' });
+    assert.equal(ask({ name: letters.toUpperCase() }, { zone: own }).answers.length, 2);
+  });
+
   test('may be the zone itself', () => {
     const { name: _, ...apex } = base;
     const topology = parseTopology({ ...config, edge: { ...config.edge, dns: apex } });
@@ -215,6 +221,8 @@ describe('what is not a query', () => {
     const faulty: Record<string, Wanted> = {
       'no question': { counts: [0, 0, 0, 0] },
       'two questions': { counts: [2, 0, 0, 0], tail: [...nameBytes(NAME), 0, 1, 0, 1] },
+      'a second question that is not there': { counts: [2, 0, 0, 0] },
+      'an answer in a query that is not there': { counts: [1, 1, 0, 0] },
       'an answer in a query': { counts: [1, 1, 0, 0], tail: [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0] },
       'authority in a query': { counts: [1, 0, 1, 0], tail: [0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 0, 0, 0] },
       'bytes behind the end': { tail: [0] },
@@ -305,6 +313,17 @@ describe('the client`s network', () => {
     assert.deepEqual([shown(six), six.scope], [['198.51.100.9'], 32]);
   });
 
+  test('may lie in a place by its country, listed by a region or not', () => {
+    const places = zone({ policy: 'geo', networks: { '203.0.113.0/24': 'JP', '198.18.0.0/15': 'XX' } });
+    const japan = from(subnetOption(1, 24, [203, 0, 113]), { zone: places });
+    assert.deepEqual(shown(japan), ['198.51.100.9']);
+    assert.deepEqual(
+      shown(from(subnetOption(1, 15, [198, 18]), { zone: places })),
+      ['203.0.113.1'],
+      'the region of *',
+    );
+  });
+
   test('is not needed by answers that are the same for all', () => {
     assert.equal(from(subnetOption(1, 24, [203, 0, 113]), {}).scope, 0);
     assert.equal(from(subnetOption(1, 24, [203, 0, 113]), { zone: geo, table: down }).scope, 0);
@@ -354,7 +373,7 @@ describe('what does not fit', () => {
     assert.equal(ask({ type: 28, edns: { bytes: 700 } }, given).flags & 0x0200, 0x0200);
     assert.equal(ask({ type: 28, edns: { bytes: 700 } }, given).opt?.class, 1_232);
     assert.equal(ask({ type: 28, edns: { bytes: 1_232 } }, given).answers.length, 24);
-    assert.equal(ask({ type: 28, edns: { bytes: 100 } }).answers.length, 1, 'less than 512 means 512');
+    assert.equal(ask({ type: 28, edns: { bytes: 20 } }).answers.length, 1, 'less than 512 means 512');
     assert.equal(ask({ type: 28 }, { ...given, transport: 'tcp' }).answers.length, 24);
     const bare = answered(queryOf({ name: NAME, type: 28 }), given) as Uint8Array;
     assert.ok(bare.length <= 512);
