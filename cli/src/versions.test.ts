@@ -100,7 +100,8 @@ async function shopOn(engines: Engines): Promise<Shop> {
   await writeFile(
     config,
     `import shop from ${JSON.stringify(join(house, 'cardume.config.ts'))};
-    export default { ...shop, engines: ${JSON.stringify(engines)} };`,
+    const { dns, ...edge } = shop.edge; // older versions know no DNS server
+    export default { ...shop, edge, engines: ${JSON.stringify(engines)} };`,
   );
   const place = ['--port', String(port), '--data', data, '--config', config];
 
