@@ -144,6 +144,7 @@ test('the server has an address, a port and a name of its own', () => {
   assert.deepEqual(faultsOf({ ...good, port: 8082, host: '127.0.0.2' }), {});
   onlyFault('/edge/dns/address', /"0\.0\.0\.0" is none that others reach/, { host: '0.0.0.0' });
   assert.deepEqual(faultsOf({ ...good, host: '0.0.0.0', address: '192.0.2.53' }), {});
+  onlyFault('/edge/dns/host', /a host name/, { host: 'http://a' });
   onlyFault('/edge/dns/name', /'ns' is the name of the server itself/, { name: 'ns' });
 });
 

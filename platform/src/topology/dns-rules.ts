@@ -1,6 +1,6 @@
 /** Rules of `edge.dns` that span fields. */
 import { type Network, parseAddress, parseNetwork } from '../base/ip.ts';
-import { type Add, didYouMean, escaped, type Loose, objectOf, shown } from './faults.ts';
+import { type Add, didYouMean, escaped, HOST, type Loose, objectOf, shown } from './faults.ts';
 
 const AT = '/edge/dns';
 const COUNTRY = /^[A-Z]{2}$/;
@@ -75,7 +75,7 @@ function addressRules(addresses: Loose, regions: Loose, noRegion: NoRegion, add:
       const { host } = objectOf(region);
       const own = typeof host === 'string' ? reachable(host) : null;
       if (own !== null) families.set(path, new Set([own.family]));
-      else if (typeof host === 'string')
+      else if (isHost(host))
         add(path, `expected IP addresses for clients, since the region's host is ${shown(host)}`);
     } else if (Array.isArray(given)) {
       const found = given.map((text) => (typeof text === 'string' ? reachable(text) : null));
@@ -96,12 +96,15 @@ function addressRules(addresses: Loose, regions: Loose, noRegion: NoRegion, add:
 function ownAddressRule(dns: Loose, edge: Loose, add: Add): void {
   const field = dns['address'] !== undefined ? 'address' : dns['host'] !== undefined ? 'host' : null;
   const text = field === null ? edge['host'] : dns[field];
-  if (typeof text !== 'string' || reachable(text) !== null) return;
+  if (!isHost(text) || reachable(text) !== null) return;
   add(
     `${AT}/address`,
     `expected the IP address at which the world reaches the server: ${shown(text)} is none that others reach`,
   );
 }
+
+/** What is none is a fault of its own. */
+const isHost = (value: unknown): value is string => typeof value === 'string' && HOST.test(value);
 
 /** Null also for the address that stands for all of a machine's own. */
 function reachable(text: string): Network | null {

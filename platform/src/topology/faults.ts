@@ -3,6 +3,9 @@
 export type Loose = Readonly<Record<string, unknown>>;
 export type Add = (path: string, message: string) => void;
 
+/** A host name or an IP address, as far as its letters go. */
+export const HOST = /^[A-Za-z0-9.:_-]{1,253}$/;
+
 export function objectOf(value: unknown): Loose {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
 }
