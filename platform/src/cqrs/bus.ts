@@ -16,8 +16,11 @@ export interface Bus {
    *   `partition-unavailable`, `overloaded`, `storage-failed`, …
    */
   send<C extends Typed>(to: AggregateRef<C>, id: string, command: C, options?: SendOptions): Promise<Answer>;
-  /** State of one aggregate after all that was decided before. `version` 0: it does not exist. */
-  load<State>(of: AggregateOf<State>, id: string): Promise<Loaded<State>>;
+  /**
+   * State of one aggregate after all that was decided before. `version` 0: it does not exist.
+   * @param lasting only what outlives the loss of its region: see `SendOptions`
+   */
+  load<State>(of: AggregateOf<State>, id: string, lasting?: boolean): Promise<Loaded<State>>;
   /**
    * Rows of read models with a bounded query; scans run in reader threads.
    * @throws CardumeError `query-refused`, `invalid-cursor`, `deadline-exceeded`, `read-model-halted`,
@@ -56,6 +59,15 @@ export function reading(bus: Bus, freshness: Freshness): Bus {
     ...bus,
     query: (query, bounds) => bus.query(query, { freshness, ...bounds }),
     row: (service, table, place, key) => bus.row(service, table, place, key, freshness),
+  };
+}
+
+/** The same bus, for effects of processes: what they rest on must not be lost when they have acted on it. */
+export function lasting(bus: Bus): Bus {
+  return {
+    ...bus,
+    send: (to, id, command, options) => bus.send(to, id, command, { ...options, lasting: true }),
+    load: (of, id) => bus.load(of, id, true),
   };
 }
 
@@ -100,6 +112,8 @@ export interface SendOptions {
   readonly born?: boolean | undefined;
   /** W3C traceparent of the caller. */
   readonly trace?: string | undefined;
+  /** It is answered when a second region has all that the answer rests on, whatever the service's durability. */
+  readonly lasting?: boolean | undefined;
 }
 
 export interface Answer {

@@ -218,6 +218,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     try {
       first = await committing;
     } catch (error) {
+      // Should it stand, nothing of it is under way here any more.
+      if (isCardumeError(error, 'unknown-outcome')) lives.release(live);
       throw asSeenHere(error);
     }
     lives.release(live);

@@ -8,7 +8,7 @@
 import { CardumeError, errors } from '../base/errors.ts';
 import type { Host, Timer } from '../host/host.ts';
 import type { Typed } from './aggregate.ts';
-import type { Bus } from './bus.ts';
+import { type Bus, lasting } from './bus.ts';
 import { openFarTimers } from './far-timers.ts';
 import { type Effect, notYet, type Process } from './process.ts';
 
@@ -49,6 +49,7 @@ type Run = Extract<Effect, { kind: 'work' }>['run'];
 export function openEffects(options: EffectsOptions): Effects {
   const { host, bus, ports, service, report } = options;
   const timers = openFarTimers(host.clock);
+  const own = lasting(bus);
   const waiting: Working[] = [];
   /** In order of their deadlines. */
   const underWay = new Set<Working>();
@@ -95,7 +96,7 @@ export function openEffects(options: EffectsOptions): Effects {
     const { of, key } = one;
     try {
       const again = number > 1 || of.recovered;
-      const outcome = await one.run({ bus, ports, key, again, nowMs: host.clock.nowMs() });
+      const outcome = await one.run({ bus: own, ports, key, again, nowMs: host.clock.nowMs() });
       const isWanted = !isOver(one, number);
       if (isWanted && outcome === notYet) tryAgain(one, pauseAfter(number, NOT_YET_PAUSE_MS_MAX));
       else if (isWanted && outcome !== null) await send(of, outcome as Typed);

@@ -44,6 +44,8 @@ export interface ProcessRunnerOptions extends EffectsOptions {
   // biome-ignore lint/suspicious/noExplicitAny: definitions of different types stand in one list
   readonly processes: readonly Process<any, any, any>[];
   readonly openMax: number;
+  /** Resolves when effects may begin that rest on the partition up to the position; undefined: they may now. */
+  readonly mayBegin?: (partition: number, position: number) => Promise<void> | undefined;
   readonly findCheckpoint: (process: string, partition: number) => Promise<ProcessCheckpoint | null>;
   readonly saveCheckpoint: (checkpoint: ProcessCheckpoint) => Promise<void>;
 }
@@ -85,8 +87,8 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   const checkpoints = new Map<number, Checkpoint>();
   const halted = new Set<Process>();
   const effects = openEffects(options);
-  /** Partitions whose open instances are being folded, whose effects begin later. */
-  const recovering = new Set<number>(log.heads().map(({ partition }) => partition));
+  /** Partitions whose open instances are being folded, whose effects begin later; each time with a mark of its own. */
+  const recovering = new Map<number, object>(log.heads().map(({ partition }) => [partition, {}]));
 
   function nameOf(process: Process, id: string): string {
     return `${process.name}/${id}`;
@@ -193,6 +195,17 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     return statesOf(partition).map(options.saveCheckpoint);
   }
 
+  function beginWhenItMay(partition: number): void {
+    const position = checkpoints.get(partition)?.position ?? 0;
+    const mark = recovering.get(partition);
+    const wait = options.mayBegin?.(partition, position);
+    if (wait === undefined) beginEffects(partition);
+    else
+      void wait.then(() => {
+        if (mark !== undefined && recovering.get(partition) === mark) beginEffects(partition);
+      });
+  }
+
   function beginEffects(partition: number): void {
     recovering.delete(partition);
     for (const instance of [...instances.values()]) {
@@ -202,6 +215,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
   }
 
   function forget(partition: number): void {
+    recovering.delete(partition);
     checkpoints.delete(partition);
     for (const [name, instance] of instances) {
       if (instance.partition !== partition) continue;
@@ -256,7 +270,7 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       }
     },
     begin() {
-      for (const partition of recovering) beginEffects(partition);
+      for (const partition of [...recovering.keys()]) beginWhenItMay(partition);
     },
     release(partition) {
       const states = checkpoints.has(partition) ? statesOf(partition) : [];
@@ -266,9 +280,9 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
     async adopt(partition, position) {
       forget(partition); // what is left of a release that was cut off
       if (processes.length === 0) return;
-      recovering.add(partition);
+      recovering.set(partition, {});
       await recoverPartition(partition, position);
-      beginEffects(partition);
+      beginWhenItMay(partition);
     },
     committed(entries) {
       if (processes.length === 0) return;

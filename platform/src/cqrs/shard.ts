@@ -3,9 +3,10 @@
  * command or a read touches on its way is in this file's three dozen lines of wiring.
  */
 import { isCardumeError } from '../base/errors.ts';
+import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import { openLog } from '../events/events.ts';
-import type { Entry, Log } from '../events/log.ts';
+import type { Log } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
 import type { WriterPool } from '../events/writer-pool.ts';
 import type { Host } from '../host/host.ts';
@@ -13,8 +14,10 @@ import { openKeyRing } from '../privacy/key-ring.ts';
 import type { Within } from '../sharding/deadline.ts';
 import { type Plan, tablesRead } from '../sharding/plan.ts';
 import type { Freshness } from '../sharding/query.ts';
-import type { Row, Value } from '../sharding/table.ts';
+import type { Row, Table, Value } from '../sharding/table.ts';
+import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
+import { type Across, onDurable, toldAcross, untilRisen, visibleAcross } from './across.ts';
 import type { Typed } from './aggregate.ts';
 import { archiveEnded, SEGMENT_ENTRIES } from './archiving.ts';
 import type { Building } from './building.ts';
@@ -62,6 +65,8 @@ export interface ShardOptions {
   readonly readers: Readers;
   /** Of replicas in files; without it there are none. */
   readonly feeder?: Feeder;
+  /** How far other regions follow; without it nothing waits for them. */
+  readonly across?: Across;
   readonly bounds: Bounds;
   readonly masterKey: Uint8Array;
   readonly bus: Bus;
@@ -69,7 +74,9 @@ export interface ShardOptions {
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-export interface Shard extends Decisions {
+export interface Shard extends Omit<Decisions, 'load'> {
+  /** @param isLasting see `Bus.load` */
+  load(name: string, id: string, partition?: number, isLasting?: boolean): ReturnType<Decisions['load']>;
   readonly log: Log;
   readonly moving: ShardMoving;
   /** Folds open processes; before commands are accepted. */
@@ -91,6 +98,9 @@ export interface Shard extends Decisions {
     within: Within,
     freshness?: Freshness | null,
   ): Promise<Value[][]>;
+  /** As `row` and `scan`, of whatever is held here, other regions' copies too: the caller knows how old those are. */
+  rowHeld(table: string, partition: number, key: Row): Promise<Row | null>;
+  scanHeld(plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][]>;
   /** Of its read models. */
   replicas(): ReplicaStatus[];
   /** See `Bus.reached`. */
@@ -109,7 +119,7 @@ export interface Shard extends Decisions {
 }
 
 export async function openShard(options: ShardOptions): Promise<Shard> {
-  const { host, service, place, bounds } = options;
+  const { host, service, place, bounds, across } = options;
   const init: ShardThreadInit = { module: service.module, place };
   const log = await openLog(host, {
     ...logPlaceOf(place),
@@ -166,6 +176,9 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     openMax: bounds.processesOpenMax,
     findCheckpoint: reading.findCheckpoint,
     saveCheckpoint: (checkpoint) => ask({ kind: 'checkpoint', checkpoint }),
+    ...(across === undefined
+      ? {}
+      : { mayBegin: (partition, position) => untilRisen(across, partition, position) }),
     report: options.report,
   });
   const snapshots = openSnapshots(host.crypto, reading, (snapshot) => {
@@ -173,9 +186,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       options.report('a snapshot was not saved', { error }),
     );
   });
+  const told = across === undefined ? log : toldAcross(log, across);
   const decisions = openDecisions({
     host,
-    log,
+    log: told,
     aggregates: service.aggregates,
     keys,
     snapshots,
@@ -183,7 +197,8 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     snapshotEveryEvents: bounds.snapshotEveryEvents,
     admit: runner.admit,
   });
-  const followers = openFollowers(log);
+  const visible = across === undefined ? log : visibleAcross(log, across);
+  const followers = openFollowers(visible);
   const own = new Set(options.partitions);
   const personalSubject = personalSubjects(host.crypto, service);
   const moving = shardMoving({
@@ -202,10 +217,9 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     options.isArchived === true
       ? archiveEnded(host, log, service.aggregates, bounds.segmentEntries ?? SEGMENT_ENTRIES, options.report)
       : () => undefined;
-  log.onCommit((entries: readonly Entry[]) => {
-    runner.committed(entries);
-    followers.committed(entries);
-  });
+  if (across === undefined) log.onCommit(runner.committed);
+  else onDurable(log, across, runner.committed);
+  visible.onCommit(followers.committed);
 
   /**
    * Behind a read: another host may have taken over, and only it knows whether its read models follow its log.
@@ -213,27 +227,67 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
    */
   async function checkOurs(partitions: readonly number[]): Promise<void> {
     for (const partition of partitions) {
-      const checked = log.checkOpen(partition);
+      const checked = told.checkOpen(partition);
       if (checked !== undefined) await checked;
     }
   }
 
   const tables = new Map(tablesOf(service.projections).map((table) => [table.name, table]));
+  const homesAmong = (partitions: readonly number[]): number[] =>
+    partitions.filter((partition) => log.head(partition) !== undefined);
+
+  function tableNamed(name: string): Table {
+    health.refuseHalted(name);
+    const table = tables.get(name);
+    if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
+    return table;
+  }
+
   const builds = buildNames(buildsOf(host.crypto, service.projections));
+
+  /** Also of what was refused: the refusal rests on what may be lost. */
+  async function lastingly<T>(partition: number, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      await across?.reached(partition, log.head(partition)?.position ?? 0);
+    }
+  }
 
   return {
     ...decisions,
+    send(name, id, command, sendOptions, known) {
+      const send = () => decisions.send(name, id, command, sendOptions, known);
+      if (across === undefined || sendOptions?.lasting !== true) return send();
+      return lastingly(known ?? partitionKey(parseId(id)), send);
+    },
+    load(name, id, known, isLasting) {
+      const load = () => decisions.load(name, id, known);
+      if (across === undefined || isLasting !== true) return load();
+      return lastingly(known ?? partitionKey(parseId(id)), load);
+    },
     log,
     moving: moving.moving,
     building: health.building,
     recover: runner.recover,
     begin: runner.begin,
     replicas: replicas.status,
-    async row(name, partition, key, freshness) {
-      health.refuseHalted(name);
+    async rowHeld(name, partition, key) {
       health.refuseRefolding([partition]);
-      const table = tables.get(name);
-      if (table === undefined) throw new Error(`no table '${name}' in the service '${service.name}'`);
+      const row = await reading.row(tableNamed(name), partition, key);
+      await checkOurs(homesAmong([partition]));
+      return row;
+    },
+    async scanHeld(plan, partitions, within) {
+      for (const table of tablesRead(plan)) health.refuseHalted(table);
+      health.refuseRefolding(partitions);
+      const rows = await reading.scan(plan, within);
+      await checkOurs(homesAmong(partitions));
+      return rows;
+    },
+    async row(name, partition, key, freshness) {
+      const table = tableNamed(name);
+      health.refuseRefolding([partition]);
       const old =
         freshness == null
           ? null

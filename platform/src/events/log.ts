@@ -82,6 +82,8 @@ export interface Appended {
 export interface Log {
   /** Heads as of now, committed entries only. */
   heads(): readonly Head[];
+  /** Of one partition; undefined when its home is not here. */
+  head(partition: PartitionKey): Head | undefined;
   /**
    * Adds entries to one partition. Group commit: appends that arrive while a batch commits share the next one, in
    * order of arrival. All entries of one call commit together or not at all.

@@ -318,6 +318,7 @@ function run(
       settle: (ids, decision) => request({ kind: 'settle', ids, decision }) as Promise<number>,
     },
     heads: commits.heads,
+    head: (partition) => (commits.isFenced(partition) ? undefined : commits.head(partition)),
     append(partition, entries) {
       checkEntries(entries);
       const appended = commits.append(partition, entries);
