@@ -5,6 +5,8 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import { realHost } from '../host/real.ts';
 import type { Table } from '../sharding/table.ts';
+import type { Placement } from '../topology/partition.ts';
+import { openAtHome } from './at-home.ts';
 import { openBus } from './bus.ts';
 import { hostedShards } from './hosted.ts';
 import type { Message } from './message.ts';
@@ -26,16 +28,20 @@ const joining = {
 
 /** The bus of a region that is home to nothing; all is in the other. */
 function busBeside(answer: (message: Message, signal?: AbortSignal) => Promise<Json>) {
+  const placement: Placement = {
+    homeOf: () => 'eu-west',
+    shardOf: () => 'orders-0',
+    partitionsOf: (service, region) => (region === 'eu-west' ? [{ service, scope: 1, partition: 0 }] : []),
+  };
+  const hosted = hostedShards(clock);
   return openBus({
     clock,
     here: 'us-east',
     regions: ['us-east', 'eu-west'],
-    placement: {
-      homeOf: () => 'eu-west',
-      shardOf: () => 'orders-0',
-      partitionsOf: (service, region) => (region === 'eu-west' ? [{ service, scope: 1, partition: 0 }] : []),
-    },
-    hosted: hostedShards(clock),
+    placement,
+    atHome: openAtHome({ clock, here: 'us-east', placement, hosted, homesMove: false }),
+    hosted,
+    copies: null,
     tables: new Map([['orders/orders', table]]),
     peers: {
       request: (_peer, message, signal) => answer(message as unknown as Message, signal),
@@ -109,14 +115,18 @@ test('a message of a later version is refused by its kind', async () => {
     hosted: hostedShards(clock),
     staticHomes: () => null,
     resharding: internal,
+    regions: null,
     readDeadlineMs: 5_000,
     execute: internal,
   });
   const { signal } = new AbortController();
   await assert.rejects(
-    receive({ kind: 'scan-region-3' } as unknown as Message, signal) as Promise<Json>,
+    receive('eu-west', { kind: 'scan-region-3' } as unknown as Message, signal) as Promise<Json>,
     (error) =>
       isCardumeError(error, 'partition-unavailable') && /does not know 'scan-region-3'/.test(error.message),
   );
-  assert.deepEqual(await receive({ kind: 'scan-kinds' }, signal), ['scan-region', 'scan-region-2']);
+  assert.deepEqual(await receive('eu-west', { kind: 'scan-kinds' }, signal), [
+    'scan-region',
+    'scan-region-2',
+  ]);
 });

@@ -5,7 +5,7 @@
 
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import { type Place, parseId } from '../base/id.ts';
-import type { Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
+import type { AggregateOf, Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Clock } from '../host/host.ts';
 import type { Peers } from '../links/peer.ts';
@@ -19,32 +19,67 @@ import { type Target, targetsOf } from '../sharding/target.ts';
 import { decodeRows } from '../sharding/wire.ts';
 import { type Placement, partitionKey, placeOfKey } from '../topology/partition.ts';
 import type { RegionName } from '../topology/topology.ts';
+import { type AtHome, MOVED_MS_MAX } from './at-home.ts';
 import type { Hosted } from './hosted.ts';
 import { asJson, type Message, type ScanAnswer, unpackState } from './message.ts';
+
+/** What is known of other regions' copies that are held here. */
+export interface Copies {
+  /** Whether all of the partitions are as fresh here as is asked for. */
+  areFresh(service: string, partitions: readonly number[], freshness: Freshness): boolean;
+  /** Grows when copies are followed anew: what was read across that is not what it seems. */
+  readonly turns: number;
+}
 
 export interface BusOptions {
   readonly clock: Clock;
   readonly here: RegionName;
   readonly regions: readonly RegionName[];
   readonly placement: Placement;
+  readonly atHome: AtHome;
   readonly hosted: Hosted;
+  /** Null: no other region's copies are held here. */
+  readonly copies: Copies | null;
   readonly tables: ReadonlyMap<string, Table>;
   readonly peers: Pick<Peers, 'request' | 'stream'>;
   /** Of a query. */
   readonly readDeadlineMs: number;
 }
 
-export function openBus(options: BusOptions): Bus {
-  const { clock, here, regions, placement, hosted, tables, peers, readDeadlineMs } = options;
+const FOLLOW_AGAIN_MS = 50;
+/** No region's name: all that is asked for stands here. */
+const HELD_HERE = '';
 
-  function homeOf(service: string, place: Place): RegionName {
-    return placement.homeOf({ service, scope: place.scope, partition: place.partition });
-  }
+export function openBus(options: BusOptions): Bus {
+  const { clock, here, regions, placement, atHome, hosted, copies, tables, peers, readDeadlineMs } = options;
+  const { homeOf } = atHome;
 
   const cluster: Omit<Cluster<RegionName>, 'ask'> = {
     tableOf: (service, table) => tables.get(`${service}/${table}`),
     targetsOf: (query) => targetsOf(query, placement, regions),
   };
+
+  /** Of all regions, or those that the caller names. */
+  const partitionsOf = (service: string, named: readonly number[] | null | undefined): readonly number[] =>
+    named ?? regions.flatMap((region) => placement.partitionsOf(service, region).map(partitionKey));
+
+  const isFreshHere = (
+    service: string,
+    named: readonly number[] | null | undefined,
+    freshness: Freshness | null,
+  ): boolean =>
+    copies !== null &&
+    freshness !== null &&
+    freshness.maxStalenessMs > 0 &&
+    copies.areFresh(service, partitionsOf(service, named), freshness);
+
+  /** What is held here answers, while it is as fresh as it was found. */
+  async function whileFresh<T>(work: () => Promise<T>): Promise<T> {
+    const turns = copies?.turns;
+    const answer = await work();
+    if (turns === copies?.turns) return answer;
+    throw new CardumeError('partition-unavailable', 'copies of other regions are being followed anew');
+  }
 
   function ask<T>(region: RegionName, message: Message, signal?: AbortSignal): Promise<T> {
     return peers.request(region, asJson(message), signal) as Promise<T>;
@@ -57,14 +92,21 @@ export function openBus(options: BusOptions): Bus {
     within: Within,
     freshness: Freshness | null,
   ): Promise<Answered> {
-    if (region === here) return answered(plan, await hosted.scan(service, plan, within, freshness));
+    const expects = homesAsked(region, service, plan);
+    if (region === here) return answered(plan, await hosted.scan(service, plan, within, freshness, expects));
     const kind = isKnownBefore(plan) ? 'scan-region' : 'scan-region-2';
-    const message: Message = { kind, service, plan, leftMs: within.leftMs(), freshness };
+    const message: Message = { kind, service, plan, leftMs: within.leftMs(), freshness, expects };
     const answer = await ask<ScanAnswer>(region, message, within.signal).catch(async (error: unknown) => {
       if (kind === 'scan-region-2' && isCardumeError(error, 'internal')) await checkKnows(region);
       throw error;
     });
     return { shards: answer.shards, parts: answer.parts.map(decodeRows) };
+  }
+
+  /** Those that the region must still be home to when it has read: each is in the answer of one region. */
+  function homesAsked(region: RegionName, service: string, plan: Plan): number[] {
+    const own = placement.partitionsOf(service, region).map(partitionKey);
+    return plan.partitions === null ? own : own.filter((partition) => plan.partitions?.includes(partition));
   }
 
   /** A region of the version before takes what it does not know for a fault of its own. */
@@ -92,47 +134,61 @@ export function openBus(options: BusOptions): Bus {
     send(to, id, command, sendOptions = {}): Promise<Answer> {
       const place = parseId(id);
       const partition = partitionKey(place);
-      if (hosted.isHere(to.service, partition)) {
-        return hosted.call(to.service, partition, (shard) =>
-          shard.send(to.aggregate, id, command, sendOptions, partition),
-        );
-      }
-      return ask(homeOf(to.service, place), {
-        kind: 'send',
-        service: to.service,
-        aggregate: to.aggregate,
-        id,
-        command,
-        options: sendOptions,
-      });
+      const { service, aggregate } = to;
+      return atHome.ask(
+        service,
+        place,
+        sendOptions.key !== undefined,
+        () =>
+          hosted.call(service, partition, (shard) =>
+            shard.send(aggregate, id, command, sendOptions, partition),
+          ),
+        (home) => ask(home, { kind: 'send', service, aggregate, id, command, options: sendOptions }),
+      );
     },
-    load(of, id) {
+    load(of, id, isLasting = false) {
       const place = parseId(id);
       const partition = partitionKey(place);
       const { service, aggregate } = of;
-      if (hosted.isHere(service, partition))
-        return hosted.call(
-          service,
-          partition,
-          (shard) => shard.load(aggregate, id, partition) as Promise<never>,
-        );
-      const asked = ask<{ state: string; version: number; token: string }>(homeOf(service, place), {
-        kind: 'load',
+      return atHome.ask(
         service,
-        aggregate,
-        id,
-      });
-      return asked.then(({ state, version, token }) => {
-        return { state: unpackState(state) as never, version, token };
-      });
+        place,
+        true,
+        () =>
+          hosted.call(
+            service,
+            partition,
+            (shard) => shard.load(aggregate, id, partition, isLasting) as Promise<never>,
+          ),
+        async (home) => {
+          const message: Message = { kind: 'load', service, aggregate, id, lasting: isLasting };
+          const { state, version, token } = await ask<{ state: string; version: number; token: string }>(
+            home,
+            message,
+          );
+          return { state: unpackState(state) as never, version, token };
+        },
+      );
     },
     async query(query, { deadlineMs = readDeadlineMs, signal, freshness = null } = {}) {
       if (!(deadlineMs >= 1)) throw new CardumeError('query-refused', 'deadlineMs: expected at least 1');
       const bound = Math.min(deadlineMs, readDeadlineMs);
-      const ask: Cluster<RegionName>['ask'] = (region, service, plan, within) =>
-        scan(region, service, plan, within, freshness);
+      const asked: Cluster<RegionName> = {
+        ...cluster,
+        targetsOf: (part) =>
+          part.region === undefined && isFreshHere(part.service, part.partitions, freshness)
+            ? [HELD_HERE]
+            : cluster.targetsOf(part),
+        async ask(region, service, plan, within) {
+          if (region !== HELD_HERE) return scan(region, service, plan, within, freshness);
+          const partitions = partitionsOf(service, plan.partitions);
+          return whileFresh(async () =>
+            answered(plan, await hosted.scanHeld(service, plan, partitions, within)),
+          );
+        },
+      };
       return withDeadline(clock, { deadlineMs: bound, signal }, (within) =>
-        gather(query, { ...cluster, ask }, within),
+        atHome.again(true, () => gather(query, asked, within), within.signal),
       );
     },
     explain: (query) =>
@@ -143,35 +199,75 @@ export function openBus(options: BusOptions): Bus {
           (await Promise.all(cluster.targetsOf(part).map((region) => asked(region, part)))).flat(),
         readDeadlineMs,
       ),
-    async row(service, table, place, key, freshness = null): Promise<Row | null> {
-      const home = homeOf(service, place);
+    row(service, table, place, key, freshness = null): Promise<Row | null> {
       const partition = partitionKey(place);
-      if (home === here)
-        return hosted.call(service, partition, (shard) => shard.row(table, partition, key, freshness));
-      return ask(home, { kind: 'row', service, table, partition, key, freshness });
+      const fromHome = (): Promise<Row | null> =>
+        atHome.ask(
+          service,
+          place,
+          true,
+          () => hosted.call(service, partition, (shard) => shard.row(table, partition, key, freshness)),
+          (home) => ask(home, { kind: 'row', service, table, partition, key, freshness }),
+        );
+      if (freshness === null) return fromHome();
+      return atHome.again(true, () => {
+        const holder = hosted.holder(service, partition);
+        return holder !== undefined && isFreshHere(service, [partition], freshness)
+          ? whileFresh(() => holder.rowHeld(table, partition, key))
+          : fromHome();
+      });
     },
-    async answered(service, place, key): Promise<Answer | null> {
-      const home = homeOf(service, place);
+    answered(service, place, key): Promise<Answer | null> {
       const partition = partitionKey(place);
-      if (home === here) return hosted.call(service, partition, (shard) => shard.answered(partition, key));
-      return ask(home, { kind: 'answered', service, partition, key });
+      return atHome.ask(
+        service,
+        place,
+        true,
+        () => hosted.call(service, partition, (shard) => shard.answered(partition, key)),
+        (home) => ask(home, { kind: 'answered', service, partition, key }),
+      );
     },
     async reached(service, token) {
       const { partition } = decodeToken(token);
-      const home = homeOf(service, placeOfKey(partition));
-      if (home === here) return hosted.call(service, partition, (shard) => shard.reached(token));
-      await ask(home, { kind: 'reached', service, token });
+      await atHome.ask(
+        service,
+        placeOfKey(partition),
+        true,
+        () => hosted.call(service, partition, (shard) => shard.reached(token)),
+        (home) => ask<void>(home, { kind: 'reached', service, token }),
+      );
     },
-    follow(of, id, afterVersion, signal): AsyncIterable<StreamEvent> {
+    async *follow(of, id, afterVersion, signal): AsyncGenerator<StreamEvent, void, undefined> {
       const place = parseId(id);
-      const home = homeOf(of.service, place);
-      const { service, aggregate } = of;
-      if (home === here) {
-        const partition = partitionKey(place);
-        return hosted.follow(service, aggregate, id, partition, afterVersion, signal);
+      let after = afterVersion;
+      let lastMs = clock.monotonicMs();
+      while (!signal.aborted) {
+        try {
+          for await (const event of eventsFrom(of, id, place, after, signal)) {
+            after = event.version;
+            lastMs = clock.monotonicMs();
+            yield event;
+          }
+          return;
+        } catch (error) {
+          if (!atHome.mayHaveMoved(error, true) || clock.monotonicMs() - lastMs > MOVED_MS_MAX) throw error;
+          await clock.sleep(FOLLOW_AGAIN_MS);
+        }
       }
-      const message = asJson({ kind: 'follow', service, aggregate, id, afterVersion });
-      return peers.stream(home, message, signal) as AsyncIterable<unknown> as AsyncIterable<StreamEvent>;
     },
   };
+
+  function eventsFrom(
+    { service, aggregate }: AggregateOf<unknown>,
+    id: string,
+    place: Place,
+    afterVersion: number,
+    signal: AbortSignal,
+  ): AsyncIterable<StreamEvent> {
+    const home = homeOf(service, place);
+    if (home === here)
+      return hosted.follow(service, aggregate, id, partitionKey(place), afterVersion, signal);
+    const message = asJson({ kind: 'follow', service, aggregate, id, afterVersion });
+    return peers.stream(home, message, signal) as AsyncIterable<unknown> as AsyncIterable<StreamEvent>;
+  }
 }

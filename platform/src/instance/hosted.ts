@@ -21,10 +21,18 @@ export interface Hosted {
   named(service: string, name: string): Shard | undefined;
   /** The partition's home is the shard from now on. */
   route(service: string, partition: number, name: string): void;
+  /** The shard has a copy of a partition whose home is another region. */
+  placeCopy(service: string, partition: number, name: string): void;
+  /** Whether the partition's home is this region; where it is held stays. */
+  setHome(service: string, partition: number, isHere: boolean): void;
+  /** The shard that holds the partition, as a home or as another region's copy. */
+  holder(service: string, partition: number): Shard | undefined;
   /** The shard has rows of partitions whose home it is not: scans leave them out. */
   setCopy(name: string, partition: number, isThere: boolean): void;
   /** Callers of the partition wait. @returns lets them go on */
   hold(service: string, partition: number): () => void;
+  /** Callers of the partition wait now. */
+  isHeld(service: string, partition: number): boolean;
   isHere(service: string, partition: number): boolean;
   /**
    * Work at the partition's home.
@@ -40,8 +48,20 @@ export interface Hosted {
     afterVersion: number,
     signal: AbortSignal,
   ): AsyncIterable<StreamEvent>;
-  /** Each shard's part of the answer: together every partition that is at home here, once. */
-  scan(service: string, plan: Plan, within: Within, freshness?: Freshness | null): Promise<Value[][][]>;
+  /**
+   * Each shard's part of the answer: together every partition that is at home here, once.
+   * @param expects those that the asker wants of this region, and no others: all must be at home here
+   * @throws CardumeError `partition-unavailable` when one has another home
+   */
+  scan(
+    service: string,
+    plan: Plan,
+    within: Within,
+    freshness?: Freshness | null,
+    expects?: readonly number[] | null,
+  ): Promise<Value[][][]>;
+  /** Each shard's part of the answer from whatever is held here, other regions' copies too. */
+  scanHeld(service: string, plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][][]>;
   /** Names of the shards that `scan` would ask. */
   asked(service: string, partitions: readonly number[] | null): string[];
   hosts(service: string, place: Place): boolean;
@@ -58,11 +78,15 @@ const UNDER_WAY = -1;
 interface Gate {
   readonly opened: Promise<void>;
   readonly open: () => void;
+  /** Who holds it: it opens when the last one lets go. */
+  holders: number;
 }
 
 export function hostedShards(clock: Clock): Hosted {
   /** Service → partition → name. */
-  const homes = new Map<string, Map<number, string>>();
+  const homes: Names = new Map();
+  /** The same, also of other regions' partitions. */
+  const places: Names = new Map();
   const shards = new Map<string, Shard>();
   const copies = new Map<string, Set<number>>();
   /** Shard → copies that came to it. */
@@ -133,6 +157,12 @@ export function hostedShards(clock: Clock): Hosted {
     return among === null ? own : own.filter((partition) => among.includes(partition));
   }
 
+  /** How many partitions have rows in the shard, of a reshard as well. */
+  function standing(service: string, name: string): number {
+    const held = [...(places.get(service) ?? [])].filter(([, place]) => place === name);
+    return new Set([...held.map(([partition]) => partition), ...(copies.get(name) ?? [])]).size;
+  }
+
   /** Name of a shard → the partitions that it is asked for. */
   function askedFor(service: string, partitions: readonly number[] | null): Map<string, number[]> {
     const asked = new Map<string, number[]>();
@@ -149,15 +179,18 @@ export function hostedShards(clock: Clock): Hosted {
     plan: Plan,
     within: Within,
     freshness: Freshness | null | undefined,
+    expects: readonly number[] | null,
     isFiltered: boolean,
   ): Promise<Value[][][] | null> {
-    const asked = askedFor(service, plan.partitions);
+    const asked = askedFor(service, expects ?? plan.partitions);
     const parts = await Promise.all(
       [...asked].map(async ([name, own]) => {
         const shard = shards.get(`${service}/${name}`);
         if (shard === undefined)
           throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
-        if (isFiltered || (copies.get(name)?.size ?? 0) > 0)
+        // What has come home since the asker looked at its map is in another region's answer.
+        const isPart = expects !== null && own.length < homesAt(service, name, null).length;
+        if (isPart || isFiltered || (copies.get(name)?.size ?? 0) > 0)
           return shard.scan({ ...plan, partitions: own }, own, within, freshness);
         const before = arrivals.get(name);
         const rows = await shard.scan(plan, own, within, freshness);
@@ -167,6 +200,14 @@ export function hostedShards(clock: Clock): Hosted {
     return parts.includes(null) ? null : (parts as Value[][][]);
   }
 
+  function setCopy(name: string, partition: number, isThere: boolean): void {
+    const own = copies.get(name) ?? new Set();
+    copies.set(name, own);
+    if (isThere && !own.has(partition)) arrivals.set(name, (arrivals.get(name) ?? 0) + 1);
+    if (isThere) own.add(partition);
+    else own.delete(partition);
+  }
+
   return {
     add(service, name, shard) {
       shards.set(`${service}/${name}`, shard);
@@ -174,26 +215,41 @@ export function hostedShards(clock: Clock): Hosted {
     remove: (service, name) => void shards.delete(`${service}/${name}`),
     named: (service, name) => shards.get(`${service}/${name}`),
     route(service, partition, name) {
-      const own = homes.get(service) ?? new Map<number, string>();
-      homes.set(service, own.set(partition, name));
+      setIn(homes, service, partition, name);
+      setIn(places, service, partition, name);
     },
-    setCopy(name, partition, isThere) {
-      const own = copies.get(name) ?? new Set();
-      copies.set(name, own);
-      if (isThere && !own.has(partition)) arrivals.set(name, (arrivals.get(name) ?? 0) + 1);
-      if (isThere) own.add(partition);
-      else own.delete(partition);
+    placeCopy(service, partition, name) {
+      setIn(places, service, partition, name);
+      setCopy(name, partition, true);
     },
+    setHome(service, partition, isHere) {
+      const name = places.get(service)?.get(partition);
+      if (name === undefined || isHere === (homes.get(service)?.has(partition) ?? false)) return;
+      turns += 1;
+      if (isHere) setIn(homes, service, partition, name);
+      else homes.get(service)?.delete(partition);
+      setCopy(name, partition, !isHere);
+    },
+    holder(service, partition) {
+      const name = places.get(service)?.get(partition);
+      return name === undefined ? undefined : shards.get(`${service}/${name}`);
+    },
+    setCopy,
     hold(service, partition) {
       const key = `${service}/${partition}`;
       const { promise, resolve } = Promise.withResolvers<void>();
       turns += 1;
-      gates.set(key, { opened: promise, open: resolve });
+      const gate = gates.get(key) ?? { opened: promise, open: resolve, holders: 0 };
+      gates.set(key, gate);
+      gate.holders += 1;
       return () => {
+        gate.holders -= 1;
+        if (gate.holders > 0) return;
         gates.delete(key);
-        resolve();
+        gate.open();
       };
     },
+    isHeld: (service, partition) => gates.has(`${service}/${partition}`),
     isHere: (service, partition) => find(service, partition) !== undefined,
     call(service, partition, work) {
       if (gates.size > 0) return callThroughGate(service, partition, work);
@@ -224,15 +280,17 @@ export function hostedShards(clock: Clock): Hosted {
         }
       }
     },
-    async scan(service, plan, within, freshness) {
+    async scan(service, plan, within, freshness, expects = null) {
       const untilMs = clock.monotonicMs() + HELD_MS_MAX;
       for (;;) {
         // What moves already may have moved when the answer comes, and its gate be gone.
         const turn = gates.size > 0 ? UNDER_WAY : turns;
         try {
+          const elsewhere = expects?.find((partition) => find(service, partition) === undefined);
+          if (elsewhere !== undefined) throw unavailable(service, elsewhere);
           const parts =
-            (await scanOnce(service, plan, within, freshness, false)) ??
-            (await scanOnce(service, plan, within, freshness, true));
+            (await scanOnce(service, plan, within, freshness, expects, false)) ??
+            (await scanOnce(service, plan, within, freshness, expects, true));
           if (parts !== null) return parts;
         } catch (error) {
           // A partition has begun to move: the whole answer is made again when it stands.
@@ -243,10 +301,34 @@ export function hostedShards(clock: Clock): Hosted {
         }
       }
     },
+    async scanHeld(service, plan, partitions, within) {
+      const wanted = new Set(partitions);
+      const byShard = Map.groupBy(
+        [...(places.get(service) ?? [])].filter(([partition]) => wanted.has(partition)),
+        ([, name]) => name,
+      );
+      return Promise.all(
+        [...byShard].map(([name, held]) => {
+          const shard = shards.get(`${service}/${name}`);
+          if (shard === undefined)
+            throw new CardumeError('partition-unavailable', `'${name}' is not hosted here`);
+          const own = held.map(([partition]) => partition);
+          const isAll = own.length === standing(service, name);
+          return shard.scanHeld({ ...plan, partitions: isAll ? null : own }, own, within);
+        }),
+      );
+    },
     asked: (service, partitions) => [...askedFor(service, partitions).keys()],
     hosts: (service, place) => find(service, partitionKey(place)) !== undefined,
     all: () => [...shards.values()],
   };
+}
+
+/** Service → partition → name of a shard. */
+type Names = Map<string, Map<number, string>>;
+
+function setIn(names: Names, service: string, partition: number, name: string): void {
+  names.set(service, (names.get(service) ?? new Map<number, string>()).set(partition, name));
 }
 
 /** Tables of all services by `<service>/<table>`. */

@@ -9,6 +9,7 @@ import { openFeeder } from '../cqrs/feeder.ts';
 import { openReaders } from '../cqrs/readers.ts';
 import { openShard, type Shard } from '../cqrs/shard.ts';
 import { engineIn } from '../events/engines.ts';
+import { firstEpochOf } from '../events/epoch.ts';
 import { openWriterPool } from '../events/events.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import { openGateway } from '../gateway/gateway.ts';
@@ -19,24 +20,30 @@ import { openPeers } from '../links/peer.ts';
 import { geography } from '../sharding/geography.ts';
 import {
   copiesIn,
+  guestsIn,
   homesIn,
   initialMap,
   remainsIn,
   type ShardMap,
   type ShardOfMap,
+  withGuests,
   withServices,
 } from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
 import { engineNames, HOUSE_ENGINES } from '../topology/engines.ts';
+import { placeOfKey } from '../topology/partition.ts';
 import { staticPlacement } from '../topology/placement.ts';
 import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
 import type { Application } from './application.ts';
+import { openAtHome } from './at-home.ts';
 import { openBus } from './bus.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
 import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
 import { operatorOperations, RESHARDER, type Resharder } from './operator-api.ts';
 import { openReceiver } from './receiver.ts';
+import { addressOfPeer, homesMoveIn, measureRegions, openRegional } from './regional.ts';
+import { REGIONS, type RegionsPort, regionsOperations } from './regions-api.ts';
 import { openResharding } from './resharding.ts';
 import { placeOf } from './storage.ts';
 
@@ -74,9 +81,13 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const here = regionOf(topology, region);
   const telemetry = openTelemetry(host, region);
   const { log, metrics } = telemetry;
-  const placement = staticPlacement(topology);
+  const services = application.services
+    .map(({ service }) => service)
+    .filter(({ name }) => topology.instances.services.includes(name));
+  const serviceNames = services.map(({ name }) => name);
   const hosted = hostedShards(host.clock);
-  const pool = openWriterPool(host, { threadsMax: bounds.writerThreadsMax });
+  const homesMove = homesMoveIn(topology);
+  const pool = openWriterPool(host, { threadsMax: bounds.writerThreadsMax, leased: homesMove });
   const readers = openReaders(host, {
     threadsMax: bounds.readerThreadsMax,
     deadlineMs: bounds.readDeadlineMs,
@@ -88,7 +99,44 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     tokensCachedMax: bounds.tokensCachedMax,
     passwordQueueMax: bounds.passwordQueueMax,
   });
+  const report = (message: string, fields: Readonly<Record<string, unknown>>): void =>
+    log.error(message, fields);
+  const peers = openPeers(host, {
+    self: region,
+    secret: secrets.clusterSecret,
+    addressOf(name) {
+      const address = addressOfPeer(topology, name);
+      if (address === null) throw new CardumeError('invalid-input', `there is no peer '${name}'`);
+      return address;
+    },
+    timeoutMs: bounds.peerTimeoutMs,
+    requestsMax: bounds.peerRequestsMax,
+    report: (error) => log.error('a link between instances failed', { error }),
+    serve: (from, message, signal) => receive(from, message as unknown as Message, signal),
+  });
+  const regions = openRegional({
+    host,
+    topology,
+    region,
+    services: serviceNames,
+    hosted,
+    peers,
+    onUntil: pool.lease,
+    report,
+  });
+  const initialPlacement = staticPlacement(topology);
+  const placement = regions?.homes ?? initialPlacement;
+  const atHome = openAtHome({ clock: host.clock, here: region, placement, hosted, homesMove });
   const map = geography(topology, region, placement);
+  const regionsPort: RegionsPort = {
+    regions: Object.keys(topology.regions),
+    async ask(name, request) {
+      if (regions === null)
+        throw new CardumeError('conflict', 'the topology has no coordinator: homes never move');
+      if (name === region) return regions.handle(region, request);
+      return peers.request(name, asJson({ kind: 'regions', request }));
+    },
+  };
   const resharder: Resharder = {
     regions: Object.keys(topology.regions),
     async ask(name, request) {
@@ -101,31 +149,20 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const ports = {
     ...application.ports({ host, region, identity, geography: map }),
     [RESHARDER]: resharder,
+    [REGIONS]: regionsPort,
   };
-  const peers = openPeers(host, {
-    self: region,
-    secret: secrets.clusterSecret,
-    addressOf: (name) => {
-      const other = regionOf(topology, name);
-      return { host: other.host, port: other.peerPort };
-    },
-    timeoutMs: bounds.peerTimeoutMs,
-    requestsMax: bounds.peerRequestsMax,
-    report: (error) => log.error('a link between instances failed', { error }),
-    serve: (_from, message, signal) => receive(message as unknown as Message, signal),
-  });
   const bus = openBus({
     clock: host.clock,
     here: region,
     regions: Object.keys(topology.regions),
     placement,
+    atHome,
     hosted,
+    copies: regions,
     tables: tableIndex(application.services.map(({ service }) => service)),
     peers,
     readDeadlineMs: bounds.readDeadlineMs,
   });
-  const report = (message: string, fields: Readonly<Record<string, unknown>>): void =>
-    log.error(message, fields);
   let ready = false;
 
   const gateway = await openGateway({
@@ -135,7 +172,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     version: application.version,
     services: [
       ...application.services.map(({ service, operations }) => ({ name: service.name, operations })),
-      { name: 'operators', operations: operatorOperations },
+      { name: 'operators', operations: [...operatorOperations, ...regionsOperations] },
     ],
     geography: map,
     bus,
@@ -145,10 +182,15 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     log,
     metrics,
     hostedHere: hosted.hosts,
-    forward(service: string, place: Place, call: Call): Promise<PlainReply> {
-      const home = placement.homeOf({ service, scope: place.scope, partition: place.partition });
-      return peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>;
-    },
+    forward: (service: string, place: Place, call: Call): Promise<PlainReply> =>
+      atHome.ask(
+        service,
+        place,
+        call.key !== null,
+        () => gateway.execute(call),
+        (home) =>
+          peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>,
+      ),
     openServer: options.openServer,
     async unready() {
       if (!ready) return ['the instance is starting'];
@@ -165,36 +207,36 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   });
   for (const { module } of Object.values(topology.engines.modules ?? {})) await engineIn(host, module);
   const store = await openMapStore(host, `${options.dataFolder}/${region}`);
-  const services = application.services
-    .map(({ service }) => service)
-    .filter(({ name }) => topology.instances.services.includes(name));
-  const initial = initialMap(
-    placement,
-    region,
-    services.map(({ name }) => name),
-    topology.engines.log,
-  );
+  const initial = initialMap(initialPlacement, region, serviceNames, topology.engines.log);
   const stored = store.begin(initial);
-  const shardMap = withServices(stored, initial);
+  const others = Object.keys(topology.regions).filter((name) => name !== region);
+  const known = withServices(stored, initial);
+  const shardMap = regions === null ? known : withGuests(known, initialPlacement, others, serviceNames);
   if (shardMap !== stored) store.save(shardMap);
+
+  await regions?.join();
 
   async function open(shardOfMap: ShardOfMap, now: ShardMap): Promise<void> {
     const { service: name, name: shardName } = shardOfMap;
     const service = services.find((one) => one.name === name);
     if (service === undefined) return;
-    const partitions = homesIn(now, name, shardName);
+    const held = [...homesIn(now, name, shardName), ...(homesMove ? guestsIn(now, name, shardName) : [])];
+    const { partitions, yielded, floors } = rolesOf(name, held);
     const copies = copiesIn(now, shardName);
     const shard = await openShard({
       host,
       service,
       place: await placeOf(host, topology, options.dataFolder, region, shardOfMap),
       partitions,
+      yielded,
+      floors,
       copies,
       isMapNew: now.version === 0,
       isArchived: topology.services[name]?.archives ?? false,
       pool,
       readers,
       feeder,
+      ...(regions === null ? {} : { across: regions.across(name), mayServe: regions.check }),
       bounds,
       masterKey: secrets.masterKey,
       bus,
@@ -203,7 +245,20 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     });
     hosted.add(name, shardName, shard);
     for (const partition of partitions) hosted.route(name, partition, shardName);
+    for (const partition of yielded) hosted.placeCopy(name, partition, shardName);
+    regions?.add(name, shard);
     for (const partition of remainsIn(now, shardName)) hosted.setCopy(shardName, partition, true);
+  }
+
+  /** What is held here by who is home to it now. */
+  function rolesOf(service: string, held: readonly number[]) {
+    const homeOf = (key: number) => regions?.homes.find({ service, ...placeOfKey(key) });
+    const partitions = held.filter((key) => (homeOf(key)?.region ?? region) === region);
+    return {
+      partitions,
+      yielded: held.filter((key) => !partitions.includes(key)),
+      floors: new Map(partitions.map((key) => [key, firstEpochOf(homeOf(key)?.term ?? 0)])),
+    };
   }
 
   const resharding = openResharding({
@@ -227,20 +282,26 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     hosted,
     staticHomes: (service, name) => resharding.staticHomes(service, name),
     resharding: (request) => resharding.handle(request) as Promise<unknown> as Promise<Json>,
+    regions,
     readDeadlineMs: bounds.readDeadlineMs,
     execute: gateway.execute,
   });
 
   for (const shard of shardMap.shards) {
     // What is home to nothing can wait: a reshard opens it when it goes on.
-    if (homesIn(shardMap, shard.service, shard.name).length > 0) await open(shard, shardMap);
+    const holdsSome = [homesIn, guestsIn].some(
+      (find) => find(shardMap, shard.service, shard.name).length > 0,
+    );
+    if (holdsSome) await open(shard, shardMap);
   }
   await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
   await peers.listen({ host: here.host, port: here.peerPort });
   const address = await gateway.listen({ host: here.host, port: here.port });
   for (const shard of hosted.all()) shard.begin();
+  regions?.begin();
   resharding.begin();
   ready = true;
+  if (regions !== null) measureRegions(metrics, regions);
   metrics.gauge('processes_open', 'Process instances that have not ended', () =>
     hosted.all().reduce((sum, shard) => sum + shard.processesOpen(), 0),
   );
@@ -253,6 +314,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       const moved = resharding.close();
       await gateway.drain();
       await Promise.race([moved, host.clock.sleep(bounds.drainTimeoutMs)]);
+      await regions?.close();
       await peers.close();
       await readers.close();
       await feeder.close();

@@ -4,6 +4,8 @@ import type { Json, JsonObject } from '../base/json.ts';
 import type { Typed } from '../cqrs/aggregate.ts';
 import type { IdempotencyKey, SendOptions } from '../cqrs/bus.ts';
 import type { Call } from '../gateway/call.ts';
+import type { RegionsRequest } from '../regions/regions.ts';
+import type { ReplicateRequest } from '../regions/replication/source.ts';
 import type { Plan } from '../sharding/plan.ts';
 import type { Freshness } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
@@ -20,7 +22,13 @@ export type Message =
       readonly options: SendOptions;
     }
   | { readonly kind: 'reached'; readonly service: string; readonly token: string }
-  | { readonly kind: 'load'; readonly service: string; readonly aggregate: string; readonly id: string }
+  | {
+      readonly kind: 'load';
+      readonly service: string;
+      readonly aggregate: string;
+      readonly id: string;
+      readonly lasting?: boolean;
+    }
   | {
       readonly kind: 'row';
       readonly service: string;
@@ -55,6 +63,8 @@ export type Message =
       readonly leftMs?: number;
       /** The version before answers with the newest. */
       readonly freshness?: Freshness | null;
+      /** Partitions whose home must be there. The version before does not say: homes never move there. */
+      readonly expects?: readonly number[];
     }
   /** Answered with the kinds of scans that the instance knows; the version before knows not even this. */
   | { readonly kind: 'scan-kinds' }
@@ -62,6 +72,9 @@ export type Message =
   | { readonly kind: 'asked'; readonly service: string; readonly partitions: readonly number[] | null }
   /** The second wants an engine of others, which the version before would take for a server. */
   | { readonly kind: 'resharding' | 'resharding-2'; readonly request: ReshardingRequest }
+  /** Parcels of all that the asker follows there. */
+  | { readonly kind: 'replicate'; readonly request: ReplicateRequest }
+  | { readonly kind: 'regions'; readonly request: RegionsRequest }
   | {
       readonly kind: 'follow';
       readonly service: string;

@@ -6,6 +6,7 @@ import type { Shard } from '../cqrs/shard.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Call, PlainReply } from '../gateway/call.ts';
 import type { Clock } from '../host/host.ts';
+import type { Regions } from '../regions/regions.ts';
 import { withDeadline } from '../sharding/deadline.ts';
 import { type Plan, receivedPlan } from '../sharding/plan.ts';
 import { answered } from '../sharding/scatter.ts';
@@ -21,6 +22,8 @@ export interface ReceiverOptions {
   /** Partitions of a shard of the topology's; null when the region's map is another one by now. */
   readonly staticHomes: (service: string, name: string) => readonly number[] | null;
   readonly resharding: (request: ReshardingRequest) => Promise<Json>;
+  /** Null: homes never move. */
+  readonly regions: Pick<Regions, 'replicate' | 'handle'> | null;
   /** Of a scan. */
   readonly readDeadlineMs: number;
   readonly execute: (call: Call) => Promise<PlainReply>;
@@ -28,11 +31,15 @@ export interface ReceiverOptions {
 
 type ScanMessage = Extract<Message, { readonly kind: 'scan-region' | 'scan-region-2' }>;
 
-export type Receiver = (message: Message, signal: AbortSignal) => Promise<Json> | AsyncIterable<Json>;
+export type Receiver = (
+  from: string,
+  message: Message,
+  signal: AbortSignal,
+) => Promise<Json> | AsyncIterable<Json>;
 
 export function openReceiver(options: ReceiverOptions): Receiver {
-  const { clock, hosted, staticHomes, resharding, readDeadlineMs, execute } = options;
-  return (message, signal) => {
+  const { clock, hosted, staticHomes, resharding, regions, readDeadlineMs, execute } = options;
+  return (from, message, signal) => {
     switch (message.kind) {
       case 'call':
         return execute(message.call) as Promise<unknown> as Promise<Json>;
@@ -49,7 +56,7 @@ export function openReceiver(options: ReceiverOptions): Receiver {
           .then(() => null);
       }
       case 'load':
-        return load(message.service, message.aggregate, message.id);
+        return load(message);
       case 'row': {
         const { service, table, partition, key, freshness } = message;
         return hosted.call(service, partition, (shard) =>
@@ -75,6 +82,10 @@ export function openReceiver(options: ReceiverOptions): Receiver {
       case 'resharding':
       case 'resharding-2':
         return resharding(message.request);
+      case 'replicate':
+        return regionsHere().replicate(from, message.request, signal);
+      case 'regions':
+        return regionsHere().handle(from, message.request);
       case 'follow': {
         const { service, aggregate, id, afterVersion } = message;
         const partition = partitionKey(parseId(id));
@@ -92,12 +103,18 @@ export function openReceiver(options: ReceiverOptions): Receiver {
     }
   };
 
+  function regionsHere(): Pick<Regions, 'replicate' | 'handle'> {
+    if (regions === null)
+      throw new CardumeError('partition-unavailable', 'the topology of this instance has no coordinator');
+    return regions;
+  }
+
   async function scanAll(asked: ScanMessage, signal: AbortSignal): Promise<Json> {
-    const { service, leftMs, freshness } = asked;
+    const { service, leftMs, freshness, expects } = asked;
     const plan = receivedPlan(asked.plan);
     const deadlineMs = Math.min(readDeadlineMs, leftMs ?? readDeadlineMs);
     return withDeadline(clock, { deadlineMs, signal }, async (within) => {
-      const { shards, parts } = answered(plan, await hosted.scan(service, plan, within, freshness));
+      const { shards, parts } = answered(plan, await hosted.scan(service, plan, within, freshness, expects));
       return { shards, parts: parts.map(encodeRows) };
     });
   }
@@ -117,9 +134,11 @@ export function openReceiver(options: ReceiverOptions): Receiver {
     );
   }
 
-  async function load(service: string, aggregate: string, id: string): Promise<Json> {
-    const loaded = await hosted.call(service, partitionKey(parseId(id)), (shard) =>
-      shard.load(aggregate, id),
+  async function load(asked: Extract<Message, { readonly kind: 'load' }>): Promise<Json> {
+    const { service, aggregate, id, lasting } = asked;
+    const partition = partitionKey(parseId(id));
+    const loaded = await hosted.call(service, partition, (shard) =>
+      shard.load(aggregate, id, partition, lasting),
     );
     return { ...loaded, state: packState(loaded.state) };
   }

@@ -13,6 +13,11 @@ export interface ShardMap {
   readonly shards: readonly ShardOfMap[];
   /** Service → partition key → name of its home. */
   readonly homes: Readonly<Record<ServiceName, Readonly<Record<string, string>>>>;
+  /**
+   * The same for partitions of other regions that are held here, as copies, or as homes since their region was lost.
+   * They stay where they are.
+   */
+  readonly guests?: Readonly<Record<ServiceName, Readonly<Record<string, string>>>>;
   readonly reshard: Reshard | null;
 }
 
@@ -72,9 +77,45 @@ export function initialMap(
   return { version: 0, shards, homes, reshard: null };
 }
 
+/** With the partitions of other regions, each in the shard that it has there, or in the service's first. */
+export function withGuests(
+  map: ShardMap,
+  placement: Placement,
+  regions: readonly RegionName[],
+  services: readonly ServiceName[],
+): ShardMap {
+  let hasChanged = false;
+  const guests = Object.fromEntries(
+    services.map((service) => {
+      const known = map.guests?.[service] ?? {};
+      const names = map.shards.filter((one) => one.service === service).map(({ name }) => name);
+      const own: Record<string, string> = { ...known };
+      for (const partition of regions.flatMap((region) => placement.partitionsOf(service, region))) {
+        const key = partitionKey(partition);
+        const [first] = names;
+        if (first === undefined || own[key] !== undefined) continue;
+        const there = placement.shardOf(partition);
+        own[key] = names.includes(there) ? there : first;
+        hasChanged = true;
+      }
+      return [service, own];
+    }),
+  );
+  return hasChanged ? { ...map, version: map.version + 1, guests } : map;
+}
+
 export function homesIn(map: ShardMap, service: ServiceName, name: string): number[] {
-  const homes = Object.entries(map.homes[service] ?? {});
-  return homes.filter(([, home]) => home === name).map(([partition]) => Number(partition));
+  return keysIn(map.homes[service], name);
+}
+
+export function guestsIn(map: ShardMap, service: ServiceName, name: string): number[] {
+  return keysIn(map.guests?.[service], name);
+}
+
+function keysIn(places: Readonly<Record<string, string>> = {}, name: string): number[] {
+  return Object.entries(places)
+    .filter(([, place]) => place === name)
+    .map(([partition]) => Number(partition));
 }
 
 /** Partitions of which the shard follows a copy. */
@@ -247,7 +288,8 @@ export function withPhase(map: ShardMap, phase: Reshard['phase']): ShardMap {
 /** The reshard has ended: shards without a partition leave the map. */
 export function withoutReshard(map: ShardMap): ShardMap {
   const { service } = map.reshard as Reshard;
-  const used = new Set(Object.values(map.homes[service] ?? {}));
+  const places = [map.homes[service], map.guests?.[service]];
+  const used = new Set(places.flatMap((held) => Object.values(held ?? {})));
   const shards = map.shards.filter((one) => one.service !== service || used.has(one.name));
   return { ...map, version: map.version + 1, shards, reshard: null };
 }

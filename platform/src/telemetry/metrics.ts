@@ -15,6 +15,8 @@ export interface Metrics {
   queue(name: string, depth: () => number): void;
   /** Read at each scrape. `name` is completed to `cardume_<name>`. */
   gauge(name: string, help: string, read: () => number): void;
+  /** The same with one label: its values, and a number for each. */
+  gauges(name: string, help: string, label: string, read: () => Iterable<readonly [string, number]>): void;
   /** Adds to `cardume_<name>_total`. */
   counter(name: string, help: string): { add(count: number): void };
   /** Prometheus's text format. */
@@ -139,6 +141,18 @@ export function openMetrics(host: Pick<Host, 'env'>): Metrics {
         registers,
         collect() {
           this.set(read());
+        },
+      });
+    },
+    gauges(name, help, label, read) {
+      new Gauge({
+        name: `cardume_${name}`,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          this.reset();
+          for (const [value, number] of read()) this.set({ [label]: value }, number);
         },
       });
     },

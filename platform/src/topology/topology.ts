@@ -136,6 +136,11 @@ export interface ServiceTopology {
   /** Of each shard in files: further files with its read models, for reads that may be old. 0 when left out. */
   readonly replicas?: number | undefined;
   /**
+   * When an answer is given: `region` (the default): behind the disk of its home; `cross-region`: behind that of a second
+   * region, so that it outlives the loss of the first. The global space is always `cross-region`. Needs a coordinator.
+   */
+  readonly durability?: 'region' | 'cross-region' | undefined;
+  /**
    * Streams that have ended move to compressed archives, when no answer among them is remembered any more. From the first
    * one on, programs that know no archives refuse the log: say it when there is no way back to them.
    */

@@ -123,6 +123,17 @@ describe('parseTopology', () => {
         passwordVariable: 'P',
       };
     });
+    onlyFault('/services/users/durability', /'region' or 'cross-region', got "both"/, (t) => {
+      t.services.users.durability = 'both';
+    });
+    onlyFault('/services/users/durability', /needs a coordinator/, (t) => {
+      t.services.users.durability = 'cross-region';
+      delete t.coordinator;
+    });
+    const crossRegion = faultsOf((t) => {
+      t.services.users.durability = 'cross-region';
+    });
+    assert.deepEqual(crossRegion, {});
     onlyFault('/services/users/replicas', /from 0 to 4, got 5/, (t) => {
       t.services.users.replicas = 5;
     });

@@ -1,0 +1,511 @@
+/**
+ * One region among others: it holds a lease to write, follows what is at home elsewhere, is followed, and takes over what
+ * a lost region was home to.
+ *
+ *   const regions = openRegions({ … });
+ *   await regions.join();              who is home to what is known, and the region may write
+ *   …                                  shards are opened by it
+ *   regions.begin();                   copies follow, homes are kept
+ */
+import { CardumeError, isCardumeError } from '../base/errors.ts';
+import type { Json } from '../base/json.ts';
+import type { Across } from '../cqrs/across.ts';
+import type { Shard } from '../cqrs/shard.ts';
+import type { ProcessCheckpoint } from '../cqrs/storage.ts';
+import type { Coordinator, News, Value } from '../discovery/coordinator.ts';
+import type { Head } from '../events/log.ts';
+import { decodeToken } from '../events/token.ts';
+import type { Clock } from '../host/host.ts';
+import type { Freshness } from '../sharding/query.ts';
+import { type Partition, partitionKey, placeOfKey } from '../topology/partition.ts';
+import type { RegionName, ServiceName, Topology } from '../topology/topology.ts';
+import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
+import { HOMES, type Homes, keyOfHome, openHomes } from './homes.ts';
+import { type Keeper, openKeeper } from './keeper.ts';
+import { keyOfLease, LEASES, openRegionLease, type RegionLease } from './region-lease.ts';
+import { type ChecksumsAt, commonPosition } from './replication/divergence.ts';
+import { type Follower, type FollowerStatus, openFollower } from './replication/follower.ts';
+import type { PartitionOf } from './replication/pages.ts';
+import { type AckRequest, openSource, type ReplicateRequest, type Source } from './replication/source.ts';
+import { type SwitchedOver, switchOver } from './switchover.ts';
+import { openWatermarks, type Watermarks } from './watermarks.ts';
+
+/** What regions ask of each other, one answer each. JSON. */
+export type RegionsRequest =
+  | { readonly ask: 'ack'; readonly ack: AckRequest }
+  | {
+      readonly ask: 'checksums';
+      readonly service: ServiceName;
+      readonly partition: number;
+      readonly positions: readonly number[];
+    }
+  | { readonly ask: 'fence'; readonly partitions: FenceRequest }
+  /** Whether the region finds the other lost. */
+  | { readonly ask: 'sees-lost'; readonly region: RegionName }
+  /** The home's copies were fenced for another that never came: it goes on in a later term. */
+  | { readonly ask: 'outbid'; readonly service: ServiceName; readonly partition: number }
+  | { readonly ask: 'checkpoints'; readonly service: ServiceName; readonly checkpoints: readonly Json[] }
+  | { readonly ask: 'switch-over'; readonly to: RegionName; readonly bornIn: RegionName | null }
+  | { readonly ask: 'status' };
+
+/** JSON. */
+export interface RegionsStatus {
+  readonly region: RegionName;
+  readonly isHeld: boolean;
+  /** Partitions at home here. */
+  readonly partitions: number;
+  /** Partitions at home here that were born in another region's space. */
+  readonly adopted: number;
+  /** Entries of what is at home here that no other region has yet. */
+  readonly alone: number;
+  readonly follows: readonly FollowerStatus[];
+}
+
+/** What regions need of the shards that are hosted here. */
+export interface RegionsShards {
+  /** The shard that holds the partition, as a home or a copy; undefined: its service is not hosted here. */
+  holder(service: ServiceName, partition: number): Pick<Shard, 'log' | 'moving'> | undefined;
+  hold(service: ServiceName, partition: number): () => void;
+  isHeld(service: ServiceName, partition: number): boolean;
+  setHome(service: ServiceName, partition: number, isHere: boolean): void;
+}
+
+export interface RegionsOptions {
+  readonly clock: Clock;
+  readonly topology: Topology;
+  readonly here: RegionName;
+  /** Unique to this process. */
+  readonly instance: string;
+  readonly services: readonly ServiceName[];
+  readonly coordinator: Coordinator;
+  readonly shards: RegionsShards;
+  readonly ask: (region: RegionName, request: RegionsRequest) => Promise<Json>;
+  readonly stream: (
+    region: RegionName,
+    request: ReplicateRequest,
+    signal: AbortSignal,
+  ) => AsyncIterable<Json>;
+  /** The region may write up to this moment of the monotonic clock. */
+  readonly onUntil: (untilMs: number) => void;
+  readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+export interface Regions {
+  readonly homes: Homes;
+  /** Resolves when the region may write, and knows what it is home to. */
+  join(): Promise<void>;
+  /** @throws CardumeError `partition-unavailable` when the region's lease does not hold now */
+  check(): void;
+  across(service: ServiceName): Across;
+  /** A shard is open: its commits go to the other regions. */
+  add(service: ServiceName, shard: Pick<Shard, 'log' | 'moving'>): void;
+  /** All shards are open. */
+  begin(): void;
+  replicate(from: RegionName, request: ReplicateRequest, signal: AbortSignal): AsyncIterable<Json>;
+  /** @throws CardumeError */
+  handle(from: RegionName, request: RegionsRequest): Promise<Json>;
+  status(): RegionsStatus;
+  /** Whether all of the partitions are as fresh here as is asked for. */
+  areFresh(service: ServiceName, partitions: readonly number[], freshness: Freshness): boolean;
+  /** Grows when copies are followed anew, or a home moves. */
+  readonly turns: number;
+  close(): Promise<void>;
+}
+
+export const LEASE_TTL_MS = 3_000;
+const REPLICATED_MS_MAX = 5_000;
+const READ_AGAIN_MS = 200;
+const CHECK_EVERY_MS = 1_000;
+/** A home is heard of four times a second. */
+const SILENT_MS_MIN = 1_000;
+const LOST_THOUGH_HEARD_MS = 10_000;
+/** Regions that start together need not start at once. */
+const NEVER_MET_MS = 20_000;
+
+export function openRegions(options: RegionsOptions): Regions {
+  const { clock, topology, here, coordinator, shards, services, report } = options;
+  const homes = openHomes(topology);
+  const watermarks: Watermarks = openWatermarks(clock, REPLICATED_MS_MAX);
+  const others = Object.keys(topology.regions).filter((region) => region !== here);
+  const followers = new Map<RegionName, Follower>();
+  const ended = new AbortController();
+  /** Regions with a lease, and since when the others have none, as this region sees it. */
+  const live = new Set<RegionName>();
+  const lostSinceMs = new Map<RegionName, number>();
+  const begunMs = clock.monotonicMs();
+  let failover: Failover | null = null;
+  let lease: RegionLease | null = null;
+  let sessions = 0;
+  let turns = 0;
+  let isBegun = false;
+
+  const homeShard = (service: ServiceName, partition: number) => {
+    const shard = shards.holder(service, partition);
+    return shard?.log.head(partition) === undefined ? undefined : shard;
+  };
+  const partitionOf = (service: ServiceName, key: number): Partition => ({ service, ...placeOfKey(key) });
+  /** The global space is durable in two regions before anything of it is told. */
+  const isAwaited = (service: ServiceName, partition: number): boolean =>
+    placeOfKey(partition).scope === 0 || topology.services[service]?.durability === 'cross-region';
+
+  const source: Source = openSource({
+    homeOf: homeShard,
+    watermarks,
+    check: () => lease?.check(),
+  });
+  const keeper: Keeper = openKeeper({
+    clock,
+    here,
+    homes,
+    services,
+    shardOf: shards.holder,
+    isHeld: shards.isHeld,
+    hold: shards.hold,
+    setHome(service, partition, isHere) {
+      watermarks.forget(service, partition);
+      shards.setHome(service, partition, isHere);
+    },
+    changed(partition) {
+      followers.get(homes.homeOf(partition))?.restart();
+    },
+    report,
+  });
+
+  function learn(values: readonly (Value | News)[]): void {
+    const changed = homes.learn(values);
+    if (changed.length === 0 || !isBegun) return;
+    turns += 1;
+    keeper.moved(changed);
+    for (const follower of followers.values()) follower.restart();
+  }
+
+  function wantedFrom(home: RegionName): PartitionOf[] {
+    return services.flatMap((service) =>
+      homes.partitionsOf(service, home).map((partition): PartitionOf => [service, partitionKey(partition)]),
+    );
+  }
+
+  async function cutBack(home: RegionName, service: ServiceName, partition: number): Promise<void> {
+    const shard = shards.holder(service, partition);
+    if (shard === undefined || homes.homeOf(partitionOf(service, partition)) !== home) return;
+    const { position } = await shard.moving.follow(partition);
+    const ours: ChecksumsAt = (positions) => checksumsIn(shard, partition, positions);
+    const theirs: ChecksumsAt = async (positions) =>
+      (await options.ask(home, { ask: 'checksums', service, partition, positions })) as (string | null)[];
+    const common = await commonPosition(ours, theirs, position);
+    await shard.moving.cut(partition, common);
+    report('entries that were never replicated are quarantined', {
+      service,
+      partition,
+      entries: position - common,
+      home,
+    });
+  }
+
+  async function outbid(service: ServiceName, partition: number): Promise<void> {
+    const of = partitionOf(service, partition);
+    const { region, term, revision } = homes.find(of);
+    if (region !== here) throw new CardumeError('conflict', `partition ${partition} is not at home here`);
+    lease?.check();
+    const key = keyOfHome(of);
+    await coordinator.change(
+      [{ key, revision }],
+      [{ key, value: JSON.stringify({ region, term: term + 1 }) }],
+    );
+    learn((await coordinator.read(key)).values);
+  }
+
+  async function fence(request: FenceRequest): Promise<FenceAnswer> {
+    const fenced = await Promise.all(
+      request.map(async ([service, partition, epoch]) => {
+        const shard = shards.holder(service, partition);
+        const head = shard === undefined ? null : await fenceOne(shard, partition, epoch);
+        return head === null ? null : ([service, partition, head.lastEpoch, head.position] as const);
+      }),
+    );
+    return fenced.filter((one) => one !== null);
+  }
+
+  /** @returns null when it is a home here: whoever asks knows less than the coordinator does */
+  async function fenceOne(
+    { moving }: Pick<Shard, 'moving'>,
+    partition: number,
+    epoch: number,
+  ): Promise<Head | null> {
+    const isConflict = (error: unknown): null => {
+      if (isCardumeError(error, 'conflict')) return null;
+      throw error;
+    };
+    const stands = await moving.follow(partition, epoch).catch(isConflict);
+    if (stands !== null || (await moving.begin(partition).catch(isConflict)) === null) return stands;
+    return moving.follow(partition, epoch);
+  }
+
+  async function refresh(): Promise<number> {
+    const { values, revision } = await coordinator.read(HOMES);
+    learn(values);
+    return revision;
+  }
+
+  async function watchHomes(): Promise<void> {
+    while (!ended.signal.aborted) {
+      try {
+        const revision = await refresh();
+        for await (const news of coordinator.watch(HOMES, revision, ended.signal)) learn(news);
+      } catch (error) {
+        if (!isCardumeError(error)) throw error;
+      }
+      if (!ended.signal.aborted) await clock.sleep(READ_AGAIN_MS);
+    }
+  }
+
+  /** Who has a lease, as this region sees it. */
+  async function watchLeases(): Promise<void> {
+    while (!ended.signal.aborted) {
+      try {
+        const { values, revision } = await coordinator.read(LEASES);
+        const found = new Set(values.map(({ key }) => key.slice(LEASES.length)));
+        for (const region of others) sawLease(region, found.has(region));
+        for await (const news of coordinator.watch(LEASES, revision, ended.signal)) {
+          for (const { key, value } of news) sawLease(key.slice(LEASES.length), value !== null);
+        }
+      } catch (error) {
+        if (!isCardumeError(error)) throw error;
+      }
+      if (!ended.signal.aborted) await clock.sleep(READ_AGAIN_MS);
+    }
+  }
+
+  /** Without a lease, and silent; one that still answers is given time to take its lease again. */
+  function seesLost(region: RegionName): boolean {
+    const sinceMs = lostSinceMs.get(region);
+    if (live.has(region) || sinceMs === undefined) return false;
+    const silentMs = followers.get(region)?.silentMs() ?? Number.POSITIVE_INFINITY;
+    return silentMs > SILENT_MS_MIN || clock.monotonicMs() - sinceMs > LOST_THOUGH_HEARD_MS;
+  }
+
+  function sawLease(region: RegionName, isThere: boolean): void {
+    if (isThere) lostSinceMs.delete(region);
+    else if (!lostSinceMs.has(region)) lostSinceMs.set(region, clock.monotonicMs());
+    if (isThere) live.add(region);
+    else live.delete(region);
+  }
+
+  function checkSoon(): void {
+    clock.after(CHECK_EVERY_MS, () => {
+      if (ended.signal.aborted) return;
+      if (lease?.isHeld() === true) keeper.check();
+      checkSoon();
+    });
+  }
+
+  async function switchOverTo(to: RegionName, bornIn: RegionName | null): Promise<SwitchedOver> {
+    if (!others.includes(to))
+      throw new CardumeError(
+        'invalid-input',
+        `there is no other region '${to}'; there are ${others.join(', ')}`,
+      );
+    const code = bornIn === null ? null : topology.regions[bornIn]?.code;
+    const own = services
+      .flatMap((service) => homes.partitionsOf(service, here))
+      .filter(({ scope }) => code === null || scope === code);
+    return switchOver(
+      {
+        clock,
+        isOver: () => ended.signal.aborted,
+        here,
+        coordinator,
+        homes,
+        watermarks,
+        shardOf: homeShard,
+        hold: shards.hold,
+        learn,
+        inTurn: keeper.inTurn,
+        async handOver(region, service, checkpoints) {
+          const packed = checkpoints.map(packCheckpoint);
+          await options.ask(region, { ask: 'checkpoints', service, checkpoints: packed });
+        },
+      },
+      to,
+      own,
+    );
+  }
+
+  async function takeCheckpoints(service: ServiceName, packed: readonly Json[]): Promise<void> {
+    for (const checkpoint of packed.map(unpackCheckpoint)) {
+      const { partition } = checkpoint;
+      await shards.holder(service, partition)?.moving.putCheckpoints(partition, [checkpoint]);
+    }
+  }
+
+  function status(): RegionsStatus {
+    const code = topology.regions[here]?.code;
+    const own = services.flatMap((service) => homes.partitionsOf(service, here));
+    return {
+      region: here,
+      isHeld: lease?.isHeld() ?? false,
+      partitions: own.length,
+      alone: own.reduce((sum, { service, ...place }) => {
+        const key = partitionKey(place);
+        const position = shards.holder(service, key)?.log.head(key)?.position ?? 0;
+        return sum + Math.max(0, position - watermarks.of(service, key));
+      }, 0),
+      adopted: own.filter(({ scope }) => scope !== 0 && scope !== code).length,
+      follows: [...followers.values()].map((follower) => follower.status()),
+    };
+  }
+
+  return {
+    homes,
+    join() {
+      return new Promise((resolve) => {
+        lease = openRegionLease({
+          clock,
+          coordinator,
+          region: here,
+          instance: options.instance,
+          ttlMs: LEASE_TTL_MS,
+          async taken() {
+            await refresh();
+            await keeper.gone();
+          },
+          onUntil(untilMs) {
+            options.onUntil(untilMs);
+            resolve();
+          },
+          report,
+        });
+      });
+    },
+    check: () => lease?.check(),
+    across: (service) => ({
+      watermark: (partition) => watermarks.of(service, partition),
+      reached: (partition, position) => watermarks.reached(service, partition, position),
+      onRise: (listener) =>
+        watermarks.onRise((risen, partition, watermark) => {
+          if (risen === service) listener(partition, watermark);
+        }),
+      isAwaited: (partition) => isAwaited(service, partition),
+    }),
+    add: (service, shard) => void source.add(service, shard),
+    begin() {
+      isBegun = true;
+      for (const home of others) {
+        const follower = openFollower({
+          clock,
+          home,
+          link: {
+            replicate: (request, signal) => options.stream(home, request, signal),
+            ack: (ack) => options.ask(home, { ask: 'ack', ack }),
+          },
+          newSession() {
+            sessions += 1;
+            return `${options.instance}/${sessions}`;
+          },
+          wanted: () => wantedFrom(home),
+          shardOf: shards.holder,
+          diverged: (service, partition) => cutBack(home, service, partition),
+          async fenced(service, partition) {
+            await options.ask(home, { ask: 'outbid', service, partition });
+          },
+          report,
+        });
+        followers.set(home, follower);
+      }
+      // What has changed while shards were opened.
+      keeper.moved(services.flatMap((service) => homes.partitionsOf(service, here)));
+      void watchHomes();
+      void watchLeases();
+      checkSoon();
+      failover = openFailover({
+        clock,
+        here,
+        regions: Object.keys(topology.regions),
+        coordinator,
+        homes,
+        leaseId: () => lease?.id() ?? null,
+        hasMet: (region) =>
+          followers.get(region)?.silentMs() != null || clock.monotonicMs() - begunMs > NEVER_MET_MS,
+        seesLost: async (observer, region) =>
+          (await options.ask(observer, { ask: 'sees-lost', region })) as boolean,
+        fence: async (region, partitions) =>
+          region === here
+            ? fence(partitions)
+            : ((await options.ask(region, { ask: 'fence', partitions })) as unknown as FenceAnswer),
+        isAwaited,
+        report,
+      });
+    },
+    replicate: (from, request, signal) =>
+      source.replicate(from, request, signal) as AsyncIterable<unknown> as AsyncIterable<Json>,
+    async handle(from, request) {
+      switch (request.ask) {
+        case 'ack':
+          return source.acked(from, request.ack) as unknown as Json;
+        case 'checksums':
+          return source.checksums(request.service, request.partition, request.positions);
+        case 'fence':
+          return (await fence(request.partitions)) as unknown as Json;
+        case 'sees-lost':
+          return seesLost(request.region);
+        case 'outbid':
+          await outbid(request.service, request.partition);
+          return null;
+        case 'checkpoints':
+          await takeCheckpoints(request.service, request.checkpoints);
+          return null;
+        case 'switch-over':
+          return (await switchOverTo(request.to, request.bornIn)) as unknown as Json;
+        case 'status':
+          return status() as unknown as Json;
+      }
+    },
+    status,
+    areFresh(service, partitions, { maxStalenessMs, seen }) {
+      const sinceMs = clock.monotonicMs() - maxStalenessMs;
+      const token = seen?.service === service ? decodeToken(seen.token) : null;
+      return partitions.every((partition) => {
+        const home = homes.homeOf(partitionOf(service, partition));
+        if (home === here) return homeShard(service, partition) !== undefined;
+        const copy = followers.get(home)?.copyOf(service, partition);
+        if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;
+        return token?.partition !== partition || token.position <= copy.position;
+      });
+    },
+    get turns() {
+      return turns + [...followers.values()].reduce((sum, follower) => sum + follower.sessions(), 0);
+    },
+    async close() {
+      ended.abort();
+      await Promise.all([...followers.values()].map((follower) => follower.close()));
+      await failover?.close();
+      await keeper.close();
+      await lease?.close(false);
+      await coordinator.close();
+    },
+  };
+}
+
+async function checksumsIn(
+  { log }: Pick<Shard, 'log'>,
+  partition: number,
+  positions: readonly number[],
+): Promise<(string | null)[]> {
+  const found: (string | null)[] = [];
+  for (const position of positions) {
+    const [entry] = await log.readPartition(partition, position - 1, 1);
+    found.push(entry?.position === position ? entry.checksum.toBase64() : null);
+  }
+  return found;
+}
+
+function packCheckpoint({ open, ...checkpoint }: ProcessCheckpoint): Json {
+  return { ...checkpoint, open: open.toBase64() };
+}
+
+function unpackCheckpoint(packed: Json): ProcessCheckpoint {
+  const { open, ...checkpoint } = packed as unknown as Omit<ProcessCheckpoint, 'open'> & { open: string };
+  return { ...checkpoint, open: Uint8Array.fromBase64(open) };
+}
+
+export { keyOfLease };
