@@ -88,7 +88,15 @@ export function moved(topology: Topology, port: number): Topology {
     port,
     ...(dns === undefined ? {} : { dns: { ...dns, port: dns.port + by } }),
   };
-  const after = { ...topology, edge, regions: Object.fromEntries(regions) };
+  const { coordinator } = topology;
+  const after = {
+    ...topology,
+    edge,
+    regions: Object.fromEntries(regions),
+    ...(coordinator?.engine === 'embedded'
+      ? { coordinator: { ...coordinator, port: coordinator.port + by } }
+      : {}),
+  };
   try {
     return parseTopology(after);
   } catch (error) {

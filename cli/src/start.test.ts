@@ -111,11 +111,11 @@ test('the second start: data is still there, nothing is made twice, and a region
   assert.equal(pids.length, 1);
   process.kill(pids[0] as number, 'SIGKILL');
   await until(
-    () => started.text().includes('us-west  warn  is down: its process ended (signal SIGKILL)'),
+    () => /us-west +warn {2}is down: its process ended \(signal SIGKILL\)/.test(started.text()),
     started.text,
   );
   assert.ok(await served('us-west'), 'another region answers meanwhile, or the new process');
-  await until(() => /us-west {2}is ready again/.test(started.text()), started.text);
+  await until(() => /us-west +is ready again/.test(started.text()), started.text);
   await until(async () => (await served('us-west')) === 'us-west', started.text);
 
   await reshards();

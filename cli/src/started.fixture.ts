@@ -69,10 +69,13 @@ export async function ready(started: Started): Promise<void> {
   assert.ok(!ended, started.text());
 }
 
-/** A port whose followers, those of the links (1,001 to 1,003 behind it) and that of DNS (27 before it) are free too. */
+/**
+ * A port whose followers, those of coordinator and links (1,000 to 1,003 behind it) and that of DNS (27 before it) are free
+ * too, and none that the system gives to connections that leave.
+ */
 export async function freeBlock(): Promise<number> {
-  for (let port = 21_000 + (process.pid % 20_000); ; port += 10) {
-    const wanted = [-27, 0, 1, 2, 3, 1_001, 1_002, 1_003].map((by) => port + by);
+  for (let port = 12_000 + (process.pid % 18_000); ; port += 10) {
+    const wanted = [-27, 0, 1, 2, 3, 1_000, 1_001, 1_002, 1_003].map((by) => port + by);
     if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
   }
 }

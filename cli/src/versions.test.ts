@@ -100,8 +100,10 @@ async function shopOn(engines: Engines): Promise<Shop> {
   await writeFile(
     config,
     `import shop from ${JSON.stringify(join(house, 'cardume.config.ts'))};
-    const { dns, ...edge } = shop.edge; // older versions know no DNS server
-    export default { ...shop, edge, engines: ${JSON.stringify(engines)} };`,
+    // Older versions know neither a DNS server nor a coordinator.
+    const { dns, ...edge } = shop.edge;
+    const { coordinator, ...known } = shop;
+    export default { ...known, edge, engines: ${JSON.stringify(engines)} };`,
   );
   const place = ['--port', String(port), '--data', data, '--config', config];
 

@@ -237,6 +237,17 @@ describe('access', () => {
       expected: [401, 403, 403, 409],
       request: async () => ['POST', '/operators/regions/us-east/reshard/finish'],
     },
+    {
+      // This cluster has no coordinator.
+      operation: 'operators.regions',
+      expected: [401, 403, 403, 409],
+      request: async () => ['GET', '/operators/regions'],
+    },
+    {
+      operation: 'operators.switchover',
+      expected: [401, 403, 403, 409],
+      request: async () => ['POST', '/operators/regions/us-east/switchover', { body: { to: 'us-west' } }],
+    },
   ];
 
   test('the matrix has a row for every operation', async () => {

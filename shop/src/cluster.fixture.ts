@@ -9,6 +9,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logPlaceOf } from 'cardume/cqrs/engines';
+import { type RunningCoordinator, startCoordinator } from 'cardume/discovery/embedded/server';
 import type { LogPlace, Snapshot } from 'cardume/events/engine';
 import { driverOf } from 'cardume/events/engines';
 import { verifyLog } from 'cardume/events/verify';
@@ -21,6 +22,7 @@ import { type Instance, type Secrets, startInstance } from 'cardume/instance';
 import { placeOf } from 'cardume/instance/storage';
 import { engineAsked, storageOf } from 'cardume/testing/storage';
 import type { Bounds, RegionTopology, Topology } from 'cardume/topology';
+import { COORDINATOR_PEER } from 'cardume/topology/engines';
 import house from '../../cardume.config.ts';
 import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
 import { MovedClock } from './moved-clock.fixture.ts';
@@ -98,6 +100,10 @@ export interface ClusterOptions {
   readonly replicas?: boolean;
   /** Orders that have ended are archived. */
   readonly archives?: boolean;
+  /** Regions follow each other, and take over from each other. */
+  readonly coordinated?: boolean;
+  /** Of the service of orders. */
+  readonly durability?: 'region' | 'cross-region';
   /** Connections of this client to each region. */
   readonly connectionsMax?: number;
   /** What stands between the shop and its provider, such as a line that breaks. */
@@ -112,6 +118,7 @@ const WAIT_MS_MAX = 60_000;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { bounds = {}, replicas = false, archives = false, connectionsMax = 64 } = options;
+  const { coordinated = false, durability = 'region' } = options;
   const { payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
@@ -119,10 +126,19 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const free = await freeTopology(real, bounds);
   const services = Object.entries(free.services).map(
     ([name, service]) =>
-      [name, { ...service, replicas: replicas ? 1 : 0, archives: archives && name === 'orders' }] as const,
+      [
+        name,
+        {
+          ...service,
+          replicas: replicas ? 1 : 0,
+          archives: archives && name === 'orders',
+          ...(name === 'orders' ? { durability } : {}),
+        },
+      ] as const,
   );
+  const { coordinator: _, ...apart } = free;
   const topology: Topology = {
-    ...free,
+    ...(coordinated ? free : apart),
     services: Object.fromEntries(services),
     engines: {
       ...storage.engines,
@@ -297,11 +313,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     async close() {
       agent.destroy();
       await Promise.all([...running.keys()].map((region) => stop(region, 'drain')));
+      await coordinator?.close();
       sockets.forget();
       await rm(folder, { recursive: true, force: true });
       await storage.clear();
     },
   };
+  const coordinator = coordinated ? await coordinate(counting, topology, secrets, folder) : null;
   await Promise.all(regions.map(start));
   return cluster;
 }
@@ -324,14 +342,36 @@ export function newSecrets({ crypto, random }: Host): Secrets {
 async function freeTopology({ network }: Host, bounds: Partial<Bounds>): Promise<Topology> {
   const names = Object.keys(house.regions);
   const listeners: Listener[] = [];
-  for (let i = 0; i < 2 * names.length; i += 1)
+  for (let i = 0; i < 2 * names.length + 1; i += 1)
     listeners.push(await network.listen({ host: HOST, port: 0 }, () => {}));
   const ports = listeners.map(({ address }) => address.port);
   await Promise.all(listeners.map((listener) => listener.close()));
   const regions = Object.entries(house.regions).map(([name, region], i) => {
     return [name, { ...region, port: ports[2 * i] as number, peerPort: ports[2 * i + 1] as number }] as const;
   });
-  return { ...house, regions: Object.fromEntries(regions), bounds: { ...house.bounds, ...bounds } };
+  return {
+    ...house,
+    regions: Object.fromEntries(regions),
+    coordinator: { engine: 'embedded', host: HOST, port: ports.at(-1) as number },
+    bounds: { ...house.bounds, ...bounds },
+  };
+}
+
+function coordinate(
+  host: Host,
+  { coordinator }: Topology,
+  { clusterSecret: secret }: Secrets,
+  folder: string,
+): Promise<RunningCoordinator> {
+  if (coordinator?.engine !== 'embedded') throw new Error('the coordinator of this cluster is embedded');
+  const { port } = coordinator;
+  const address = { host: HOST, port };
+  return startCoordinator(host, {
+    name: COORDINATOR_PEER,
+    address,
+    path: `${folder}/coordinator.db`,
+    secret,
+  });
 }
 
 interface LogOf {

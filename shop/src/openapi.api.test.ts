@@ -259,6 +259,18 @@ describe('the OpenAPI document', () => {
       await until('it has ended', async () => (await phase()) === undefined);
     }
 
+    const alone = cluster;
+    cluster = await startCluster({ coordinated: true });
+    try {
+      const { staff: token } = cluster;
+      const params = { region: 'us-east' };
+      await good('operators.regions', { token });
+      await good('operators.switchover', { token, params, body: { to: 'us-west', born_in: 'us-east' } });
+    } finally {
+      await cluster.close();
+      cluster = alone;
+    }
+
     const documented = [...operations].flatMap(([id, { operation }]) =>
       Object.keys(operation.responses).flatMap((status) => (Number(status) < 300 ? [`${id} ${status}`] : [])),
     );
@@ -314,6 +326,7 @@ describe('the OpenAPI document', () => {
     await of('operators.reshard', 'invalid-input', { ...ofRegion, body: { service: 'orders', to: 64 } });
     await of('operators.roll-back', 'conflict', ofRegion);
     await of('operators.finish', 'conflict', ofRegion);
+    await of('operators.switchover', 'not-found', { ...ofRegion, body: { to: 'atlantis' } });
     await of('operators.shards', 'not-found', { token: staff, params: { region: 'atlantis' } });
     await of('orders.find', 'invalid-cursor', { token, search: { after: 'x' } });
     await of('orders.events', 'invalid-cursor', {

@@ -1,6 +1,5 @@
 /** `cardume start`: everything on this machine. */
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Configuration, type Overrides, openConfiguration } from '../configuration.ts';
 import { Failure, WRONG_USE } from '../failure.ts';
 import { openSecrets } from '../secrets.ts';
@@ -8,6 +7,7 @@ import type { Shell } from '../shell.ts';
 import { banner } from '../supervisor/banner.ts';
 import { checkPorts, claimFolder } from '../supervisor/claims.ts';
 import { seedDemo } from '../supervisor/demo.ts';
+import { ENTRY, NODE_FLAGS } from '../supervisor/entry.ts';
 import { supervise } from '../supervisor/supervisor.ts';
 import { warmUp } from '../supervisor/warmth.ts';
 
@@ -18,13 +18,6 @@ export interface StartOptions extends Overrides {
   /** Make the demonstration catalogue at the first start. */
   readonly demo: boolean;
 }
-
-/**
- * Under load most objects die young: a larger nursery is swept less often. It grows only when it is needed. Measured:
- * 2.15 times the baseline's orders a second with it, 2.03 without (docs/decisions/0006-one-writer-thread.md).
- */
-const NODE_FLAGS = ['--max-semi-space-size=64'];
-const ENTRY = fileURLToPath(new URL('../cardume.ts', import.meta.url));
 
 /** @returns the exit code */
 export async function start(shell: Shell, options: StartOptions): Promise<number> {
@@ -41,19 +34,22 @@ export async function start(shell: Shell, options: StartOptions): Promise<number
       command: [ENTRY, 'warm', '--config', configuration.file],
       environment,
     });
+    const place = [
+      '--config',
+      configuration.file,
+      '--data',
+      dataFolder,
+      '--port',
+      String(topology.edge.port),
+    ];
     return await supervise({
       shell,
       topology,
       regions,
       json: options.json ?? false,
       environment,
-      command: (region) => [
-        ...NODE_FLAGS,
-        ENTRY,
-        'instance',
-        ...['--region', region, '--config', configuration.file],
-        ...['--data', dataFolder, '--port', String(topology.edge.port)],
-      ],
+      command: (region) => [...NODE_FLAGS, ENTRY, 'instance', '--region', region, ...place],
+      coordinator: topology.coordinator?.engine === 'embedded' ? [ENTRY, 'coordinator', ...place] : null,
       async onReady(edge, log) {
         const url = `http://${edge.address.host}:${edge.address.port}`;
         const wantsDemo = options.demo && regions.length === Object.keys(topology.regions).length;

@@ -4,7 +4,7 @@
  *
  * This is the rim of the command line towards processes: the host's door has no processes behind it.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
@@ -64,6 +64,19 @@ export function startChild(options: ChildOptions): Child {
 
 function howItEnded(code: number | null, signal: NodeJS.Signals | null): string {
   return signal === null ? `exit code ${code}` : `signal ${signal}`;
+}
+
+/**
+ * From now on the process cannot write files beyond so many bytes (setrlimit(2), RLIMIT_FSIZE, soft): a write fails with
+ * EFBIG, since Node ignores the signal. Linux alone.
+ * @param bytes null: as many as it likes
+ * @returns what went wrong; null: nothing
+ */
+export function limitFiles(processId: number, bytes: number | null): Promise<string | null> {
+  const limit = `--fsize=${bytes ?? 'unlimited'}:`;
+  return new Promise((resolve) => {
+    execFile('prlimit', ['--pid', String(processId), limit], (error) => resolve(error?.message ?? null));
+  });
 }
 
 /** The child's end of the channel. */

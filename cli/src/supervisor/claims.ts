@@ -15,6 +15,9 @@ export async function checkPorts(host: Host, topology: Topology, regions: readon
     wanted.push({ use: `region ${name}`, host: region.host, port: region.port });
     wanted.push({ use: `the links of region ${name}`, host: region.host, port: region.peerPort });
   }
+  const { coordinator } = topology;
+  if (coordinator?.engine === 'embedded')
+    wanted.push({ use: 'the coordinator', host: coordinator.host, port: coordinator.port });
   for (const { use, host: address, port } of wanted) {
     try {
       const listener = await host.network.listen({ host: address, port }, (connection) => connection.close());

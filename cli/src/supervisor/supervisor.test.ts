@@ -101,6 +101,7 @@ async function run(t: TestContext, behaviours: Readonly<Record<string, string>>)
     regions: names,
     json: false,
     environment: {},
+    coordinator: null,
     command: (name) => [stub, name, String(topology.regions[name]?.port), behaviours[name] as string],
     onReady: async () => ready.resolve(),
   });
@@ -233,7 +234,7 @@ import { realHost } from ${JSON.stringify(import.meta.resolve('cardume/host/real
 const topology = ${JSON.stringify(topology)};
 await supervise({
   shell: { host: realHost(), folder: '', colour: false, print() {}, complain() {}, onSignal() {}, exit: process.exit, supervision: null },
-  topology, regions: Object.keys(topology.regions), json: false, environment: {},
+  topology, regions: Object.keys(topology.regions), json: false, environment: {}, coordinator: null,
   command: (name) => [${JSON.stringify(stub)}, name, String(topology.regions[name].port), 'stubborn'],
   onReady: async () => console.log('ready'),
 });

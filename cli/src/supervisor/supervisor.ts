@@ -18,6 +18,8 @@ export interface SupervisorOptions {
   readonly regions: readonly string[];
   /** Script and arguments of a region's process. */
   readonly command: (region: string) => readonly string[];
+  /** Of the coordinator's, where the topology has it run here. */
+  readonly coordinator: readonly string[] | null;
   readonly environment: Readonly<Record<string, string>>;
   /** Log lines stay JSON. */
   readonly json: boolean;
@@ -25,6 +27,7 @@ export interface SupervisorOptions {
   readonly onReady: (edge: Edge, log: Log) => Promise<void>;
 }
 
+const COORDINATOR = 'coordinator';
 /** Of 5 s in which everything must be gone; regions drain for `bounds.drainTimeoutMs`. */
 const STOP_GRACE_MS = 4_500;
 /** npm and the launcher hand on a signal that this process got from the terminal too: one Ctrl-C, not two. */
@@ -38,7 +41,9 @@ const SIGNAL_ECHO_MS = 500;
 export async function supervise(options: SupervisorOptions): Promise<number> {
   const { shell, topology, regions, json } = options;
   const { clock } = shell.host;
-  const style = { colour: shell.colour, names: [...regions, 'edge', 'cardume'] };
+  const coordinator = options.coordinator === null ? [] : [COORDINATOR];
+  const names = [...regions, ...coordinator, 'edge', 'cardume'];
+  const style = { colour: shell.colour, names };
   const line = (text: string, name: string): void => {
     const nowMs = clock.nowMs();
     shell.print(json ? machineReadable(text, name, nowMs) : readable(text, name, nowMs, style));
@@ -57,17 +62,19 @@ export async function supervise(options: SupervisorOptions): Promise<number> {
 
   let edge: Edge | null = null;
   try {
-    for (const name of regions) {
-      const region = runRegion({
+    const begin = (name: string, command: readonly string[]): RegionProcess => {
+      const begun = runRegion({
         name,
         clock,
-        start: (listeners) => startChild({ ...options, ...listeners, command: options.command(name) }),
+        start: (listeners) => startChild({ ...options, ...listeners, command }),
         onLine: (text) => line(text, name),
         note: (level, message) => logOf(name)[level](message),
       });
-      processes.set(name, region);
-    }
-    const running = [...processes.values()];
+      processes.set(name, begun);
+      return begun;
+    };
+    if (options.coordinator !== null) begin(COORDINATOR, options.coordinator);
+    const running = regions.map((name) => begin(name, options.command(name)));
     const allReady = Promise.all(running.map((region) => region.ready)).then(() => 'ready' as const);
     if ((await Promise.race([allReady, asked])) === 'ready') {
       edge = await startEdge({ host: shell.host, topology, log: logOf('edge') });
@@ -78,10 +85,11 @@ export async function supervise(options: SupervisorOptions): Promise<number> {
     }
     log.info('stopping');
   } finally {
-    await Promise.all([
-      edge?.drain(),
-      ...[...processes.values()].map((region) => region.stop(STOP_GRACE_MS)),
-    ]);
+    const agreed = processes.get(COORDINATOR);
+    const others = [...processes.values()].filter((one) => one !== agreed);
+    await Promise.all([edge?.drain(), ...others.map((region) => region.stop(STOP_GRACE_MS))]);
+    // Last: regions that still write renew their leases by it.
+    await agreed?.stop(STOP_GRACE_MS);
   }
   log.info('stopped');
   return 0;
