@@ -12,6 +12,8 @@ export interface Call {
   readonly path: string;
   readonly body?: unknown;
   readonly key?: string;
+  /** In place of the usual ones, or beside them. Names in small letters. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface Answered {
@@ -42,7 +44,7 @@ export function openApi(address: string, token: string, socketsMax: number, time
   const prefix = base.pathname.replace(/\/$/, '');
 
   return {
-    send: ({ method, path, body, key }) =>
+    send: ({ method, path, body, key, headers }) =>
       new Promise((resolve, reject) => {
         const text = body === undefined ? undefined : JSON.stringify(body);
         const outgoing = request({
@@ -60,6 +62,7 @@ export function openApi(address: string, token: string, socketsMax: number, time
             ...(text === undefined
               ? {}
               : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+            ...headers,
           },
         });
         outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));

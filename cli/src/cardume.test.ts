@@ -28,7 +28,7 @@ function cardume(...args: readonly string[]): Promise<Outcome> {
   });
 }
 
-const commands = ['start', 'instance', 'token', 'check-config', 'import'];
+const commands = ['start', 'instance', 'token', 'check-config', 'drill', 'import'];
 
 test('help names every command, and the help of each has an example', async () => {
   const { code, out } = await cardume('--help');
@@ -54,6 +54,12 @@ test('wrong use is said on standard error, with exit code 2', async () => {
       ['start', '--regions', 'us-east,mars'],
       /There is no region 'mars'.*\nRegions are us-east, us-west, eu-west\./,
     ],
+    [['drill'], /Which drill\?\nName one of region-loss, .*, or use --all\./],
+    [['drill', 'flood'], /There is no drill 'flood'\.\nDrills are region-loss, /],
+    [['drill', 'clock-jump'], /There is no drill 'clock-jump': the clocks/],
+    [['drill', 'region-loss', 'mars'], /There is no region 'mars'/],
+    [['drill', 'region-loss', '--durability', 'some'], /Allowed choices are region, cross-region/],
+    [['drill', 'region-loss', '--etcd', 'nowhere'], /coordinator\/endpoints/],
     [['instance'], /required option '--region <name>' not specified/],
     [['token', '--role', 'king'], /Allowed choices are staff, customer/],
     [['token', '--role', 'customer'], /A customer token needs an account\./],

@@ -2,8 +2,10 @@
 
 import { realHost } from 'cardume/host/real';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { DrillOptions } from './commands/drill.ts';
 import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
 import type { ReshardOptions } from './commands/reshard.ts';
+import type { SwitchoverOptions } from './commands/switchover.ts';
 import { FAILED, Failure, WRONG_USE } from './failure.ts';
 import type { StopSignal } from './shell.ts';
 import { supervision } from './supervisor/child.ts';
@@ -104,6 +106,15 @@ program
   .action(run(async () => (await import('./commands/instance.ts')).instance));
 
 program
+  .command('coordinator')
+  .description('Run what the regions agree on in this process (the supervisor uses it).')
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addHelpText('after', '\nExample:\n  npx cardume coordinator')
+  .action(run(async () => (await import('./commands/coordinator.ts')).coordinator));
+
+program
   .command('warm', { hidden: true })
   .description('Fill the cache of compiled modules (`start` does it before its first run).')
   .addOption(configOption())
@@ -162,6 +173,42 @@ program
   .action(run(async () => (await import('./commands/shards.ts')).shards));
 
 program
+  .command('regions')
+  .description('Show what each region is home to, and how far its copies of the others are behind.')
+  .addOption(apiOption())
+  .addOption(tokenOption())
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('as JSON'))
+  .addHelpText('after', '\nExamples:\n  npx cardume regions\n  npx cardume regions --json')
+  .action(run(async () => (await import('./commands/regions.ts')).regions));
+
+program
+  .command('switchover')
+  .description('Move what is at home in one region to another: nothing is lost, callers wait for a moment.')
+  .argument('<from>', 'the region that gives')
+  .argument('<to>', 'the region that takes')
+  .addOption(new Option('--born-in <region>', 'only partitions that were born in this region'))
+  .addOption(apiOption())
+  .addOption(tokenOption())
+  .addOption(configOption())
+  .addOption(dataOption())
+  .addOption(portOption())
+  .addOption(jsonOption('what was moved, as JSON'))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx cardume switchover us-east us-west                        us-east can be stopped then
+  npx cardume switchover us-west us-east --born-in us-east      back again`,
+  )
+  .action(async (from: string, to: string, options: Omit<SwitchoverOptions, 'from' | 'to'>) => {
+    const { switchover } = await import('./commands/switchover.ts');
+    exitCode = await switchover(shell, { ...options, from, to });
+  });
+
+program
   .command('prepare')
   .description("Build this version's read models beside those of the one that runs, before it starts.")
   .addOption(new Option('--region <name>', 'only this one'))
@@ -210,6 +257,66 @@ Examples:
     const { reshard } = await import('./commands/reshard.ts');
     exitCode = await reshard(shell, { ...options, service });
   });
+
+program
+  .command('drill')
+  .description('Strike a platform of its own under traffic, and measure what that costs: RTO, RPO, errors.')
+  .argument('[drill]', 'which one; see --list')
+  .argument('[region]', 'whom it strikes (default: the first of the topology)')
+  .addOption(new Option('--list', 'what there is'))
+  .addOption(new Option('--all', 'every drill, one after another'))
+  .addOption(new Option('--times <count>', 'run it so often').argParser(parseCount).default(1))
+  .addOption(
+    new Option('--seconds <count>', 'of traffic before the fault, and behind it')
+      .argParser(parseCount)
+      .default(5),
+  )
+  .addOption(new Option('--down <seconds>', 'how long the fault lasts (default: 8)').argParser(parseCount))
+  .addOption(
+    new Option('--durability <durability>', "of all services (default: the topology's)").choices([
+      'region',
+      'cross-region',
+    ]),
+  )
+  .addOption(
+    new Option('--etcd <endpoints>', 'members of an etcd that coordinates: host:port,…').argParser(
+      parseNames,
+    ),
+  )
+  .addOption(new Option('--import <file>', "a retailer's orders as part of the traffic; see `import retail`"))
+  .addOption(new Option('--limit <count>', 'only the first invoices of the import').argParser(parseCount))
+  .addOption(
+    new Option('--report <folder>', "for the page and its JSON (default: drills in the topology's data)"),
+  )
+  .addOption(new Option('--data <folder>', 'keep the data of the platform that was struck in this folder'))
+  .addOption(configOption())
+  .addOption(jsonOption('all that was measured, as JSON; progress goes to standard error'))
+  .addHelpText(
+    'after',
+    `
+It starts coordinator, regions and edge on ports and in a folder of its own: it can run beside \`npm start\`.
+
+Examples:
+  npx cardume drill --list
+  npx cardume drill region-loss us-east
+  npx cardume drill region-loss us-east --durability cross-region --times 3
+  npx cardume drill region-loss eu-west --etcd 127.0.0.1:2379 --down 20
+  npx cardume drill region-loss us-east --durability cross-region --import orders.csv.gz
+  npx cardume drill --all --json > drills.json
+
+Exit codes: 1 when a bound is missed: RTO over 5 s (10 s with etcd), RPO over 1 s (0 with cross-region), a request
+that failed in spite of its retries, an order that has not ended, an import that is not exact.`,
+  )
+  .action(
+    async (
+      name: string | undefined,
+      region: string | undefined,
+      options: Omit<DrillOptions, 'drill' | 'region'>,
+    ) => {
+      const { drill } = await import('./commands/drill.ts');
+      exitCode = await drill(shell, { ...options, drill: name, region });
+    },
+  );
 
 program
   .command('import')
