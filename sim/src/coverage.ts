@@ -38,7 +38,13 @@ export const interesting = [
   'a reshard was finished',
   'a reshard was rolled back',
 ] as const;
-export type Interesting = (typeof interesting)[number];
+/** Where regions take over from each other. */
+export const interestingRegional = [
+  'partitions were switched over',
+  'a lost region was replaced',
+  'entries were quarantined',
+] as const;
+export type Interesting = (typeof interesting)[number] | (typeof interestingRegional)[number];
 
 const CODES: Readonly<Record<string, Interesting>> = {
   fenced: 'a writer was fenced',
@@ -65,6 +71,8 @@ export class Coverage {
 /** Runs that reached each state. @param runs what each run reached */
 export function table(
   runs: readonly (readonly Interesting[])[],
+  isRegional = false,
 ): readonly (readonly [Interesting, number])[] {
-  return interesting.map((state) => [state, runs.filter((one) => one.includes(state)).length] as const);
+  const states: readonly Interesting[] = isRegional ? [...interesting, ...interestingRegional] : interesting;
+  return states.map((state) => [state, runs.filter((one) => one.includes(state)).length] as const);
 }

@@ -2,7 +2,7 @@
 import { isCardumeError } from 'cardume/base';
 import type { RandomStream } from 'cardume/testing/simulated/stream';
 import type { Coverage } from './coverage.ts';
-import { type Fault, type FaultKind, type Plan, pause } from './plan.ts';
+import { COORDINATOR, type Fault, type FaultKind, type Plan, pause } from './plan.ts';
 import type { World } from './world.ts';
 
 export interface Faults {
@@ -21,6 +21,8 @@ export interface Happened {
 }
 
 const DOWN_MS_MEAN = 700;
+/** Longer than a lease. */
+const LOST_MS_MIN = 3_500;
 const FULL_AGAIN_LOOK_MS = 20;
 const FULL_AGAIN_MS_MAX = 400;
 /** A process that is replaced is away for longer than its successor needs to start. */
@@ -231,6 +233,12 @@ export function openFaults(
       );
       return `a sync of ${region} takes ${us} us for ${forMs} ms`;
     },
+    lost(fault) {
+      const { region, forMs } = fault;
+      const downMs = LOST_MS_MIN + forMs;
+      end(region, 'kill', downMs);
+      return `${region} is lost for ${downMs} ms`;
+    },
     'bank-down'({ forMs }) {
       during('bank', 1, forMs, ({ length }) => {
         world.bank.isDown = length > 0;
@@ -257,11 +265,12 @@ export function openFaults(
       simulation.links.heal();
       world.bank.isDown = false;
       world.bank.lossPercent = 0;
-      for (const region of plan.regions) {
+      const machines = plan.isCoordinated ? [...plan.regions, COORDINATOR] : plan.regions;
+      for (const region of machines) {
         const machine = world.machine(region);
         machine.mendDisk();
         machine.syncUs(plan.syncUs);
-        for (const other of [...plan.regions, ...clientMachines(plan)])
+        for (const other of [...machines, ...clientMachines(plan)])
           if (other !== region) simulation.links.latency(region, other, CLOG_OVER_MS);
       }
     },

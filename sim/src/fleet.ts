@@ -31,7 +31,7 @@ const MODULE = new URL('./seeds-thread.ts', import.meta.url);
 
 /** @returns when all seeds are done, the time is over, or one has failed and that is what was waited for */
 export async function fleet(host: Host, options: FleetOptions): Promise<void> {
-  const { bug, isTwice, jobs, onDone } = options;
+  const { bug, isRegional, isTwice, jobs, onDone } = options;
   const endMs = host.clock.monotonicMs() + options.minutes * 60_000;
   const toRepeat: { readonly done: SeedDone; readonly by: number }[] = [];
   let next = options.from;
@@ -67,7 +67,7 @@ export async function fleet(host: Host, options: FleetOptions): Promise<void> {
 
   /** @returns whether there is more to run: this thread has run its share */
   async function workOneThread(job: Job): Promise<boolean> {
-    const init: SeedsInit = { bug };
+    const init: SeedsInit = { bug, isRegional };
     const thread = host.threads.spawn(MODULE, `seeds-${job.number}`, init, YOUNG_MIB_MAX);
     let done = 0;
     const isLeft = await new Promise<boolean>((resolve, reject) => {

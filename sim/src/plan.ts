@@ -41,6 +41,8 @@ export const faultKinds = [
   'disk-slow',
   /** The payment provider does not answer. */
   'bank-down',
+  /** A region is away for longer than its lease: others take over what it had. */
+  'lost',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -80,6 +82,8 @@ export interface Plan {
   readonly stock: number;
   /** What a sync of a disk that is well takes, on average. */
   readonly syncUs: number;
+  /** Regions follow each other, agree by a coordinator, and take over from each other. */
+  readonly isCoordinated: boolean;
   /** An operator moves partitions between shards all the while. */
   readonly isResharded: boolean;
   /** Customers place orders and do nothing else: for measuring. */
@@ -97,16 +101,22 @@ export interface PlanChanges {
   /** Numbers of the faults that stay. */
   readonly faults?: readonly number[] | undefined;
   readonly customers?: number | undefined;
+  /** Three regions with a coordinator, whatever the seed says. */
+  readonly isRegional?: boolean | undefined;
   /** Whatever else is to be otherwise than drawn. */
   readonly set?: Partial<Plan> | undefined;
 }
 
 const REGIONS = ['us-east', 'us-west', 'eu-west'] as const;
+/** Machine of what regions agree on. */
+export const COORDINATOR = 'coordinator';
 
 export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const shape = randomStream(seed, 'plan/shape');
   const one = <T>(...choices: readonly T[]): T => choices[shape.below(choices.length)] as T;
-  const regions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
+  const drawnRegions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
+  const isCoordinated = changes.isRegional === true;
+  const regions = isCoordinated ? REGIONS : drawnRegions;
   const faultsMs = one(6_000, 10_000, 20_000);
   const drawn: Plan = {
     seed,
@@ -123,14 +133,15 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     staff: one(1, 2),
     products: one(2, 2, 4),
     stock: one(10, 60, 400),
-    replicas: randomStream(seed, 'plan/replicas').below(2),
-    isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
+    replicas: isCoordinated ? 0 : randomStream(seed, 'plan/replicas').below(2),
+    isCoordinated,
+    isResharded: !isCoordinated && randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),
     thinkMs: one(150, 400, 800),
     faultsMs,
     bankLossPercent: one(0, 0, 5, 20),
-    faults: faultsOf(randomStream(seed, 'plan/faults'), regions, faultsMs),
+    faults: faultsOf(randomStream(seed, 'plan/faults'), regions, faultsMs, isCoordinated),
   };
   const { faults, customers, set } = changes;
   const plan = { ...drawn, ...set };
@@ -142,17 +153,23 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
 }
 
 /** Each kind is in the mix or not, and comes at a mean interval of its own. */
-function faultsOf(stream: RandomStream, regions: readonly string[], faultsMs: number): readonly Fault[] {
+function faultsOf(
+  stream: RandomStream,
+  regions: readonly string[],
+  faultsMs: number,
+  isCoordinated: boolean,
+): readonly Fault[] {
   const found: Omit<Fault, 'number'>[] = [];
   // One seed of twelve has none: what fails there fails without any.
   if (stream.below(12) === 0) return [];
   for (const kind of faultKinds) {
     const isIn = stream.below(5) < 2;
     const meanMs = 1_000 * 2 ** (4 * stream.fraction());
-    if (!isIn) continue;
+    if (!isIn || (kind === 'lost' && !isCoordinated)) continue;
     for (let atMs = pause(stream, meanMs); atMs < faultsMs; atMs += pause(stream, meanMs)) {
-      const region = regions[stream.below(regions.length)] as string;
-      const peers = [...regions.filter((name) => name !== region), 'clients'];
+      const machines = isCoordinated ? [...regions, COORDINATOR] : regions;
+      const region = machines[stream.below(machines.length)] as string;
+      const peers = [...machines.filter((name) => name !== region), 'clients'];
       const peer = peers[stream.below(peers.length)] as string;
       const forMs = Math.min(faultsMs - atMs, pause(stream, 1_500));
       found.push({ atMs, kind, region, peer, forMs, amount: stream.fraction() });

@@ -6,6 +6,8 @@
 import { checkLines } from './checks/alarms.ts';
 import { checkDisks } from './checks/disks.ts';
 import { checkHistory } from './checks/history.ts';
+import { homesAt } from './checks/homes.ts';
+import { checkQuarantine } from './checks/quarantine.ts';
 import { Customer } from './clients/customer.ts';
 import { Operator } from './clients/operator.ts';
 import { Staff } from './clients/staff.ts';
@@ -13,7 +15,7 @@ import { Coverage, type Interesting } from './coverage.ts';
 import { allEnded } from './ending.ts';
 import { type Happened, openFaults } from './faults.ts';
 import { type History, newHistory } from './history.ts';
-import { type Plan, type PlanChanges, planOf } from './plan.ts';
+import { COORDINATOR, type Plan, type PlanChanges, planOf } from './plan.ts';
 import { openWorld, type RegionState, type World } from './world.ts';
 
 export interface RunOptions extends PlanChanges {
@@ -74,7 +76,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<Ran> 
   try {
     await live(plan, world, faults, { history, coverage, wrong, note });
     for (const region of plan.regions) {
-      checkLines(world.machine(region).lines, wrong);
+      checkLines(world.machine(region).lines, coverage, wrong);
     }
   } catch (error) {
     wrong((error as Error).stack ?? String(error));
@@ -132,9 +134,9 @@ async function live(
   };
   const allRun = (): boolean => regions.every((region) => world.instance(region) !== null);
 
-  for (const region of regions) {
-    world.machine(region).syncUs(plan.syncUs);
-    world.boot(region);
+  for (const machine of plan.isCoordinated ? [COORDINATOR, ...regions] : regions) {
+    world.machine(machine).syncUs(plan.syncUs);
+    world.boot(machine);
   }
   await simulation.run(allRun, START_MS_MAX);
   note('all regions stand');
@@ -163,6 +165,7 @@ async function live(
     ...customers.map((customer) => customer.live(plan.handsPerCustomer)),
     ...staff.map((one) => one.live(products)),
     ...(plan.isResharded && !plan.isRush ? [operator.live()] : []),
+    ...(plan.isCoordinated && !plan.isRush ? [operator.switchRegions()] : []),
   ]);
   await simulation.advance(plan.faultsMs);
 
@@ -185,6 +188,7 @@ async function live(
   note('all processes have ended');
   await simulation.run(Promise.all(customers.map((customer) => customer.conclude())), left());
   await simulation.run(operator.replicasFollow(), left());
+  if (plan.isCoordinated) await simulation.run(operator.regionsFollow(), left());
   note('all replicas have caught up');
   const revenue = await simulation.run(first.revenue(), left());
   await simulation.run(Promise.all(regions.map((region) => world.instance(region)?.drain())), left());
@@ -199,8 +203,11 @@ async function live(
     coverage,
     bank,
     revenue,
+    homeOf: plan.isCoordinated ? await homesAt(world) : null,
     wrong,
   });
+  if (plan.isCoordinated)
+    for (const region of regions) checkQuarantine(region, shelves, world.machine(region).lines, wrong);
   checkHistory(history, { moved: new Set(products.slice(1)), books, wrong });
   for (const { region, base } of shelves) {
     for (const end of ['log', 'views', 'memory', 'keys']) {

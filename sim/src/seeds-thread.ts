@@ -6,6 +6,8 @@ import type { Result } from './run.ts';
 
 export interface SeedsInit {
   readonly bug: string | null;
+  /** Three regions that take over from each other. */
+  readonly isRegional: boolean;
 }
 
 export interface SeedDone {
@@ -13,7 +15,7 @@ export interface SeedDone {
   readonly wallMs: number;
 }
 
-export async function serve(host: Host, port: Port, { bug }: SeedsInit): Promise<void> {
+export async function serve(host: Host, port: Port, { bug, isRegional }: SeedsInit): Promise<void> {
   const waiting: number[] = [];
   let begin: ((seed: number) => Promise<void>) | null = null;
   port.onMessage((seed: number) => {
@@ -25,7 +27,7 @@ export async function serve(host: Host, port: Port, { bug }: SeedsInit): Promise
   const { run } = await import('./run.ts');
   begin = async (seed) => {
     const begunMs = host.clock.monotonicMs();
-    const { plan: _, happened: __, history: ___, states: ____, ...result } = await run(seed);
+    const { plan: _, happened: __, history: ___, states: ____, ...result } = await run(seed, { isRegional });
     port.post({ result, wallMs: host.clock.monotonicMs() - begunMs } satisfies SeedDone);
   };
   for (const seed of waiting.splice(0)) await begin(seed);

@@ -22,7 +22,7 @@ describe('a plan', () => {
     deepStrictEqual(planOf(7), planOf(7));
     notStrictEqual(JSON.stringify(planOf(7)), JSON.stringify(planOf(8)));
     const kinds = new Set(
-      Array.from({ length: 60 }, (_, seed) => planOf(seed).faults).flatMap((all) =>
+      Array.from({ length: 60 }, (_, seed) => planOf(seed, { isRegional: true }).faults).flatMap((all) =>
         all.map(({ kind }) => kind),
       ),
     );

@@ -24,6 +24,7 @@ interface Options {
   readonly plant?: string;
   readonly planted?: true;
   readonly common?: true;
+  readonly regional?: true;
   readonly picture?: string;
   readonly jobs: number;
   readonly json?: true;
@@ -75,6 +76,7 @@ const program = new Command('npm run sim --')
   .option('--customers <n>', 'with --seed: so many customers', count)
   .option('--events', 'with --seed: print every event')
   .option('--picture <file>', 'with --seed: draw the run as SVG')
+  .option('--regional', 'three regions that take over from each other')
   .option('--plant <bug>', 'with a bug that the simulation must find', bug)
   .option('--planted', 'search for every such bug, and say how many seeds each took')
   .option('--common', 'with --planted: only for those that few seeds show, as CI does')
@@ -84,7 +86,8 @@ const program = new Command('npm run sim --')
     `
 Examples:
   npm run sim -- --seed 42                        replay a seed
-  npm run sim -- --seeds 150 --twice              what CI runs
+  npm run sim -- --seeds 100 --twice              what CI runs
+  npm run sim -- --regional --seed 7              three regions that take over from each other
   npm run sim -- --minutes 10 --until-failure     search
   npm run sim -- --seed 42 --shrink               make a failure small
   npm run sim -- --seed 42 --plant oversold       see a bug being found
@@ -128,7 +131,12 @@ async function one(seed: number, options: Options): Promise<number> {
   ]);
   const line = (atMs: number, text: string): void => print(`${atMs.toFixed(3).padStart(12)} ms  ${text}`);
   if (options.twice === true) {
-    const { event, first, second, events: all } = await parting(seed, { faults, customers });
+    const {
+      event,
+      first,
+      second,
+      events: all,
+    } = await parting(seed, { faults, customers, isRegional: options.regional });
     if (event === null) print(`Two runs of seed ${seed} are equal, ${all} events.`);
     else
       print(
@@ -141,6 +149,7 @@ async function one(seed: number, options: Options): Promise<number> {
   const ran = await run(seed, {
     faults,
     customers,
+    isRegional: options.regional,
     onNote: isQuiet ? undefined : line,
     onEvent: events === true ? (atMs, kind, label) => line(atMs, `${kind} ${label}`) : undefined,
   });
@@ -149,7 +158,7 @@ async function one(seed: number, options: Options): Promise<number> {
   const { plan: _, happened: __, history, states: ___, ...result } = ran;
   if (options.shrink === true && result.violations.length > 0) {
     const small = await shrink(ran.plan, async (changes) => {
-      const { violations } = await run(seed, changes);
+      const { violations } = await run(seed, { ...changes, isRegional: options.regional });
       process.stderr.write(violations.length > 0 ? '!' : '.');
       return violations.length > 0;
     });
@@ -184,6 +193,7 @@ async function many(options: Options): Promise<number> {
     untilFailure: options.untilFailure === true,
     isTwice: options.twice === true,
     bug: options.plant ?? null,
+    isRegional: options.regional === true,
     onDone({ result, wallMs }) {
       results.push(result);
       virtualMs += result.virtualMs;
@@ -204,7 +214,10 @@ async function many(options: Options): Promise<number> {
     },
   });
   const wallMs = host.clock.monotonicMs() - begunMs;
-  const reached = table(results.map((result) => result.reached));
+  const reached = table(
+    results.map((result) => result.reached),
+    options.regional === true,
+  );
   const missing = reached.filter(([, runs]) => runs === 0);
   if (json !== true) {
     print('\n runs  state');
@@ -228,8 +241,9 @@ function isEndless({ minutes: bound, untilFailure }: Options): boolean {
   return bound !== undefined || untilFailure === true;
 }
 
-function command(seed: number, { plant: name }: Options): string {
-  return `npm run sim -- --seed ${seed}${name === undefined ? '' : ` --plant ${name}`}`;
+function command(seed: number, { plant: name, regional }: Options): string {
+  const kind = regional === true ? ' --regional' : '';
+  return `npm run sim -- --seed ${seed}${kind}${name === undefined ? '' : ` --plant ${name}`}`;
 }
 
 function summary(

@@ -4,15 +4,17 @@
  */
 import { shop } from '@cardume/shop/shop';
 import { isCardumeError } from 'cardume/base';
+import { startCoordinator } from 'cardume/discovery/embedded/server';
 import { openTokens } from 'cardume/identity/tokens';
 import { type Instance, type Secrets, startInstance } from 'cardume/instance';
 import { type SimulatedMachine, type Simulation, simulation } from 'cardume/testing/simulated/host';
 import { NoAnswer, simulatedClient, simulatedHttp } from 'cardume/testing/simulated/http';
 import type { RegionTopology, Topology } from 'cardume/topology';
+import { COORDINATOR_PEER } from 'cardume/topology/engines';
 import house from '../../cardume.config.ts';
 import { type Bank, openBank } from './bank.ts';
 import type { Coverage } from './coverage.ts';
-import type { Plan } from './plan.ts';
+import { COORDINATOR, type Plan } from './plan.ts';
 import { headersOf, type Transport } from './transport.ts';
 
 export interface World {
@@ -46,6 +48,8 @@ export interface RegionState {
 }
 
 const DATA = '/data';
+const COORDINATOR_ADDRESS = { host: '10.0.0.99', port: 90 };
+export const COORDINATOR_FILE = '/data/coordinator.db';
 const START_AGAIN_MS = 400;
 const CLOCKS_BEHIND_MS_MAX = 600_000;
 
@@ -66,7 +70,30 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
   /** Which start of a region counts: what an earlier one comes to does not. */
   const starts = new Map<string, number>();
 
+  /** What regions agree on, in a process of its own. */
+  function bootCoordinator(): void {
+    const machine = sim.machine(COORDINATOR);
+    const host = machine.process();
+    const start = (starts.get(COORDINATOR) ?? 0) + 1;
+    starts.set(COORDINATOR, start);
+    startCoordinator(host, {
+      name: COORDINATOR_PEER,
+      address: COORDINATOR_ADDRESS,
+      path: COORDINATOR_FILE,
+      secret: secrets.clusterSecret,
+    }).catch((error: unknown) => {
+      if (starts.get(COORDINATOR) !== start) return;
+      if (!isCardumeError(error)) wrong(`the coordinator does not start: ${(error as Error).stack}`);
+      machine.kill();
+      setUp.clock.after(START_AGAIN_MS, bootCoordinator);
+    });
+  }
+
   function boot(region: string): void {
+    if (region === COORDINATOR) {
+      bootCoordinator();
+      return;
+    }
     if (running.has(region) || starting.has(region)) return;
     starting.add(region);
     const start = (starts.get(region) ?? 0) + 1;
@@ -157,13 +184,22 @@ function topologyOf(plan: Plan): Topology {
     const countries = [...region.countries.filter((one) => one !== '*'), ...(code === 1 ? ['*'] : [])];
     return [name, { ...region, host: `10.0.0.${code}`, port: 80, peerPort: 90, countries }] as const;
   });
+  const durable = plan.isCoordinated ? { durability: 'cross-region' as const } : {};
+  const { coordinator: _, ...apart } = house;
   return {
-    ...house,
+    ...apart,
+    ...(plan.isCoordinated ? { coordinator: { engine: 'embedded', ...COORDINATOR_ADDRESS } as const } : {}),
     regions: Object.fromEntries(regions),
     services: {
-      users: { partitions, globalPartitions, shards: 1 },
-      products: { partitions, globalPartitions, shards: 1 },
-      orders: { partitions, globalPartitions: 0, shards: Math.min(plan.ordersShards, partitions), replicas },
+      users: { partitions, globalPartitions, shards: 1, ...durable },
+      products: { partitions, globalPartitions, shards: 1, ...durable },
+      orders: {
+        partitions,
+        globalPartitions: 0,
+        shards: Math.min(plan.ordersShards, partitions),
+        replicas,
+        ...durable,
+      },
     },
     bounds: {
       ...house.bounds,

@@ -7,6 +7,8 @@ import type { Bank } from '../bank.ts';
 import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
 import { checkAccounts } from './accounts.ts';
+import { atHome } from './copies.ts';
+import type { HomeOf } from './homes.ts';
 import { checkMoney, checkOrders, noteOrders, type OrderBook, ordersOn, soldBy } from './orders.ts';
 import { checkOrderRows, checkReadModels } from './read-models.ts';
 import { openShelves, type Shelf } from './shelf.ts';
@@ -22,6 +24,8 @@ export interface Disks {
   readonly bank: Bank | null;
   /** What the report over all shards said at the end; null when it could not be had. */
   readonly revenue: { readonly revenue: string; readonly orders: number } | null;
+  /** Null: homes never move, and no region holds what is another's. */
+  readonly homeOf: HomeOf | null;
   readonly wrong: (what: string) => void;
 }
 
@@ -30,14 +34,16 @@ export async function checkDisks(
   disks: Disks,
 ): Promise<{ readonly shelves: readonly Shelf[]; readonly books: ReadonlyMap<string, OrderBook> }> {
   const { topology, history, coverage, bank, revenue, wrong } = disks;
-  const shelves = await openShelves(topology, disks.dataFolder, disks.hostOf);
-  for (const shelf of shelves) {
+  const all = await openShelves(topology, disks.dataFolder, disks.hostOf);
+  const { homeOf } = disks;
+  const shelves = homeOf === null ? all : atHome(all, homeOf, wrong);
+  for (const shelf of all) {
     for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
     await checkReadModels(shelf, topology.services[shelf.service.name]?.replicas ?? 0, wrong);
     if (shelf.heads.some(({ epoch }) => epoch > 5)) coverage.reached('an epoch above five');
   }
   const books = ordersOn(shelves);
-  for (const shelf of shelves) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
+  for (const shelf of all) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
   checkOrders(books, refusedOrders(shelves), history, wrong);
   if (bank !== null) await checkMoney(books, bank, wrong);
   checkStock(shelves, soldBy(books), history, topology, coverage, wrong);

@@ -6,7 +6,7 @@ import { sqlite } from 'cardume/events/sqlite/sqlite';
 import { verifyLog } from 'cardume/events/verify';
 import type { Host } from 'cardume/host';
 import { readMap } from 'cardume/instance/map-store';
-import { homesIn, type ShardMap } from 'cardume/sharding/shard-map';
+import { guestsIn, homesIn, type ShardMap } from 'cardume/sharding/shard-map';
 import type { Topology } from 'cardume/topology';
 
 export interface Shelf {
@@ -38,7 +38,12 @@ export async function openShelves(
     const map = readMap(host, folder) as ShardMap;
     for (const { service: of, name } of map.shards) {
       const service = services.find((one) => one.name === of) as Service;
-      shelves.push(await read(host, region, service, `${folder}/${name}`, homesIn(map, of, name)));
+      shelves.push(
+        await read(host, region, service, `${folder}/${name}`, [
+          ...homesIn(map, of, name),
+          ...guestsIn(map, of, name),
+        ]),
+      );
     }
   }
   return shelves;

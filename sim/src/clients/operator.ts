@@ -19,6 +19,22 @@ interface Shards {
   } | null;
 }
 
+interface Regions {
+  readonly regions: readonly {
+    readonly reachable: boolean;
+    readonly lease: boolean;
+    readonly follows: readonly {
+      readonly partitions: number;
+      readonly entries_behind: number;
+      readonly behind_ms: number | null;
+      readonly trouble: string | null;
+    }[];
+  }[];
+}
+
+/** Of copies that follow: they hear of their homes four times a second. */
+const IN_STEP_MS_MAX = 2_000;
+const SWITCHOVER_PERCENT = 15;
 const SERVICES = ['orders', 'users', 'products'] as const;
 const SHARDS_MAX = 4;
 const LOOK_MS = 300;
@@ -39,6 +55,28 @@ export class Operator {
       const shards = await this.#look(region);
       if (shards !== null) await this.#act(region, shards);
       await client.think();
+    }
+  }
+
+  /** Moves what is at home in a region to another, now and then. */
+  async switchRegions(): Promise<void> {
+    const { client } = this;
+    while (!client.ground.isOver()) {
+      await client.think();
+      if (!client.chance(SWITCHOVER_PERCENT)) continue;
+      const { regions, coverage } = client.ground;
+      const from = client.one(regions);
+      const to = client.one(regions.filter((region) => region !== from));
+      const bornIn = client.chance(50) ? undefined : client.one(regions);
+      const body = { to, ...(bornIn === undefined ? {} : { born_in: bornIn }) };
+      const { reply } = await client.tell(
+        'switch over',
+        this.#request('POST', `${path(from)}/switchover`, body),
+        [200, 409],
+        true,
+      );
+      const moved = (reply?.body as { readonly partitions?: number } | undefined)?.partitions ?? 0;
+      if (reply?.status === 200 && moved > 0) coverage.reached('partitions were switched over');
     }
   }
 
@@ -65,6 +103,29 @@ export class Operator {
           break;
         await client.ground.clock.sleep(LOOK_MS);
       }
+    }
+  }
+
+  /** Waits until every region has what the others are home to. */
+  async regionsFollow(): Promise<void> {
+    const { client } = this;
+    for (;;) {
+      const { reply } = await client.tell(
+        'look at regions',
+        this.#request('GET', '/operators/regions'),
+        [200],
+        true,
+      );
+      const regions = (reply?.body as Regions | undefined)?.regions ?? [];
+      const isInStep = ({ reachable, lease, follows }: Regions['regions'][number]): boolean =>
+        reachable &&
+        lease &&
+        follows.every(
+          ({ partitions, trouble, entries_behind: behind, behind_ms: ms }) =>
+            partitions === 0 || (trouble === null && behind === 0 && ms !== null && ms < IN_STEP_MS_MAX),
+        );
+      if (regions.length > 0 && regions.every(isInStep)) return;
+      await client.ground.clock.sleep(LOOK_MS);
     }
   }
 

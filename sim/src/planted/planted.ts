@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { regionalBugs } from './regional.ts';
 
 export interface Planted {
   readonly name: string;
@@ -15,6 +16,8 @@ export interface Planted {
   readonly changes: readonly Change[];
   /** It takes dozens of seeds: CI searches for the others. */
   readonly isRare?: true;
+  /** It is searched for in regions that take over from each other. */
+  readonly isRegional?: true;
 }
 
 interface Change {
@@ -25,7 +28,7 @@ interface Change {
   readonly put: string;
 }
 
-export const planted: readonly Planted[] = [
+const localBugs: readonly Planted[] = [
   {
     name: 'answer-before-fsync',
     what: 'commits are acknowledged before they are on the disk',
@@ -313,8 +316,8 @@ export const planted: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/instance/hosted.ts',
-        find: 'if (isFiltered || (copies.get(name)?.size ?? 0) > 0)',
-        put: 'if (isFiltered)',
+        find: 'if (isPart || isFiltered || (copies.get(name)?.size ?? 0) > 0)',
+        put: 'if (isPart || isFiltered)',
       },
     ],
   },
@@ -329,6 +332,11 @@ export const planted: readonly Planted[] = [
       },
     ],
   },
+];
+
+export const planted: readonly Planted[] = [
+  ...localBugs,
+  ...regionalBugs.map((bug): Planted => ({ ...bug, isRegional: true })),
 ];
 
 const root = new URL('../../../', import.meta.url);

@@ -30,6 +30,7 @@ export async function plantedSuite(
       minutes: Number.POSITIVE_INFINITY,
       jobs,
       untilFailure: true,
+      isRegional: bug.isRegional === true,
       isTwice: false,
       bug: bug.name,
       onDone({ result: { seed, violations } }) {

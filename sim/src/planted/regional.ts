@@ -1,0 +1,143 @@
+/** Bugs of regions that take over from each other: see planted.ts. They are searched for in three regions. */
+import type { Planted } from './planted.ts';
+
+export const regionalBugs: readonly Planted[] = [
+  {
+    name: 'fence-skipped',
+    what: 'a copy takes entries of a home that was replaced',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/events/copies.ts',
+        find: 'if (homeEpoch < epoch) {',
+        put: 'if (homeEpoch < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'laggard-promoted',
+    what: 'the copy that is furthest behind becomes the home',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/failover.ts',
+        find: 'b.position > a.position)',
+        put: 'b.position < a.position)',
+      },
+    ],
+  },
+  {
+    name: 'half-read-promotion',
+    what: 'a home is named although a copy that may have the last answer was not read',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/failover.ts',
+        find: 'if (copies.length === 0 || (!isWhole && (isAwaited || !isLate))) refused += 1;',
+        put: 'if (copies.length === 0) refused += 1;',
+      },
+    ],
+  },
+  {
+    name: 'tail-dropped',
+    what: 'entries that nobody else had are deleted without a trace',
+    isRare: true,
+    changes: [{ file: 'platform/src/events/sqlite/cut.ts', find: '      quarantine(entry);\n', put: '' }],
+  },
+  {
+    name: 'answer-before-second-region',
+    what: 'an answer does not wait until a second region has it',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/cqrs/across.ts',
+        find: 'const appended = log.append(partition, entries);\n      if (!across.isAwaited(partition)) return appended;',
+        put: 'const appended = log.append(partition, entries);\n      if (entries.length > 0) return appended;',
+      },
+    ],
+  },
+  {
+    name: 'effects-before-watermark',
+    what: 'effects of processes begin before a second region has their events',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/cqrs/shard.ts',
+        find: 'else onDurable(log, across, runner.committed);',
+        put: 'else log.onCommit(runner.committed);',
+      },
+    ],
+  },
+  {
+    name: 'lease-believed-for-ever',
+    what: 'a region that was replaced goes on answering from memory',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/region-lease.ts',
+        find: 'const isHeld = (): boolean => clock.monotonicMs() < untilMs;',
+        put: 'const isHeld = (): boolean => untilMs > 0;',
+      },
+    ],
+  },
+  {
+    name: 'promoted-beside-its-lease',
+    what: 'a home is named while the region that was lost has its lease again',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/failover.ts',
+        find: 'const conditions: Condition[] = [{ key: keyOfLease(lost), revision: 0 }];',
+        put: 'const conditions: Condition[] = [];',
+      },
+    ],
+  },
+  {
+    name: 'keys-not-sent',
+    what: 'a copy has no keys of the subjects whose entries it has',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/replication/source.ts',
+        find: 'const keys = entries.length === 0 ? [] : await shard.moving.keysFor(entries);',
+        put: 'const keys: never[] = [];',
+      },
+    ],
+  },
+  {
+    name: 'switched-without-its-tail',
+    what: 'a planned move does not wait for the last entries',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/switchover.ts',
+        find: 'const { position } = shard.log.head(key) ?? before;\n    await untilReached(clock, watermarks, to, service, key, position, CATCH_UP_MS_MAX);',
+        put: 'const { position } = shard.log.head(key) ?? before;',
+      },
+    ],
+  },
+  {
+    name: 'processes-forgotten',
+    what: 'who takes a partition over does not take up its processes',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/cqrs/shard-moving.ts',
+        find: 'await runner.adopt(partition, head.position);',
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'home-is-stale',
+    what: 'a read that may be old is answered by copies of any age',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/regions.ts',
+        find: 'if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;',
+        put: 'if (copy?.asOfMs == null) return false;',
+      },
+    ],
+  },
+];
