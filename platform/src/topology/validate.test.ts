@@ -128,10 +128,10 @@ describe('parseTopology', () => {
     });
     onlyFault('/services/users/durability', /needs a coordinator/, (t) => {
       t.services.users.durability = 'cross-region';
-      delete t.coordinator;
     });
     const crossRegion = faultsOf((t) => {
       t.services.users.durability = 'cross-region';
+      t.coordinator = { engine: 'embedded', host: '127.0.0.1', port: 9_090 };
     });
     assert.deepEqual(crossRegion, {});
     onlyFault('/services/users/replicas', /from 0 to 4, got 5/, (t) => {
