@@ -6,7 +6,6 @@ import { deepStrictEqual, ok } from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -18,6 +17,7 @@ import type { RegionTopology, Topology } from 'cardume/topology';
 import house from '../../cardume.config.ts';
 import { moved } from '../../cli/src/configuration.ts';
 import { openSecrets } from '../../cli/src/secrets.ts';
+import { freeBlock } from '../../cli/src/started.fixture.ts';
 import { checkLines } from './checks/alarms.ts';
 import { checkDisks } from './checks/disks.ts';
 import { checkHistory } from './checks/history.ts';
@@ -53,19 +53,6 @@ after(async () => {
   for (const child of children.values()) child.kill('SIGKILL');
   await rm(data, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const isFree = (port: number): Promise<boolean> =>
-    new Promise((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-  for (let port = 41_000 + (process.pid % 10_000); ; port += 10) {
-    const wanted = [1, 2, 3, 1_001, 1_002, 1_003].map((by) => port + by);
-    if ((await Promise.all(wanted.map(isFree))).every(Boolean)) return port;
-  }
-}
 
 function boot(region: string, port: number): void {
   const place = ['--config', config, '--data', data, '--port', String(port)];
@@ -126,7 +113,7 @@ function transportTo(topology: Topology): Transport {
 test('three real regions, killed again and again under load, pass every check of the simulation', {
   timeout: 175_000,
 }, async () => {
-  const port = await freePort();
+  const port = await freeBlock();
   const { coordinator: _, ...alone } = house;
   const topology = moved(alone, port);
   const regions = Object.keys(topology.regions);

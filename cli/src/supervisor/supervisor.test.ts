@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { realHost } from 'cardume/host/real';
 import type { Topology } from 'cardume/topology';
+import { freePorts } from '../drills/ports.ts';
 import { Failure } from '../failure.ts';
 import type { Shell, StopSignal } from '../shell.ts';
 import { supervise } from './supervisor.ts';
@@ -42,21 +42,8 @@ else {
 `,
 );
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 async function topologyOf(names: readonly string[]): Promise<Topology> {
-  const [edge, ...ports] = await freePorts(names.length + 1);
+  const [edge, ...ports] = await freePorts(realHost(), names.length + 1);
   return {
     edge: { host: '127.0.0.1', port: edge },
     regions: Object.fromEntries(

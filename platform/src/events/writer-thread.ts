@@ -92,6 +92,8 @@ export function serve(host: Host, port: Port, init: WriterInit): void {
         await close(id);
         return null;
       default:
+        // A home comes only to who may write: a process that stood still does not take it from its successor.
+        if (body.kind === 'adopt') mayCommit();
         return onCopy(engine.copies, tail, body);
     }
   }

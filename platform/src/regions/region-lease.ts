@@ -34,6 +34,8 @@ export interface RegionLeaseOptions {
   readonly taken: () => Promise<void>;
   /** The region may write up to this moment of the monotonic clock. */
   readonly onUntil: (untilMs: number) => void;
+  /** Another process serves the region: this one has no part in it any more. */
+  readonly superseded: () => void;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -63,6 +65,7 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
   let round: Promise<void> = Promise.resolve();
   let trouble: string | null = null;
   let isTold = false;
+  let isSuperseded = false;
 
   const isHeld = (): boolean => clock.monotonicMs() < untilMs;
 
@@ -71,8 +74,10 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
     const { values } = await coordinator.read(key);
     const standing = values.find((value) => value.key === key);
     // Whoever starts takes the key from the process before, which the storage fences, and which never takes it back.
-    if (hasBegun && standing !== undefined && !isOurs(standing))
+    if (hasBegun && standing !== undefined && !isOurs(standing)) {
+      isSuperseded = true;
       throw new CardumeError('fenced', `another process has begun to serve ${region}`);
+    }
     const { done } = await coordinator.change(
       [{ key, revision: standing?.revision ?? 0 }],
       [{ key, value: JSON.stringify({ instance }), lease: lease.id }],
@@ -131,6 +136,11 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
       if (!isCardumeError(error)) throw error;
       if (error.code === 'fenced') held = null;
       trouble = error.message;
+      if (isSuperseded) {
+        report('the region is served by another process: this one takes no part any more', {});
+        options.superseded();
+        return;
+      }
       // As long as it holds, a renewal that failed is no news.
       if (!isTold && !isClosed && hasBegun && !isHeld()) {
         isTold = true;

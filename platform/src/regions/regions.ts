@@ -299,6 +299,14 @@ export function openRegions(options: RegionsOptions): Regions {
     });
   }
 
+  /** Follows nothing, takes nothing up and lets nothing go any more. */
+  async function retire(): Promise<void> {
+    ended.abort();
+    await Promise.all([...followers.values()].map((follower) => follower.close()));
+    await failover?.close();
+    await keeper.close();
+  }
+
   async function switchOverTo(to: RegionName, bornIn: RegionName | null): Promise<SwitchedOver> {
     if (!others.includes(to))
       throw new CardumeError(
@@ -373,6 +381,7 @@ export function openRegions(options: RegionsOptions): Regions {
             options.onUntil(untilMs);
             resolve();
           },
+          superseded: () => void retire(),
           report,
         });
       });
@@ -476,10 +485,7 @@ export function openRegions(options: RegionsOptions): Regions {
       return turns + [...followers.values()].reduce((sum, follower) => sum + follower.sessions(), 0);
     },
     async close() {
-      ended.abort();
-      await Promise.all([...followers.values()].map((follower) => follower.close()));
-      await failover?.close();
-      await keeper.close();
+      await retire();
       await lease?.close(false);
       await coordinator.close();
     },
