@@ -21,8 +21,10 @@ export interface Happened {
 }
 
 const DOWN_MS_MEAN = 700;
-/** Longer than a lease. */
-const LOST_MS_MIN = 3_500;
+/** Longer than a lease and a replacement. */
+const LOST_MS_MIN = 5_000;
+/** What is written in this time dies with the region. */
+const ALONE_MS_MAX = 1_500;
 const FULL_AGAIN_LOOK_MS = 20;
 const FULL_AGAIN_MS_MAX = 400;
 /** A process that is replaced is away for longer than its successor needs to start. */
@@ -63,10 +65,14 @@ export function openFaults(
     const torn = how === 'power' ? machine.torn : 0;
     if (torn > 0) coverage.reached('writes were torn at a loss of power');
     clock.after(downMs, () => {
-      if (isDown()) world.boot(region); // what came after it starts the next by itself
+      if (isDown() && !isLost(region)) world.boot(region); // what came after it starts the next by itself
     });
     return torn;
   }
+
+  /** Whatever else befalls a lost region, nobody starts it before its time. */
+  const lostUntilMs = new Map<string, number>();
+  const isLost = (region: string): boolean => simulation.elapsedMs() < (lostUntilMs.get(region) ?? 0);
 
   /** Each fault draws from a stream of its own: one that is left out changes no other. */
   const streamOf = ({ number }: Fault): RandomStream => simulation.stream(`fault/${number}`);
@@ -93,6 +99,17 @@ export function openFaults(
       amounts.splice(amounts.indexOf(amount), 1);
       if (!isHealed) set(amounts);
     });
+  }
+
+  /** Nothing passes from one machine to another. */
+  function cut(here: string, there: string, forMs: number): void {
+    for (const machine of machinesOf(here))
+      for (const other of machinesOf(there))
+        during(`${machine} -> ${other}`, 1, forMs, ({ length }) =>
+          length > 0
+            ? simulation.links.partition(machine, other, 'one')
+            : simulation.links.healWay(machine, other),
+        );
   }
 
   const kinds: Readonly<Record<FaultKind, (fault: Fault) => string>> = {
@@ -155,17 +172,8 @@ export function openFaults(
     partition({ region, peer, forMs, amount }) {
       const ways = amount < 0.5 ? 'both' : 'one';
       const [from, to] = amount < 0.75 ? [region, peer] : [peer, region];
-      const cut = (here: string, there: string): void => {
-        for (const machine of machinesOf(here))
-          for (const other of machinesOf(there))
-            during(`${machine} -> ${other}`, 1, forMs, ({ length }) =>
-              length > 0
-                ? simulation.links.partition(machine, other, 'one')
-                : simulation.links.healWay(machine, other),
-            );
-      };
-      cut(from, to);
-      if (ways === 'both') cut(to, from);
+      cut(from, to, forMs);
+      if (ways === 'both') cut(to, from, forMs);
       return `nothing passes from ${from} to ${to}${ways === 'both' ? ' and back' : ''} for ${forMs} ms`;
     },
     disconnect({ region, peer }) {
@@ -234,10 +242,26 @@ export function openFaults(
       return `a sync of ${region} takes ${us} us for ${forMs} ms`;
     },
     lost(fault) {
-      const { region, forMs } = fault;
+      const { region, forMs, amount } = fault;
       const downMs = LOST_MS_MIN + forMs;
-      end(region, 'kill', downMs);
-      return `${region} is lost for ${downMs} ms`;
+      const alone = plan.regions.filter((other) => other !== region);
+      const aloneMs = amount < 0.5 ? 0 : Math.ceil(amount * ALONE_MS_MAX);
+      for (const other of aloneMs > 0 ? alone : []) {
+        cut(region, other, aloneMs + 1);
+        cut(other, region, aloneMs + 1);
+      }
+      clock.after(aloneMs, () => {
+        if (isHealed) return;
+        end(region, 'kill', downMs);
+        lostUntilMs.set(region, simulation.elapsedMs() + downMs);
+        clock.after(downMs, () => {
+          if (world.instance(region) !== null) return;
+          world.down(region);
+          world.machine(region).kill();
+          world.boot(region);
+        });
+      });
+      return `${region} is lost for ${downMs} ms${aloneMs > 0 ? `, and reaches no other for ${aloneMs} ms before` : ''}`;
     },
     'bank-down'({ forMs }) {
       during('bank', 1, forMs, ({ length }) => {

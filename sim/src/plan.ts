@@ -108,6 +108,8 @@ export interface PlanChanges {
 }
 
 const REGIONS = ['us-east', 'us-west', 'eu-west'] as const;
+/** A region that is lost is replaced before the world is healed. */
+const REPLACED_WITHIN_MS = 6_000;
 /** Machine of what regions agree on. */
 export const COORDINATOR = 'coordinator';
 
@@ -117,7 +119,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const drawnRegions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
   const isCoordinated = changes.isRegional === true;
   const regions = isCoordinated ? REGIONS : drawnRegions;
-  const faultsMs = one(6_000, 10_000, 20_000);
+  const faultsMs = one(6_000, 10_000, 20_000) + (isCoordinated ? REPLACED_WITHIN_MS : 0);
   const drawn: Plan = {
     seed,
     regions,
@@ -133,7 +135,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     staff: one(1, 2),
     products: one(2, 2, 4),
     stock: one(10, 60, 400),
-    replicas: isCoordinated ? 0 : randomStream(seed, 'plan/replicas').below(2),
+    replicas: randomStream(seed, 'plan/replicas').below(2),
     isCoordinated,
     isResharded: !isCoordinated && randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
@@ -163,11 +165,13 @@ function faultsOf(
   // One seed of twelve has none: what fails there fails without any.
   if (stream.below(12) === 0) return [];
   for (const kind of faultKinds) {
-    const isIn = stream.below(5) < 2;
+    const isIn = stream.below(5) < (kind === 'lost' ? 4 : 2);
     const meanMs = 1_000 * 2 ** (4 * stream.fraction());
-    if (!isIn || (kind === 'lost' && !isCoordinated)) continue;
-    for (let atMs = pause(stream, meanMs); atMs < faultsMs; atMs += pause(stream, meanMs)) {
-      const machines = isCoordinated ? [...regions, COORDINATOR] : regions;
+    const isLoss = kind === 'lost';
+    if (!isIn || (isLoss && !isCoordinated)) continue;
+    const untilMs = isLoss ? faultsMs - REPLACED_WITHIN_MS : faultsMs;
+    for (let atMs = pause(stream, meanMs); atMs < untilMs; atMs += pause(stream, meanMs)) {
+      const machines = isCoordinated && !isLoss ? [...regions, COORDINATOR] : regions;
       const region = machines[stream.below(machines.length)] as string;
       const peers = [...machines.filter((name) => name !== region), 'clients'];
       const peer = peers[stream.below(peers.length)] as string;

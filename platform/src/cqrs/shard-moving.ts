@@ -32,9 +32,13 @@ export interface ShardMoving {
   digest(partition: number): Promise<Digest>;
   /** The home goes away: see `Moving.release`. */
   release(partition: number): Promise<Released>;
+  /** Takes the partition from another process that has it open: see `Moving.unseat`. @returns its head */
+  unseat(partition: number): Promise<Head>;
   /** Of processes: for whoever is about to adopt. */
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
-  /** The copy is the home from now on: see `Moving.adopt`. */
+  /** Whether the partition is at home here, with its processes: an adoption, or a release, may have been cut off. */
+  owns(partition: number): boolean;
+  /** The copy is the home from now on: see `Moving.adopt`. Asked for again, it goes on where it was cut off. */
   adopt(partition: number, epoch: number, floor?: number): Promise<void>;
   /**
    * Cuts a copy's log behind the position: see `Moving.cut`. What was derived from what is cut is discarded before, and read
@@ -86,6 +90,8 @@ export function shardMoving(ground: ShardMovingGround): {
   const { clock, log, ask, own, keys, runner, reading, health, personalSubject } = ground;
   /** Partitions whose logs are being cut. */
   const cutting = new Set<number>();
+  /** Whose release was begun: it may have failed, or nobody knows. */
+  const leaving = new Set<number>();
   const watched = new Map<number, WrappedKey[]>();
 
   const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
@@ -164,18 +170,29 @@ export function shardMoving(ground: ShardMovingGround): {
       },
       digest: reading.digest,
       async release(partition) {
+        leaving.add(partition);
         const head = await log.moving.release(partition);
+        leaving.delete(partition);
         own.delete(partition);
         keys.forget();
         return { head, checkpoints: runner.release(partition) };
       },
+      async unseat(partition) {
+        const head = await log.moving.unseat(partition);
+        leaving.delete(partition);
+        own.delete(partition);
+        runner.release(partition);
+        return head;
+      },
       async putCheckpoints(partition, checkpoints) {
         for (const checkpoint of checkpoints) await tend(partition, { kind: 'checkpoint', checkpoint });
       },
+      owns: (partition) => own.has(partition) && !leaving.has(partition),
       async adopt(partition, epoch, floor) {
         const head = await log.moving.adopt(partition, epoch, floor);
         keys.forget();
         await runner.adopt(partition, head.position);
+        leaving.delete(partition);
         own.add(partition);
       },
       async drop(partition, rowsMax) {

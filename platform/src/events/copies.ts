@@ -55,6 +55,12 @@ export interface Copies {
    */
   release(partition: PartitionKey): Promise<Head>;
   /**
+   * The home becomes a copy, whoever had it open: none of them can append any more.
+   * @returns its head
+   * @throws CardumeError `conflict` when it is none
+   */
+  unseat(partition: PartitionKey): Promise<Head>;
+  /**
    * The last entries of a copy move into the quarantine, the newest first: its partition went on elsewhere without them. What
    * is left is a valid log after each call. Answers that they were are forgotten, and older ones of the same keys count again.
    * The copy's epoch stays: it has heard of the homes that it has heard of.

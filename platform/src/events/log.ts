@@ -189,6 +189,13 @@ export interface Moving {
    */
   release(partition: PartitionKey): Promise<Head>;
   /**
+   * Whoever else has the partition open is fenced, and what stands becomes a copy: what an opening does, for one partition
+   * of a log that is open. For a process that has replaced another one.
+   * @returns its head
+   * @throws CardumeError `conflict` when it is a copy already
+   */
+  unseat(partition: PartitionKey): Promise<Head>;
+  /**
    * The copy is the partition's home from now on.
    * @param epoch in which it must stand
    * @param floor below which its new epoch may not be: see epoch.ts

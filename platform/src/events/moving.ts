@@ -57,6 +57,13 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
         left(partition);
         return head;
       },
+      async unseat(partition) {
+        await untilTold(partition);
+        const head = await taken(partition, { kind: 'unseat', partition });
+        commits.leave(partition);
+        left(partition);
+        return head;
+      },
       async adopt(partition, epoch, floor = 0) {
         const head = (await request({ kind: 'adopt', partition, epoch, floor })) as Head;
         copies.delete(partition);

@@ -40,6 +40,7 @@ export type CopyRequest =
       readonly floor: number;
     }
   | { readonly kind: 'release'; readonly partition: PartitionKey }
+  | { readonly kind: 'unseat'; readonly partition: PartitionKey }
   | {
       readonly kind: 'cut';
       readonly partition: PartitionKey;

@@ -93,7 +93,7 @@ export function serve(host: Host, port: Port, init: WriterInit): void {
         return null;
       default:
         // A home comes only to who may write: a process that stood still does not take it from its successor.
-        if (body.kind === 'adopt') mayCommit();
+        if (body.kind === 'adopt' || body.kind === 'unseat') mayCommit();
         return onCopy(engine.copies, tail, body);
     }
   }
@@ -162,6 +162,8 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
       return copies.adopt(request.partition, request.epoch, request.floor);
     case 'release':
       return copies.release(request.partition);
+    case 'unseat':
+      return copies.unseat(request.partition);
     case 'cut':
       return copies.cut(request.partition, request.afterPosition, request.entriesMax);
     case 'drop':

@@ -36,7 +36,7 @@ export function openRegional(options: RegionalOptions): Regions | null {
     instance: `${region}/${host.random.bytes(INSTANCE_BYTES).toHex()}`,
     services,
     coordinator,
-    shards: { holder: hosted.holder, hold: hosted.hold, isHeld: hosted.isHeld, setHome: hosted.setHome },
+    shards: hosted,
     ask: (other, request) => peers.request(other, asJson({ kind: 'regions', request })) as Promise<Json>,
     stream: (other, request, signal) =>
       peers.stream(other, asJson({ kind: 'replicate', request }), signal) as AsyncIterable<Json>,

@@ -5,7 +5,7 @@
 import { isCardumeError } from '../base/errors.ts';
 import type { ShardMoving } from '../cqrs/shard-moving.ts';
 import { firstEpochOf } from '../events/epoch.ts';
-import type { Log } from '../events/log.ts';
+import type { Head, Log } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
@@ -14,7 +14,7 @@ import { type Homes, keyOfHome } from './homes.ts';
 /** What the keeper needs of the shard that holds a partition. */
 export interface KeptShard {
   readonly log: Pick<Log, 'head'>;
-  readonly moving: Pick<ShardMoving, 'follow' | 'adopt' | 'release'>;
+  readonly moving: Pick<ShardMoving, 'owns' | 'adopt' | 'release'>;
 }
 
 export interface KeeperGround {
@@ -33,6 +33,8 @@ export interface KeeperGround {
   readonly changed: (partition: Partition) => void;
   /** Callers find the partition here from now on, or not any more. */
   readonly setHome: (service: ServiceName, partition: number, isHere: boolean) => void;
+  /** Takes a copy up: see takenUp. @returns its head */
+  readonly takeUp: (service: ServiceName, partition: number) => Promise<Head>;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -58,6 +60,8 @@ export function openKeeper(ground: KeeperGround): Keeper {
   let isClosed = false;
 
   const isHome = (partition: Partition): boolean => homes.homeOf(partition) === here;
+  const isServed = ({ log, moving }: KeptShard, key: number): boolean =>
+    log.head(key) !== undefined && moving.owns(key);
 
   /** @returns whether something was done */
   async function come(partition: Partition): Promise<boolean> {
@@ -68,9 +72,11 @@ export function openKeeper(ground: KeeperGround): Keeper {
     const floor = firstEpochOf(homes.find(partition).term);
     // At home here already, in an earlier term: its copies elsewhere were fenced, and want a later one.
     if ((shard.log.head(key)?.epoch ?? floor) < floor) await shard.moving.release(key);
-    const isNew = shard.log.head(key) === undefined;
+    const isNew = !isServed(shard, key);
     if (isNew) {
-      const { epoch } = await shard.moving.follow(key);
+      // What was cut off half way stands as it was before, or as a copy one epoch above.
+      const half = shard.log.head(key);
+      const epoch = half === undefined ? (await ground.takeUp(service, key)).epoch : half.epoch + 1;
       await shard.moving.adopt(key, epoch, floor);
     }
     ground.setHome(service, key, true);
@@ -149,7 +155,8 @@ export function openKeeper(ground: KeeperGround): Keeper {
         homes.partitionsOf(service, here).filter((partition) => {
           const key = partitionKey(partition);
           const isUnderWay = lines.has(keyOfHome(partition)) || ground.isHeld(service, key);
-          return !isUnderWay && shardOf(service, key)?.log.head(key) === undefined;
+          const shard = shardOf(service, key);
+          return !isUnderWay && shard !== undefined && !isServed(shard, key);
         }),
       );
       moved(missing);

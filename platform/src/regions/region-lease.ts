@@ -14,6 +14,8 @@ export interface RegionLease {
   /** @throws CardumeError `partition-unavailable` when it does not hold now */
   check(): void;
   isHeld(): boolean;
+  /** Asks the coordinator. @throws CardumeError when the lease is another process's, or that cannot be found out */
+  confirm(): Promise<void>;
   /** The coordinator's; null while there is none. */
   id(): string | null;
   /** Stops renewing; the lease is left to run out, unless it is ended. */
@@ -158,6 +160,10 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
   next();
   return {
     isHeld,
+    async confirm() {
+      if (held === null || (await revisionNow()) !== held.revision)
+        throw new CardumeError('fenced', `the lease of ${region} is not this process's`);
+    },
     id: () => held?.lease.id ?? null,
     check() {
       if (!isHeld())

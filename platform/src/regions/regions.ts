@@ -28,6 +28,7 @@ import { type Follower, type FollowerStatus, openFollower } from './replication/
 import type { PartitionOf } from './replication/pages.ts';
 import { type AckRequest, openSource, type ReplicateRequest, type Source } from './replication/source.ts';
 import { type SwitchedOver, switchOver } from './switchover.ts';
+import { takenUp } from './taken-up.ts';
 import { openWatermarks, type Watermarks } from './watermarks.ts';
 
 /** What regions ask of each other, one answer each. JSON. */
@@ -67,6 +68,7 @@ export interface RegionsShards {
   holder(service: ServiceName, partition: number): Pick<Shard, 'log' | 'moving'> | undefined;
   hold(service: ServiceName, partition: number): () => void;
   isHeld(service: ServiceName, partition: number): boolean;
+  isHere(service: ServiceName, partition: number): boolean;
   setHome(service: ServiceName, partition: number, isHere: boolean): void;
 }
 
@@ -148,6 +150,13 @@ export function openRegions(options: RegionsOptions): Regions {
   const isAwaited = (service: ServiceName, partition: number): boolean =>
     placeOfKey(partition).scope === 0 || topology.services[service]?.durability === 'cross-region';
 
+  async function takeUp(service: ServiceName, partition: number, aboveEpoch = 0): Promise<Head> {
+    const shard = shards.holder(service, partition);
+    if (shard === undefined)
+      throw new CardumeError('partition-unavailable', `partition ${partition} of '${service}' is not held here`);
+    return takenUp(shard, partition, aboveEpoch, async () => lease?.confirm());
+  }
+
   const source: Source = openSource({
     homeOf: homeShard,
     watermarks,
@@ -161,9 +170,12 @@ export function openRegions(options: RegionsOptions): Regions {
     shardOf: shards.holder,
     isHeld: shards.isHeld,
     hold: shards.hold,
+    takeUp,
     setHome(service, partition, isHere) {
+      if (shards.isHere(service, partition) === isHere) return; // what other regions have is known still
       watermarks.forget(service, partition);
       shards.setHome(service, partition, isHere);
+      source.remind(service, partition);
     },
     changed(partition) {
       followers.get(homes.homeOf(partition))?.restart();
@@ -218,27 +230,18 @@ export function openRegions(options: RegionsOptions): Regions {
   async function fence(request: FenceRequest): Promise<FenceAnswer> {
     const fenced = await Promise.all(
       request.map(async ([service, partition, epoch]) => {
-        const shard = shards.holder(service, partition);
-        const head = shard === undefined ? null : await fenceOne(shard, partition, epoch);
-        return head === null ? null : ([service, partition, head.lastEpoch, head.position] as const);
+        if (shards.holder(service, partition) === undefined) return null;
+        try {
+          const { lastEpoch, position } = await takeUp(service, partition, epoch);
+          return [service, partition, lastEpoch, position] as const;
+        } catch (error) {
+          // It is a home here: whoever asks knows less than the coordinator does.
+          if (isCardumeError(error, 'conflict')) return null;
+          throw error;
+        }
       }),
     );
     return fenced.filter((one) => one !== null);
-  }
-
-  /** @returns null when it is a home here: whoever asks knows less than the coordinator does */
-  async function fenceOne(
-    { moving }: Pick<Shard, 'moving'>,
-    partition: number,
-    epoch: number,
-  ): Promise<Head | null> {
-    const isConflict = (error: unknown): null => {
-      if (isCardumeError(error, 'conflict')) return null;
-      throw error;
-    };
-    const stands = await moving.follow(partition, epoch).catch(isConflict);
-    if (stands !== null || (await moving.begin(partition).catch(isConflict)) === null) return stands;
-    return moving.follow(partition, epoch);
   }
 
   async function refresh(): Promise<number> {
@@ -413,6 +416,7 @@ export function openRegions(options: RegionsOptions): Regions {
           },
           wanted: () => wantedFrom(home),
           shardOf: shards.holder,
+          takeUp,
           diverged: (service, partition) => cutBack(home, service, partition),
           async fenced(service, partition) {
             await options.ask(home, { ask: 'outbid', service, partition });

@@ -39,7 +39,9 @@ export async function checkDisks(
   const shelves = homeOf === null ? all : atHome(all, homeOf, wrong);
   for (const shelf of all) {
     for (const fault of shelf.faults) wrong(`${shelf.base}.log.db: ${fault}`);
-    await checkReadModels(shelf, topology.services[shelf.service.name]?.replicas ?? 0, wrong);
+    const { region, service } = shelf;
+    const isHome = (partition: number): boolean => (homeOf?.(service.name, partition) ?? region) === region;
+    await checkReadModels(shelf, topology.services[service.name]?.replicas ?? 0, isHome, wrong);
     if (shelf.heads.some(({ epoch }) => epoch > 5)) coverage.reached('an epoch above five');
   }
   const books = ordersOn(shelves);

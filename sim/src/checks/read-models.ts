@@ -10,10 +10,14 @@ import { PARTITION_COLUMN, type Table } from 'cardume/sharding/table';
 import type { OrderBook } from './orders.ts';
 import type { Shelf } from './shelf.ts';
 
-/** @param replicas how many files each shard has */
+/**
+ * @param replicas how many files each shard has
+ * @param isHome of the shelf's partitions: replicas have no others
+ */
 export async function checkReadModels(
   shelf: Shelf,
   replicas: number,
+  isHome: (partition: number) => boolean,
   wrong: (what: string) => void,
 ): Promise<void> {
   const { host, service, base, heads } = shelf;
@@ -28,13 +32,12 @@ export async function checkReadModels(
   const folded = host.disk.database(path, { readOnly: true });
   try {
     compare(folded, `${base}.views.db`, (all) => all);
-    for (let n = 1; n <= replicas; n += 1) {
-      // Of what has moved away a replica may still have something: nobody is shown it.
-      const homes = new Set(heads.map(({ partition }) => partition));
+    // Of what has moved away a replica may still have something: nobody is shown it.
+    const homes = new Set(heads.map(({ partition }) => partition).filter(isHome));
+    for (let n = 1; n <= (homes.size === 0 ? 0 : replicas); n += 1)
       compare(folded, `${base}.replica-${n}.db`, (all) =>
         all.filter((row) => homes.has(row[PARTITION_COLUMN] as number)),
       );
-    }
   } finally {
     folded.close();
     readModels.close();
@@ -45,7 +48,7 @@ export async function checkReadModels(
     const live = host.disk.database(file, { readOnly: true });
     try {
       for (const name of tables) {
-        const [mine, theirs] = [texts(rows(fold, name)), texts(shown(rows(live, name)))];
+        const [mine, theirs] = [texts(shown(rows(fold, name))), texts(shown(rows(live, name)))];
         const missing = mine.filter((row) => !theirs.includes(row));
         const more = theirs.filter((row) => !mine.includes(row));
         if (missing.length > 0) wrong(`${file}, table ${name}: it lacks ${missing.slice(0, 3).join(' ')}`);

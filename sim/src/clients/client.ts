@@ -111,8 +111,12 @@ export class Client {
         this.ground.wrong(`${this.name}: ${operation} was answered 500 ${JSON.stringify(reply.body)}`);
       }
       if (once || untilMs - fromMs > PATIENCE_MS) {
-        if (mustAnswer)
-          this.ground.wrong(`${this.name}: nobody answers '${operation}' in a world that is whole`);
+        if (mustAnswer) {
+          const last = reply === null ? 'nothing' : `${reply.status} ${JSON.stringify(reply.body)}`;
+          this.ground.wrong(
+            `${this.name}: nobody answers '${operation}' in a world that is whole; ${region} told ${last} at last`,
+          );
+        }
         return { reply: null, fromMs, lastFromMs, untilMs, attempts, region };
       }
       await clock.sleep(pause(this.stream, PAUSE_MS_MEAN));

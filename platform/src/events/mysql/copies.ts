@@ -186,6 +186,20 @@ export function copiesOn(
       heads.set(partition, head);
       return head;
     },
+    async unseat(partition) {
+      const head = await inTransaction(async (session) => {
+        const { isCopy, ...found } = await locked(session, partition);
+        if (isCopy) throw refusedCopy(partition);
+        await session.run('UPDATE log_heads SET epoch = epoch + 1, batch = ? WHERE partition_key = ?', [
+          COPY,
+          partition,
+        ]);
+        return { ...found, epoch: found.epoch + 1 };
+      });
+      homes.leave(partition);
+      heads.set(partition, head);
+      return head;
+    },
     async cut(partition, afterPosition, entriesMax) {
       heads.delete(partition);
       const count = await inTransaction(async (session) => {

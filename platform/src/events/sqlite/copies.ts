@@ -71,6 +71,9 @@ export function copiesIn(
     release: database.prepare(
       `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND epoch = ?`,
     ),
+    unseat: database.prepare(
+      `UPDATE heads SET epoch = epoch + 1, batch = ${COPY} WHERE partition = ? AND batch <> ${COPY}`,
+    ),
     last: database.prepare(
       'SELECT spot, key FROM entries WHERE spot > ? AND spot < ? ORDER BY spot DESC LIMIT ? + 0',
     ),
@@ -171,6 +174,11 @@ export function copiesIn(
       const head = headOf(partition);
       heads.set(partition, head);
       return head;
+    },
+    async unseat(partition) {
+      if (statements.unseat.run(partition).changes !== 1) throw refusedCopy(partition);
+      homes.leave(partition);
+      return follow(partition);
     },
     async cut(partition, afterPosition, entriesMax) {
       heads.delete(partition);

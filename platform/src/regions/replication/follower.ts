@@ -23,7 +23,7 @@ import {
 
 /** What a follower needs of the shard that holds a copy. */
 export interface FollowerShard {
-  readonly moving: Pick<ShardMoving, 'begin' | 'copy' | 'putKeys'>;
+  readonly moving: Pick<ShardMoving, 'copy' | 'putKeys'>;
 }
 
 export interface FollowerGround {
@@ -39,6 +39,8 @@ export interface FollowerGround {
   /** Partitions that are to be followed from this home. */
   readonly wanted: () => readonly PartitionOf[];
   readonly shardOf: (service: ServiceName, partition: number) => FollowerShard | undefined;
+  /** Takes a copy up: see takenUp. @returns its head @throws CardumeError `conflict` when it is at home here */
+  readonly takeUp: (service: ServiceName, partition: number) => Promise<Head>;
   /** The copy has entries that its home does not: they are cut, and then it is followed again. */
   readonly diverged: (service: ServiceName, partition: number) => Promise<void>;
   /** The copy was fenced for another home, and the home is the one that it was: it has to go on in a later term. */
@@ -118,14 +120,14 @@ export function openFollower(ground: FollowerGround): Follower {
 
   const nameOf = (service: string, partition: number): string => `${service}/${partition}`;
 
-  async function takeUp(): Promise<FollowFrom[]> {
+  async function takeAllUp(): Promise<FollowFrom[]> {
     const from: FollowFrom[] = [];
     for (const [service, partition] of ground.wanted()) {
       const shard = shardOf(service, partition);
       if (shard === undefined) continue;
       let head: Head;
       try {
-        head = await shard.moving.begin(partition);
+        head = await ground.takeUp(service, partition);
       } catch (error) {
         // It is at home here still, or already: what changes that begins the follower again.
         if (!isCardumeError(error, 'conflict')) throw error;
@@ -170,6 +172,7 @@ export function openFollower(ground: FollowerGround): Follower {
   function arrived(lane: Lane | undefined, position: number): void {
     if (lane === undefined) return;
     lane.position = position;
+    lane.told = Math.min(lane.told, position - 1); // a page without entries asks how far the copy is
     const { target } = lane;
     if (target === null || target.position > position) return;
     lane.asOfMs = target.askedMs;
@@ -232,7 +235,7 @@ export function openFollower(ground: FollowerGround): Follower {
   async function follow(signal: AbortSignal): Promise<void> {
     lanes = new Map();
     begun += 1;
-    const from = await takeUp();
+    const from = await takeAllUp();
     if (from.length === 0) {
       trouble = null;
       return idle(signal);

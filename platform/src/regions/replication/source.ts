@@ -48,6 +48,8 @@ export type AckAnswer = readonly (readonly [service: string, partition: number, 
 export interface Source {
   /** A shard's commits are sent from now on. @returns ends it */
   add(service: ServiceName, shard: SourceShard): () => void;
+  /** Those who follow the partition hear of it, and tell again how far they are: it has come home, or has gone. */
+  remind(service: ServiceName, partition: number): void;
   /** Parcels, until the signal. */
   replicate(region: RegionName, request: ReplicateRequest, signal: AbortSignal): AsyncIterable<Parcel>;
   /** @throws CardumeError `conflict` for a session that has ended */
@@ -207,6 +209,14 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
 
   return {
     add: (service, shard) => shard.log.onCommit((entries) => committed(service, entries)),
+    remind(service, partition) {
+      for (const session of sessions.values()) {
+        const lane = session.lanes.get(`${service}/${partition}`);
+        if (lane === undefined) continue;
+        session.due.add(lane);
+        session.wake();
+      }
+    },
     async *replicate(region, { session: name, from }, signal) {
       const session: Session = { region, lanes: new Map(), due: new Set(), wake: () => undefined };
       const wake = (): void => session.wake();
