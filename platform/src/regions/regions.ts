@@ -153,7 +153,10 @@ export function openRegions(options: RegionsOptions): Regions {
   async function takeUp(service: ServiceName, partition: number, aboveEpoch = 0): Promise<Head> {
     const shard = shards.holder(service, partition);
     if (shard === undefined)
-      throw new CardumeError('partition-unavailable', `partition ${partition} of '${service}' is not held here`);
+      throw new CardumeError(
+        'partition-unavailable',
+        `partition ${partition} of '${service}' is not held here`,
+      );
     return takenUp(shard, partition, aboveEpoch, async () => lease?.confirm());
   }
 

@@ -206,7 +206,32 @@ export const regions: LogCases = {
     assert.deepEqual(await under.faults(), []);
   },
 
-  'without a lease nothing is appended, and all else goes on': async (under) => {
+  'a home is taken from whoever has it open': async (under) => {
+    const stale = await under.open();
+    await stale.append(P, events('s', 2));
+    const log = await under.open([], {}, {});
+    const head = await log.moving.unseat(P);
+    assert.deepEqual([head.epoch, head.position], [2, 2]);
+    await fails(stale.append(P, [event('s', 3)]), 'fenced');
+    await stale.append(Q, [event('t', 1)]);
+    await fails(log.moving.unseat(P), 'conflict');
+    await fails(log.append(P, [event('s', 3)]), 'partition-unavailable');
+    assert.equal((await log.moving.adopt(P, head.epoch)).epoch, 3);
+    const last = log.append(P, [event('s', 3)]);
+    // Also from oneself: what was appended before is told.
+    const again = await log.moving.unseat(P);
+    assert.equal((await last).position, 3);
+    assert.deepEqual([again.epoch, again.position], [4, 3]);
+    await fails(log.append(P, [event('s', 4)]), 'partition-unavailable');
+    assert.equal((await log.moving.adopt(P, again.epoch)).epoch, 5);
+    await log.append(P, [event('s', 4)]);
+    assert.deepEqual(names(await all(log, P)), ['s@1', 's@2', 's@3', 's@4']);
+    await log.close();
+    await stale.close();
+    assert.deepEqual(await under.faults(), []);
+  },
+
+  'without a lease nothing is appended or adopted, and all else goes on': async (under) => {
     const { host } = under;
     const pool = openWriterPool(host, { threadsMax: 2, leased: true });
     const soonMs = (): number => host.clock.monotonicMs() + 60_000;
@@ -221,10 +246,12 @@ export const regions: LogCases = {
     const { epoch } = await log.moving.release(P);
     const next = chained(host, p[1] as Entry, { ...(p[1] as Entry), version: 3, position: 3, epoch });
     assert.deepEqual((await log.moving.copy([page(P, epoch, [next])])).map(addedOf), [1]);
-    assert.equal((await log.moving.adopt(P, epoch)).position, 3);
+    await fails(log.moving.adopt(P, epoch), 'partition-unavailable');
+    await fails(log.moving.unseat(Q), 'partition-unavailable');
     assert.deepEqual([(await all(log, P)).length, await all(log, Q)], [3, []]);
     // On a thread that begins later.
     pool.lease(soonMs());
+    assert.equal((await log.moving.adopt(P, epoch)).position, 3);
     const later = await under.open([Q], {}, { pool });
     await later.append(Q, events('t', 1));
     await log.append(P, [event('s', 4)]);

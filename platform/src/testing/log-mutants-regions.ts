@@ -16,7 +16,8 @@ export const FORGOTTEN_ANSWERS =
   'what is cut off is an answer no more, and an older one of its key counts again';
 export const ARCHIVED_CUT = 'what stands in segments is not cut off a copy';
 
-const LEASED = 'without a lease nothing is appended, and all else goes on';
+const LEASED = 'without a lease nothing is appended or adopted, and all else goes on';
+export const UNSEATED = 'a home is taken from whoever has it open';
 export const SERVED = 'what is not to be served any more is not told as done';
 
 /** Of cases that see when a refusal is not told. */
@@ -38,6 +39,15 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
   'who had a home open that was taken over goes on': {
     breaks: [YIELDED],
     sql: [['epoch = epoch + 1, batch = 0 WHERE batch <> 0', 'batch = 0 WHERE batch <> 0']],
+  },
+  'a home that is taken stays with whoever had it': {
+    breaks: [UNSEATED],
+    sql: [
+      [
+        'SET epoch = epoch + 1, batch = 0 WHERE partition = ? AND batch <> 0',
+        'SET batch = 0 WHERE partition = ? AND batch <> 0',
+      ],
+    ],
   },
   'what is cut off is lost': {
     breaks: [CUT, FORGOTTEN_ANSWERS],

@@ -26,6 +26,7 @@ import {
   REFUSALS,
   regionMutants,
   SERVED,
+  UNSEATED,
   YIELDED,
 } from './log-mutants-regions.ts';
 
@@ -171,6 +172,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
       ARCHIVE_MOVES,
       PAGES,
       YIELDED,
+      UNSEATED,
       CUT,
       FORGOTTEN_ANSWERS,
       ARCHIVED_CUT,
@@ -260,7 +262,7 @@ export const logMutants: Readonly<Record<string, LogMutant>> = {
     }),
   },
   'a release keeps the epoch': {
-    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON, FLOOR, YIELDED, CUT],
+    breaks: [RELEASED, ADOPTED_AGAIN, REMEMBERS, FOLLOWED_ON, FLOOR, YIELDED, UNSEATED, CUT],
     sql: [['SET epoch = epoch + 1, batch = 0', 'SET epoch = epoch, batch = 0']],
   },
   'a copy has no answers': {
