@@ -51,6 +51,8 @@ export default defineTopology({
     // .test is nobody's (RFC 6761). All regions are this machine, so ask for TXT: it names the region.
     dns: { port: 8053, zone: 'cardume.test', name: 'shop', policy: 'latency', ttlS: 5 },
   },
+  // What regions agree on: who may write, and who is home to what. `npx cardume regions` shows it.
+  coordinator: { engine: 'embedded', host: '127.0.0.1', port: 9080 },
   engines: { log: 'sqlite' },
   data: '.cardume',
   bounds: {

@@ -243,6 +243,8 @@ export function openFaults(
     },
     lost(fault) {
       const { region, forMs, amount } = fault;
+      // Whoever loses two of three at once waits for one of them: that is not what is looked for here.
+      if (plan.regions.some(isLost)) return `${region} would be lost, and another is`;
       const downMs = LOST_MS_MIN + forMs;
       const alone = plan.regions.filter((other) => other !== region);
       const aloneMs = amount < 0.5 ? 0 : Math.ceil(amount * ALONE_MS_MAX);
@@ -250,10 +252,10 @@ export function openFaults(
         cut(region, other, aloneMs + 1);
         cut(other, region, aloneMs + 1);
       }
+      lostUntilMs.set(region, simulation.elapsedMs() + aloneMs + downMs);
       clock.after(aloneMs, () => {
         if (isHealed) return;
         end(region, 'kill', downMs);
-        lostUntilMs.set(region, simulation.elapsedMs() + downMs);
         clock.after(downMs, () => {
           if (world.instance(region) !== null) return;
           world.down(region);

@@ -119,7 +119,8 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const drawnRegions = REGIONS.slice(0, one(1, 1, 1, 2, 3));
   const isCoordinated = changes.isRegional === true;
   const regions = isCoordinated ? REGIONS : drawnRegions;
-  const faultsMs = one(6_000, 10_000, 20_000) + (isCoordinated ? REPLACED_WITHIN_MS : 0);
+  const drawnMs = one(6_000, 10_000, 20_000);
+  const faultsMs = isCoordinated ? drawnMs / 2 + 2 * REPLACED_WITHIN_MS : drawnMs;
   const drawn: Plan = {
     seed,
     regions,
@@ -137,7 +138,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     stock: one(10, 60, 400),
     replicas: randomStream(seed, 'plan/replicas').below(2),
     isCoordinated,
-    isResharded: !isCoordinated && randomStream(seed, 'plan/operator').below(2) === 0,
+    isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),
     thinkMs: one(150, 400, 800),
@@ -164,8 +165,10 @@ function faultsOf(
   const found: Omit<Fault, 'number'>[] = [];
   // One seed of twelve has none: what fails there fails without any.
   if (stream.below(12) === 0) return [];
+  // Of regions that are lost while much else fails, most cannot be replaced.
+  const isCalm = isCoordinated && stream.below(2) === 0;
   for (const kind of faultKinds) {
-    const isIn = stream.below(5) < (kind === 'lost' ? 4 : 2);
+    const isIn = stream.below(5) < (kind === 'lost' ? 4 : isCalm ? 1 : 2);
     const meanMs = 1_000 * 2 ** (4 * stream.fraction());
     const isLoss = kind === 'lost';
     if (!isIn || (isLoss && !isCoordinated)) continue;

@@ -21,10 +21,14 @@ export interface Hosted {
   named(service: string, name: string): Shard | undefined;
   /** The partition's home is the shard from now on. */
   route(service: string, partition: number, name: string): void;
+  /** The partition is held by the shard from now on, as a home or as a copy, whichever it was. */
+  move(service: string, partition: number, name: string): void;
   /** The shard has a copy of a partition whose home is another region. */
   placeCopy(service: string, partition: number, name: string): void;
   /** Whether the partition's home is this region; where it is held stays. */
   setHome(service: string, partition: number, isHere: boolean): void;
+  /** Nobody knows which shard holds the partition: it is found out at the next start. */
+  lose(service: string, partition: number): void;
   /** The shard that holds the partition, as a home or as another region's copy. */
   holder(service: string, partition: number): Shard | undefined;
   /** The shard has rows of partitions whose home it is not: scans leave them out. */
@@ -218,6 +222,12 @@ export function hostedShards(clock: Clock): Hosted {
       setIn(homes, service, partition, name);
       setIn(places, service, partition, name);
     },
+    move(service, partition, name) {
+      const isHome = homes.get(service)?.has(partition) ?? false;
+      if (isHome) setIn(homes, service, partition, name);
+      setIn(places, service, partition, name);
+      setCopy(name, partition, !isHome);
+    },
     placeCopy(service, partition, name) {
       setIn(places, service, partition, name);
       setCopy(name, partition, true);
@@ -229,6 +239,10 @@ export function hostedShards(clock: Clock): Hosted {
       if (isHere) setIn(homes, service, partition, name);
       else homes.get(service)?.delete(partition);
       setCopy(name, partition, !isHere);
+    },
+    lose(service, partition) {
+      homes.get(service)?.delete(partition);
+      places.get(service)?.delete(partition);
     },
     holder(service, partition) {
       const name = places.get(service)?.get(partition);

@@ -42,7 +42,14 @@ import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
 import { operatorOperations, RESHARDER, type Resharder } from './operator-api.ts';
 import { openReceiver } from './receiver.ts';
-import { addressOfPeer, homesMoveIn, measureRegions, openRegional } from './regional.ts';
+import {
+  ALWAYS_HOME,
+  addressOfPeer,
+  homesBy,
+  homesMoveIn,
+  measureRegions,
+  openRegional,
+} from './regional.ts';
 import { REGIONS, type RegionsPort, regionsOperations } from './regions-api.ts';
 import { openResharding } from './resharding.ts';
 import { placeOf } from './storage.ts';
@@ -120,6 +127,8 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     region,
     services: serviceNames,
     hosted,
+    isResharded: (service, partition) => resharding.concerns(service, partition),
+    check: () => store.check(),
     peers,
     onUntil: pool.lease,
     report,
@@ -266,6 +275,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     map: shardMap,
     engines: engineNames(topology.engines),
     hosted,
+    homes: regions === null ? ALWAYS_HOME : homesBy(regions),
     check: store.check,
     save: store.save,
     settle: store.settle,

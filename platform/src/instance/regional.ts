@@ -8,9 +8,11 @@ import { openRegions, type Regions } from '../regions/regions.ts';
 import type { FollowerStatus } from '../regions/replication/follower.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { COORDINATOR_PEER } from '../topology/engines.ts';
+import { placeOfKey } from '../topology/partition.ts';
 import type { RegionName, Topology } from '../topology/topology.ts';
 import type { Hosted } from './hosted.ts';
 import { asJson } from './message.ts';
+import type { RegionHomes } from './transfer.ts';
 
 export interface RegionalOptions {
   readonly host: Host;
@@ -18,6 +20,10 @@ export interface RegionalOptions {
   readonly region: RegionName;
   readonly services: readonly string[];
   readonly hosted: Hosted;
+  /** It takes part in a reshard of its region. */
+  readonly isResharded: (service: string, partition: number) => boolean;
+  /** @throws CardumeError `fenced` when another process has the region by now */
+  readonly check: () => void;
   readonly peers: Pick<Peers, 'request' | 'stream'>;
   readonly onUntil: (untilMs: number) => void;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -36,7 +42,7 @@ export function openRegional(options: RegionalOptions): Regions | null {
     instance: `${region}/${host.random.bytes(INSTANCE_BYTES).toHex()}`,
     services,
     coordinator,
-    shards: hosted,
+    shards: { ...hosted, check: options.check, isResharded: options.isResharded },
     ask: (other, request) => peers.request(other, asJson({ kind: 'regions', request })) as Promise<Json>,
     stream: (other, request, signal) =>
       peers.stream(other, asJson({ kind: 'replicate', request }), signal) as AsyncIterable<Json>,
@@ -68,6 +74,20 @@ export function measureRegions(metrics: Metrics, regions: Regions): void {
   metrics.gauge('region_lease', 'Whether the region may write: 1 or 0', () =>
     regions.status().isHeld ? 1 : 0,
   );
+}
+
+/** Homes never move. */
+export const ALWAYS_HOME: RegionHomes = {
+  isHome: () => true,
+  inTurn: (_service, _partition, work) => work(),
+};
+
+export function homesBy(regions: Regions): RegionHomes {
+  const partitionOf = (service: string, key: number) => ({ service, ...placeOfKey(key) });
+  return {
+    isHome: (service, key) => regions.isHome(partitionOf(service, key)),
+    inTurn: (service, key, work) => regions.inTurn(partitionOf(service, key), work),
+  };
 }
 
 /** Whether regions take partitions over from each other: it takes two of them, and something to agree by. */

@@ -7,6 +7,7 @@
  */
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Shard } from '../cqrs/shard.ts';
+import type { Head } from '../events/log.ts';
 import type { Host } from '../host/host.ts';
 import {
   homesIn,
@@ -25,7 +26,14 @@ import type { Hosted } from './hosted.ts';
 import { longWork, REST, type Report, TRY_AGAIN_MS } from './long-work.ts';
 import { type ShardStatus, watchShards } from './shard-status.ts';
 import { type MapFile, standingMap } from './standing-map.ts';
-import { headOf, openTransfers, type Transfer, type Transferred, type Way } from './transfer.ts';
+import {
+  headOf,
+  openTransfers,
+  type RegionHomes,
+  type Transfer,
+  type Transferred,
+  type Way,
+} from './transfer.ts';
 
 export type ReshardingRequest =
   | { readonly ask: 'status' }
@@ -37,6 +45,8 @@ export interface Resharding {
   handle(request: ReshardingRequest): Promise<ReshardingStatus>;
   /** Partitions of a shard of the topology's; null when the map is another one by now. */
   staticHomes(service: string, name: string): readonly number[] | null;
+  /** It takes part in a reshard that has not ended. */
+  concerns(service: string, partition: number): boolean;
   /** Takes up what was under way when the last process ended. */
   begin(): void;
   /** Ends at the next step that stands by itself. */
@@ -64,6 +74,7 @@ export interface ReshardingGround extends MapFile {
   /** That shards may have. */
   readonly engines: readonly EngineName[];
   readonly hosted: Hosted;
+  readonly homes: RegionHomes;
   /** @throws CardumeError `fenced` when another process has the region by now */
   readonly check: () => void;
   /** Opens a shard and adds it to the hosted ones. */
@@ -75,17 +86,20 @@ const DROPPED_A_STEP = 2_000;
 /** Between partitions. */
 const REST_BETWEEN_MS_MAX = 1_000;
 const FOLLOW_MS = 200;
+const AWAY_NAMED_MAX = 5;
 
 export function openResharding(ground: ReshardingGround): Resharding {
-  const { host, hosted, report } = ground;
+  const { host, hosted, homes, report } = ground;
   const { clock } = host;
   const long = longWork(clock, report);
   const { rest } = long;
   const map = standingMap(ground.map, ground, long);
-  const transfers = openTransfers({ clock, map, hosted, work: long });
+  const transfers = openTransfers({ clock, map, hosted, homes, work: long });
   const watch = watchShards(clock, hosted, () => map.now);
   let working: Promise<void> | null = null;
   let trouble: string | null = null;
+  /** Partitions at home in another region, of which nothing is left behind. */
+  const strays = new Set<number>();
   /** Where copies stand that were left behind. */
   const followed = new Map<number, number>();
 
@@ -117,7 +131,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
   async function bringHome(service: string, { partition, from, to, state }: PartitionMove): Promise<void> {
     const name = state === 'moved' ? to : from;
     const home = shardOf(service, name);
-    if (headOf(home, partition) !== undefined || long.isOver) return;
+    if (headOf(home, partition) !== undefined || !homes.isHome(service, partition) || long.isOver) return;
     const letGo = hosted.hold(service, partition);
     try {
       ground.check();
@@ -134,11 +148,26 @@ export function openResharding(ground: ReshardingGround): Resharding {
     }
   }
 
+  /** What is at home in another region by now stays where it is held here; nothing else of it is left. */
+  async function leaveOut({ service, moves }: Reshard): Promise<void> {
+    for (const { partition, from, to, state } of moves) {
+      if (homes.isHome(service, partition) || state === 'waiting' || long.isOver) continue;
+      if (state === 'copying') {
+        await dropAll(service, to, partition);
+        map.save(withMove(map.now, partition, 'waiting'));
+      } else if (!strays.has(partition)) {
+        await dropAll(service, from, partition);
+        strays.add(partition);
+      }
+    }
+  }
+
   async function work(): Promise<void> {
     while (map.now.reshard !== null && !long.isOver) {
       try {
         ground.check();
         await openMissing(map.now.reshard);
+        await leaveOut(map.now.reshard);
         for (const move of map.now.reshard.moves) await bringHome(map.now.reshard.service, move);
         await phases[map.now.reshard.phase](map.now.reshard);
         trouble = null;
@@ -158,7 +187,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
       for (const { partition } of moves) {
         const move = currentMove(partition);
         if (map.now.reshard?.phase !== 'moving' || long.isOver) return;
-        if (move.state === 'moved') continue;
+        if (move.state === 'moved' || !homes.isHome(service, partition)) continue;
         const sinceMs = clock.monotonicMs();
         if (!(await transfers.carryOver(there(service, move)))) return;
         await followOnce();
@@ -173,6 +202,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
     async returning({ service, moves }) {
       for (const { partition } of moves) {
         const move = currentMove(partition);
+        if (!homes.isHome(service, partition)) continue; // it stays where it is
         if (long.isOver || (move.state === 'moved' && !(await transfers.carryOver(back(service, move)))))
           return;
         if (currentMove(partition).state === 'waiting') continue;
@@ -237,10 +267,18 @@ export function openResharding(ground: ReshardingGround): Resharding {
       if (state !== 'moved' || long.isOver) continue;
       const way = between(service, partition, to, from);
       const home = headOf(way.from, partition);
-      const known = followed.get(partition) ?? (await way.to.moving.follow(partition)).position;
-      if (home === undefined || home.position === known) continue;
+      if (home === undefined) continue;
+      const known = followed.get(partition) ?? (await takeUp(way)).position;
+      if (home.position === known) continue;
       followed.set(partition, await transfers.copyUpTo(way, known, home.position));
     }
+  }
+
+  /** It was left out while the partition was at home in another region. */
+  function takeUp({ partition, to, toName }: Way): Promise<Head> {
+    hosted.setCopy(toName, partition, true);
+    strays.delete(partition);
+    return to.moving.begin(partition);
   }
 
   async function dropAll(service: string, name: string, partition: number): Promise<void> {
@@ -253,6 +291,18 @@ export function openResharding(ground: ReshardingGround): Resharding {
     }
     hosted.setCopy(name, partition, false);
     followed.delete(partition);
+  }
+
+  /** @throws CardumeError `conflict` */
+  function checkHomes(service: string): void {
+    const away = Object.keys(map.now.homes[service] ?? {}).filter(
+      (key) => !homes.isHome(service, Number(key)),
+    );
+    if (away.length === 0) return;
+    throw new CardumeError(
+      'conflict',
+      `partitions ${away.slice(0, AWAY_NAMED_MAX).join(', ')} of '${service}' are at home in another region now: switch them over first`,
+    );
   }
 
   function begin(): void {
@@ -279,15 +329,20 @@ export function openResharding(ground: ReshardingGround): Resharding {
 
   return {
     begin,
+    concerns: (service, partition) =>
+      map.now.reshard?.service === service &&
+      map.now.reshard.moves.some((one) => one.partition === partition),
     staticHomes: (service, name) => (map.now.version === 0 ? homesIn(map.now, service, name) : null),
     async handle(request) {
       switch (request.ask) {
         case 'status':
           break;
         case 'begin':
+          checkHomes(request.wish.service);
           map.save(planReshard(map.now, request.wish, clock.nowMs(), ground.engines));
           transfers.forget();
           followed.clear();
+          strays.clear();
           break;
         case 'rollback':
           changePhase(['moving', 'following'], 'returning', 'go back');

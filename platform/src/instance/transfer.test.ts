@@ -47,7 +47,10 @@ function way(
 const clock = { monotonicMs: () => 0, sleep: async () => undefined } as unknown as Clock;
 const transfersWith = (onRest: () => void = () => undefined) => {
   const work = longWork({ ...clock, sleep: async () => onRest() } as Clock, () => undefined);
-  return { work, ...openTransfers({ clock, map: null as never, hosted: null as never, work }) };
+  return {
+    work,
+    ...openTransfers({ clock, map: null as never, hosted: null as never, homes: null as never, work }),
+  };
 };
 
 test('a home that is written as fast as it is copied is caught up all the same', async () => {

@@ -70,6 +70,15 @@ export interface TransferGround {
   readonly map: StandingMap;
   readonly hosted: Hosted;
   readonly work: LongWork;
+  readonly homes: RegionHomes;
+}
+
+/** Between which shards a partition moves is a region's own affair; whether it is at home there at all is not. */
+export interface RegionHomes {
+  /** The region is home to the partition now. */
+  isHome(service: string, partition: number): boolean;
+  /** Nothing else moves the partition meanwhile. */
+  inTurn<T>(service: string, partition: number, work: () => Promise<T>): Promise<T>;
 }
 
 /** Short, since a writer thread serves several shards. */
@@ -90,7 +99,7 @@ async function copyPage(to: Shard, partition: number, entries: readonly Entry[])
     throw new CardumeError(copied.refused.code, copied.refused.detail);
 }
 
-export function openTransfers({ clock, map, hosted, work }: TransferGround): Transfers {
+export function openTransfers({ clock, map, hosted, work, homes }: TransferGround): Transfers {
   const { rest, insist } = work;
   const told = new Map<number, Transferred>();
 
@@ -189,7 +198,9 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
       // What came in meanwhile: while callers are held, a page is left at most.
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
       if (work.isOver) return false;
-      await switchOver(transfer, position, keys);
+      const { service } = transfer;
+      const end = position;
+      await homes.inTurn(service, partition, () => switchOver(transfer, end, keys));
       return true;
     } finally {
       keys.end();
@@ -198,23 +209,35 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
 
   async function switchOver(transfer: Transfer, position: number, keys: KeyWatch): Promise<void> {
     const { service, partition, fromName, to, toName } = transfer;
+    checkHome(transfer);
     const letGo = hosted.hold(service, partition);
     const sinceMs = clock.monotonicMs();
     try {
       const epoch = await handOver(transfer, position, keys);
-      await insist(`partition ${partition} is not adopted`, () => to.moving.adopt(partition, epoch));
-      hosted.route(service, partition, toName);
-      hosted.setCopy(toName, partition, false);
+      // Whatever comes now, it is held where the map says: whoever brings it home looks there.
+      hosted.move(service, partition, toName);
       hosted.setCopy(fromName, partition, true);
+      await insist(`partition ${partition} is not adopted`, async () => {
+        if (homes.isHome(service, partition)) await to.moving.adopt(partition, epoch);
+      });
     } finally {
       noted(partition).heldMs = Math.round(clock.monotonicMs() - sinceMs);
       letGo();
     }
   }
 
+  /** @throws CardumeError `conflict` */
+  function checkHome({ service, partition }: Way): void {
+    if (!homes.isHome(service, partition))
+      throw new CardumeError(
+        'conflict',
+        `partition ${partition} of '${service}' is at home in another region`,
+      );
+  }
+
   /** @returns the epoch in which the copy stands, when the map names it; after a throw the old one is home again */
   async function handOver(transfer: Transfer, position: number, keys: KeyWatch): Promise<number> {
-    const { partition, from, to } = transfer;
+    const { service, partition, from, to } = transfer;
     const own = headOf(from, partition)?.epoch ?? 0;
     try {
       const { head, checkpoints } = await from.moving.release(partition);
@@ -229,8 +252,11 @@ export function openTransfers({ clock, map, hosted, work }: TransferGround): Tra
       return copy.epoch;
     } catch (error) {
       // Who does not know what the map says, gives the partition to nobody: the next start will know.
-      if (!(error instanceof Unsettled))
-        await insist(`partition ${partition} is not home again`, () => from.moving.adopt(partition, own + 1));
+      if (error instanceof Unsettled) hosted.lose(service, partition);
+      else
+        await insist(`partition ${partition} is not home again`, async () => {
+          if (homes.isHome(service, partition)) await from.moving.adopt(partition, own + 1);
+        });
       throw error;
     }
   }

@@ -33,6 +33,8 @@ export interface KeeperGround {
   readonly changed: (partition: Partition) => void;
   /** Callers find the partition here from now on, or not any more. */
   readonly setHome: (service: ServiceName, partition: number, isHere: boolean) => void;
+  /** @throws CardumeError `fenced` when another process has the region by now */
+  readonly check: () => void;
   /** Takes a copy up: see takenUp. @returns its head */
   readonly takeUp: (service: ServiceName, partition: number) => Promise<Head>;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -77,6 +79,7 @@ export function openKeeper(ground: KeeperGround): Keeper {
       // What was cut off half way stands as it was before, or as a copy one epoch above.
       const half = shard.log.head(key);
       const epoch = half === undefined ? (await ground.takeUp(service, key)).epoch : half.epoch + 1;
+      ground.check(); // in files that another process has moved things in, a copy may be an old one
       await shard.moving.adopt(key, epoch, floor);
     }
     ground.setHome(service, key, true);

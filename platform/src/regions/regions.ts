@@ -69,6 +69,10 @@ export interface RegionsShards {
   hold(service: ServiceName, partition: number): () => void;
   isHeld(service: ServiceName, partition: number): boolean;
   isHere(service: ServiceName, partition: number): boolean;
+  /** @throws CardumeError `fenced` when another process has the region by now */
+  check(): void;
+  /** It takes part in a reshard of this region. */
+  isResharded(service: ServiceName, partition: number): boolean;
   setHome(service: ServiceName, partition: number, isHere: boolean): void;
 }
 
@@ -98,6 +102,9 @@ export interface Regions {
   join(): Promise<void>;
   /** @throws CardumeError `partition-unavailable` when the region's lease does not hold now */
   check(): void;
+  isHome(partition: Partition): boolean;
+  /** Runs when the partition does not come or go otherwise. */
+  inTurn<T>(partition: Partition, work: () => Promise<T>): Promise<T>;
   across(service: ServiceName): Across;
   /** A shard is open: its commits go to the other regions. */
   add(service: ServiceName, shard: Pick<Shard, 'log' | 'moving'>): void;
@@ -157,7 +164,10 @@ export function openRegions(options: RegionsOptions): Regions {
         'partition-unavailable',
         `partition ${partition} of '${service}' is not held here`,
       );
-    return takenUp(shard, partition, aboveEpoch, async () => lease?.confirm());
+    return takenUp(shard, partition, aboveEpoch, async () => {
+      await lease?.confirm();
+      shards.check();
+    });
   }
 
   const source: Source = openSource({
@@ -174,6 +184,7 @@ export function openRegions(options: RegionsOptions): Regions {
     isHeld: shards.isHeld,
     hold: shards.hold,
     takeUp,
+    check: shards.check,
     setHome(service, partition, isHere) {
       if (shards.isHere(service, partition) === isHere) return; // what other regions have is known still
       watermarks.forget(service, partition);
@@ -323,6 +334,12 @@ export function openRegions(options: RegionsOptions): Regions {
     const own = services
       .flatMap((service) => homes.partitionsOf(service, here))
       .filter(({ scope }) => code === null || scope === code);
+    const busy = own.find(({ service, ...place }) => shards.isResharded(service, partitionKey(place)));
+    if (busy !== undefined)
+      throw new CardumeError(
+        'conflict',
+        `'${busy.service}' is being resharded in ${here}: finish it, or roll it back, first`,
+      );
     return switchOver(
       {
         clock,
@@ -393,6 +410,8 @@ export function openRegions(options: RegionsOptions): Regions {
       });
     },
     check: () => lease?.check(),
+    isHome: (partition) => homes.homeOf(partition) === here,
+    inTurn: keeper.inTurn,
     across: (service) => ({
       watermark: (partition) => watermarks.of(service, partition),
       reached: (partition, position) => watermarks.reached(service, partition, position),

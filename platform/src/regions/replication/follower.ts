@@ -70,10 +70,11 @@ export interface Follower {
 /** JSON. */
 export interface FollowerStatus {
   readonly home: RegionName;
+  /** That are to be followed. */
   readonly partitions: number;
   /** Entries that the home had, when it last said so, and that are not here. */
   readonly entriesBehind: number;
-  /** Milliseconds since all copies were known to be up to date; null: they never were. */
+  /** Milliseconds since all copies were known to be up to date; null: they never were, or some are not followed now. */
   readonly behindMs: number | null;
   /** Why nothing is followed now; null: it is. */
   readonly trouble: string | null;
@@ -99,6 +100,7 @@ interface Lane {
 const ACK_EVERY_MS = 250;
 const ACKS_UNDER_WAY_MAX = 32;
 const RESTART_MS = 50;
+const GONE_AGAIN_MS = 1_000;
 const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 2_000;
 /** A region that starts again, or has just been lost, is no news yet. */
@@ -248,7 +250,7 @@ export function openFollower(ground: FollowerGround): Follower {
     if (signal.aborted) end();
     let acks: ReturnType<typeof acknowledging> | null = null;
     const refused: Refused = { diverged: [], fenced: [] };
-    let isGone = false;
+    let again: Timer | null = null;
     try {
       for await (const item of link.replicate({ session, from }, ended.signal)) {
         const parcel = item as unknown as Parcel;
@@ -259,18 +261,15 @@ export function openFollower(ground: FollowerGround): Follower {
         });
         for (const [service, partition] of [...parcel.gone, ...parcel.diverged])
           lanes.delete(nameOf(service, partition));
-        isGone ||= parcel.gone.length > 0;
+        if (parcel.came.length > 0) restart();
+        // It comes to its home in a moment, or a later map says where it is; whoever has it may not tell.
+        if (parcel.gone.length > 0) again ??= clock.after(GONE_AGAIN_MS, end);
         const { diverged, fenced } = await apply(parcel);
         refused.diverged.push(...parcel.diverged, ...diverged);
         refused.fenced.push(...fenced);
         acks.now();
         if (refused.diverged.length + refused.fenced.length > 0) break;
-        if (isGone) {
-          // It comes to its home in a moment, or a later map says where it is.
-          clock.after(pauseMs(), end);
-          isGone = false;
-          continue;
-        }
+        if (again !== null) continue;
         failures = 0;
         if (isTold) report('a region is followed again', { home });
         isTold = false;
@@ -279,6 +278,7 @@ export function openFollower(ground: FollowerGround): Follower {
       }
     } finally {
       acks?.end();
+      again?.cancel();
       signal.removeEventListener('abort', end);
     }
     for (const [service, partition] of refused.fenced) await ground.fenced(service, partition);
@@ -321,6 +321,15 @@ export function openFollower(ground: FollowerGround): Follower {
     return ms;
   }
 
+  function restart(): void {
+    // Homes move one after another: what changes together is taken up together.
+    restarting ??= clock.after(RESTART_MS, () => {
+      restarting = null;
+      stream.abort();
+      wake();
+    });
+  }
+
   /** Ends early when something else is wanted. */
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -334,25 +343,20 @@ export function openFollower(ground: FollowerGround): Follower {
 
   const running = run();
   return {
-    restart() {
-      // Homes move one after another: what changes together is taken up together.
-      restarting ??= clock.after(RESTART_MS, () => {
-        restarting = null;
-        stream.abort();
-        wake();
-      });
-    },
+    restart,
     copyOf: (service, partition) => lanes.get(nameOf(service, partition)),
     sessions: () => begun,
     silentMs: () => (heardMs === null ? null : clock.monotonicMs() - heardMs),
     status() {
       const all = [...lanes.values()];
+      const partitions = ground.wanted().length;
       const nowMs = clock.monotonicMs();
       const oldest = all.map(({ asOfMs }) => asOfMs ?? Number.NEGATIVE_INFINITY);
-      const behindMs = all.length === 0 ? null : Math.max(0, nowMs - Math.min(...oldest));
+      const behindMs =
+        partitions === 0 || all.length < partitions ? null : Math.max(0, nowMs - Math.min(...oldest));
       return {
         home,
-        partitions: all.length,
+        partitions,
         entriesBehind: all.reduce(
           (sum, { target, position }) => sum + Math.max(0, (target?.position ?? position) - position),
           0,

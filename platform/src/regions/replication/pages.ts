@@ -24,6 +24,8 @@ export interface Parcel {
   readonly diverged: readonly PartitionOf[];
   /** Partitions whose home is not here, or not any more: nothing further comes of them. */
   readonly gone: readonly PartitionOf[];
+  /** Partitions that were gone, and have come home here since: whoever wants them begins again. */
+  readonly came: readonly PartitionOf[];
 }
 
 export type PartitionOf = readonly [service: string, partition: number];

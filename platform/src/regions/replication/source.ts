@@ -48,7 +48,10 @@ export type AckAnswer = readonly (readonly [service: string, partition: number, 
 export interface Source {
   /** A shard's commits are sent from now on. @returns ends it */
   add(service: ServiceName, shard: SourceShard): () => void;
-  /** Those who follow the partition hear of it, and tell again how far they are: it has come home, or has gone. */
+  /**
+   * The partition has come home, or has gone: those who follow it tell again how far they are, and those who asked for it in
+   * vain hear that it is here.
+   */
   remind(service: ServiceName, partition: number): void;
   /** Parcels, until the signal. */
   replicate(region: RegionName, request: ReplicateRequest, signal: AbortSignal): AsyncIterable<Parcel>;
@@ -73,6 +76,10 @@ interface Session {
   readonly lanes: Map<string, Lane>;
   /** Lanes with something to send, in turn. */
   readonly due: Set<Lane>;
+  /** Partitions that it was told are gone. */
+  readonly gone: Map<string, PartitionOf>;
+  /** Those of them that have come home since, and were not told yet. */
+  came: PartitionOf[];
   wake: () => void;
 }
 
@@ -159,7 +166,14 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
       const head = homeOf(lane.service, lane.partition)?.log.head(lane.partition);
       if ((head?.position ?? 0) > lane.sent) session.due.add(lane);
     }
-    return { pages: pages.length === 0 ? '' : packPages(pages), diverged: [], gone };
+    const { came } = session;
+    session.came = [];
+    return {
+      pages: pages.length === 0 ? '' : packPages(pages),
+      diverged: [],
+      gone: goneFrom(session, gone),
+      came,
+    };
   }
 
   /** Whether what stands there at the position is what the asker has. */
@@ -194,7 +208,12 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
         watermarks.acked(session.region, service, partition, position);
       }
     }
-    return { pages: '', diverged, gone };
+    return { pages: '', diverged, gone: goneFrom(session, gone), came: [] };
+  }
+
+  function goneFrom(session: Session, gone: readonly PartitionOf[]): readonly PartitionOf[] {
+    for (const one of gone) session.gone.set(one.join('/'), one);
+    return gone;
   }
 
   function isServing(): boolean {
@@ -211,27 +230,39 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
     add: (service, shard) => shard.log.onCommit((entries) => committed(service, entries)),
     remind(service, partition) {
       for (const session of sessions.values()) {
-        const lane = session.lanes.get(`${service}/${partition}`);
-        if (lane === undefined) continue;
-        session.due.add(lane);
+        const key = `${service}/${partition}`;
+        const lane = session.lanes.get(key);
+        const gone = session.gone.get(key);
+        if (lane !== undefined) session.due.add(lane);
+        else if (gone !== undefined && homeOf(service, partition) !== undefined) {
+          session.gone.delete(key);
+          session.came.push(gone);
+        }
         session.wake();
       }
     },
     async *replicate(region, { session: name, from }, signal) {
-      const session: Session = { region, lanes: new Map(), due: new Set(), wake: () => undefined };
+      const session: Session = {
+        region,
+        lanes: new Map(),
+        due: new Set(),
+        gone: new Map(),
+        came: [],
+        wake: () => undefined,
+      };
       const wake = (): void => session.wake();
       sessions.set(name, session);
       signal.addEventListener('abort', wake);
       try {
         yield await begin(session, from);
         while (!signal.aborted) {
-          if (session.due.size > 0) {
+          if (session.due.size + session.came.length > 0) {
             yield await nextParcel(session);
             continue;
           }
           await new Promise<void>((resolve) => {
             session.wake = resolve;
-            if (session.due.size > 0 || signal.aborted) resolve();
+            if (session.due.size + session.came.length > 0 || signal.aborted) resolve();
           });
         }
       } finally {
