@@ -189,7 +189,7 @@ program
   .description('Move what is at home in one region to another: nothing is lost, callers wait for a moment.')
   .argument('<from>', 'the region that gives')
   .argument('<to>', 'the region that takes')
-  .addOption(new Option('--born-in <region>', 'only partitions that were born in this region'))
+  .addOption(new Option('--born-in <region>', 'only partitions that the topology gives to this region'))
   .addOption(apiOption())
   .addOption(tokenOption())
   .addOption(configOption())

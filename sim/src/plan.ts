@@ -120,7 +120,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const isCoordinated = changes.isRegional === true;
   const regions = isCoordinated ? REGIONS : drawnRegions;
   const drawnMs = one(6_000, 10_000, 20_000);
-  const faultsMs = isCoordinated ? drawnMs / 2 + 2 * REPLACED_WITHIN_MS : drawnMs;
+  const faultsMs = isCoordinated ? drawnMs / 2 + REPLACED_WITHIN_MS : drawnMs;
   const drawn: Plan = {
     seed,
     regions,

@@ -96,7 +96,7 @@ const switchover = operation({
         Type.String({
           minLength: 1,
           maxLength: 63,
-          description: 'Only partitions that were born in this region, as when they go back to it.',
+          description: 'Only partitions that the topology gives to this region, as when they go back to it.',
         }),
       ),
     },

@@ -15,6 +15,7 @@ test('homes are the topology’s until the coordinator says otherwise, and terms
 
   deepStrictEqual(homes.learn([{ key, value: value('eu-west', 1), revision: 7 }]), [born]);
   strictEqual(homes.homeOf(born), 'eu-west');
+  strictEqual(homes.bornIn(born), 'us-east');
   strictEqual(homes.partitionsOf('orders', 'us-east').length, 15);
   strictEqual(homes.partitionsOf('orders', 'eu-west').length, 17);
   strictEqual(homes.shardOf(born), 'orders-0');

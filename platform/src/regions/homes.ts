@@ -22,6 +22,8 @@ export interface StandingHome extends Home {
 export interface Homes extends Placement {
   /** @throws CardumeError `not-found` for a place that the topology does not have */
   find(partition: Partition): StandingHome;
+  /** Its home as the topology says. */
+  bornIn(partition: Partition): RegionName;
   /** Of all services. */
   all(): readonly Partition[];
   /** What stands at the coordinator. @returns partitions whose home or term is another one now */
@@ -50,6 +52,7 @@ export function openHomes(topology: Topology): Homes {
 
   return {
     find,
+    bornIn: initial.homeOf,
     all: () => all,
     homeOf: (partition) => find(partition).region,
     shardOf: initial.shardOf,

@@ -55,7 +55,7 @@ export interface RegionsStatus {
   readonly isHeld: boolean;
   /** Partitions at home here. */
   readonly partitions: number;
-  /** Partitions at home here that were born in another region's space. */
+  /** Partitions at home here that the topology gives to another region. */
   readonly adopted: number;
   /** Entries of what is at home here that no other region has yet. */
   readonly alone: number;
@@ -330,10 +330,9 @@ export function openRegions(options: RegionsOptions): Regions {
         'invalid-input',
         `there is no other region '${to}'; there are ${others.join(', ')}`,
       );
-    const code = bornIn === null ? null : topology.regions[bornIn]?.code;
     const own = services
       .flatMap((service) => homes.partitionsOf(service, here))
-      .filter(({ scope }) => code === null || scope === code);
+      .filter((partition) => bornIn === null || homes.bornIn(partition) === bornIn);
     const busy = own.find(({ service, ...place }) => shards.isResharded(service, partitionKey(place)));
     if (busy !== undefined)
       throw new CardumeError(
@@ -370,7 +369,6 @@ export function openRegions(options: RegionsOptions): Regions {
   }
 
   function status(): RegionsStatus {
-    const code = topology.regions[here]?.code;
     const own = services.flatMap((service) => homes.partitionsOf(service, here));
     return {
       region: here,
@@ -381,7 +379,7 @@ export function openRegions(options: RegionsOptions): Regions {
         const position = shards.holder(service, key)?.log.head(key)?.position ?? 0;
         return sum + Math.max(0, position - watermarks.of(service, key));
       }, 0),
-      adopted: own.filter(({ scope }) => scope !== 0 && scope !== code).length,
+      adopted: own.filter((partition) => homes.bornIn(partition) !== here).length,
       follows: [...followers.values()].map((follower) => follower.status()),
     };
   }

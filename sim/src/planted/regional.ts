@@ -129,6 +129,30 @@ export const regionalBugs: readonly Planted[] = [
     ],
   },
   {
+    name: 'half-adopted',
+    what: 'what was adopted in the log alone, before the disk failed, counts as served',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/keeper.ts',
+        find: 'log.head(key) !== undefined && moving.owns(key);',
+        put: 'log.head(key) !== undefined && moving !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'successor-robbed',
+    what: 'a process that was replaced, and does not know yet, adopts what its successor has moved',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/keeper.ts',
+        find: '      ground.check(); //',
+        put: '      //',
+      },
+    ],
+  },
+  {
     name: 'home-is-stale',
     what: 'a read that may be old is answered by copies of any age',
     isRare: true,
