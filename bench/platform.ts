@@ -27,6 +27,8 @@ export interface PlatformOptions {
   readonly server?: Server;
   /** Of the shards at the beginning: `mysql` stands on `server`. */
   readonly engine?: 'sqlite' | 'mysql';
+  /** With its coordinator: regions follow each other, on the same processor as what is measured. */
+  readonly isCoordinated?: boolean;
 }
 
 const house = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -42,17 +44,18 @@ export async function startPlatform({
   demo = false,
   server,
   engine = 'sqlite',
+  isCoordinated = false,
 }: PlatformOptions = {}): Promise<Platform> {
   const folder = await mkdtemp(join(tmpdir(), 'cardume-bench-'));
   const databases = `cardume_bench_${basename(folder).slice(-6).toLowerCase()}`;
-  let config = house('cardume.config.ts');
-  if (server !== undefined) {
-    const { host, port, user } = server.address;
-    const address = `mysql://${user}@${host}:${port}/${databases}_{region}_{shard}`;
-    config = join(folder, 'topology.mjs');
-    const engines = { log: engine, mysql: { address, passwordVariable: PASSWORD } };
-    await writeFile(config, `export default ${JSON.stringify({ ...written, engines })};`);
-  }
+  const config = join(folder, 'topology.mjs');
+  const { coordinator, ...apart } = written;
+  const topology = {
+    ...apart,
+    ...(isCoordinated ? { coordinator } : {}),
+    ...(server === undefined ? {} : { engines: enginesOn(server, databases, engine) }),
+  };
+  await writeFile(config, `export default ${JSON.stringify(topology)};`);
   const place = ['--config', config, '--data', folder];
   const how = ['--port', String(PORT), '--json', ...(demo ? [] : ['--no-demo'])];
   const child = spawn(process.execPath, [CLI, 'start', ...how, ...place], {
@@ -85,12 +88,12 @@ export async function startPlatform({
         resolve();
       });
     });
-    const topology = moved(written, PORT);
+    const there = moved(written, PORT);
     return {
-      topology,
-      edge: `http://${topology.edge.host}:${topology.edge.port}`,
+      topology: there,
+      edge: `http://${there.edge.host}:${there.edge.port}`,
       urlOf(region) {
-        const { host, port } = topology.regions[region] as Topology['regions'][string];
+        const { host, port } = there.regions[region] as Topology['regions'][string];
         return `http://${host}:${port}`;
       },
       staffToken: await staffToken(place),
@@ -101,6 +104,15 @@ export async function startPlatform({
     await stop();
     throw error;
   }
+}
+
+function enginesOn({ address }: Server, databases: string, log: 'sqlite' | 'mysql') {
+  const { host, port, user } = address;
+  const mysql = {
+    address: `mysql://${user}@${host}:${port}/${databases}_{region}_{shard}`,
+    passwordVariable: PASSWORD,
+  };
+  return { log, mysql };
 }
 
 async function staffToken(place: readonly string[]): Promise<string> {

@@ -21,7 +21,7 @@ export async function run(say: Say = () => {}): Promise<Figure[]> {
   for (let round = 0; round < ROUNDS; round += 1) {
     say(`start ${round + 1} of ${ROUNDS}`);
     const begun = performance.now();
-    const platform = await startPlatform({ demo: true });
+    const platform = await startPlatform({ demo: true, isCoordinated: true });
     try {
       await firstOrder(platform.edge);
       startsMs.push(performance.now() - begun);

@@ -59,7 +59,8 @@ export interface PeerState {
 }
 
 const PAUSE_MS_MIN = 50;
-const PAUSE_MS_MAX = 5_000;
+/** A region that comes back is reached soon; one attempt stands for all who wait. */
+const PAUSE_MS_MAX = 2_000;
 /** Connections that have not proven themselves yet. */
 const STRANGERS_MAX = 64;
 

@@ -127,6 +127,7 @@ describe('parseTopology', () => {
       t.services.users.durability = 'both';
     });
     onlyFault('/services/users/durability', /needs a coordinator/, (t) => {
+      delete t.coordinator;
       t.services.users.durability = 'cross-region';
     });
     const crossRegion = faultsOf((t) => {

@@ -93,9 +93,12 @@ describe('registration', () => {
 
   test('one key sent many times at once, to all regions, makes one account', async () => {
     const body = applicant('one-key@example.com', 'JP');
-    const replies = await Promise.all(
-      Array.from({ length: 30 }, (_, i) => register(inTurn(i), body, 'one-key')),
-    );
+    // Whoever is told that nobody knows in time, on a busy machine, asks again.
+    const patient = async (i: number): Promise<Reply> => {
+      const reply = await register(inTurn(i), body, 'one-key');
+      return reply.status === 503 ? patient(i) : reply;
+    };
+    const replies = await Promise.all(Array.from({ length: 30 }, (_, i) => patient(i)));
     deepStrictEqual([...new Set(replies.map(({ status }) => status))], [201]);
     strictEqual(new Set(replies.map((reply) => reply.body.id)).size, 1);
     strictEqual((await accounts()).length, 2);
