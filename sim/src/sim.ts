@@ -86,7 +86,7 @@ const program = new Command('npm run sim --')
     `
 Examples:
   npm run sim -- --seed 42                        replay a seed
-  npm run sim -- --seeds 60 --twice               what CI runs
+  npm run sim -- --seeds 40 --twice               what CI runs
   npm run sim -- --regional --seed 7              three regions that take over from each other
   npm run sim -- --minutes 10 --until-failure     search
   npm run sim -- --seed 42 --shrink               make a failure small
