@@ -251,6 +251,7 @@ export function openFollower(ground: FollowerGround): Follower {
     let acks: ReturnType<typeof acknowledging> | null = null;
     const refused: Refused = { diverged: [], fenced: [] };
     let again: Timer | null = null;
+    let isAgain = false;
     try {
       for await (const item of link.replicate({ session, from }, ended.signal)) {
         const parcel = item as unknown as Parcel;
@@ -263,7 +264,11 @@ export function openFollower(ground: FollowerGround): Follower {
           lanes.delete(nameOf(service, partition));
         if (parcel.came.length > 0) restart();
         // It comes to its home in a moment, or a later map says where it is; whoever has it may not tell.
-        if (parcel.gone.length > 0) again ??= clock.after(GONE_AGAIN_MS, end);
+        if (parcel.gone.length > 0)
+          again ??= clock.after(GONE_AGAIN_MS, () => {
+            isAgain = true;
+            end();
+          });
         const { diverged, fenced } = await apply(parcel);
         refused.diverged.push(...parcel.diverged, ...diverged);
         refused.fenced.push(...fenced);
@@ -284,7 +289,8 @@ export function openFollower(ground: FollowerGround): Follower {
     for (const [service, partition] of refused.fenced) await ground.fenced(service, partition);
     for (const [service, partition] of refused.diverged) await ground.diverged(service, partition);
     if (failure !== null) throw failure;
-    if (refused.diverged.length > 0) return;
+    // Also to ask again for what was gone: the others are not to wait for it.
+    if (refused.diverged.length > 0 || isAgain) return;
     if (!signal.aborted) throw new CardumeError('partition-unavailable', `${home} has ended the stream`);
   }
 
