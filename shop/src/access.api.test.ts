@@ -170,6 +170,15 @@ describe('access', () => {
       ],
     },
     {
+      operation: 'stock.writeOff',
+      expected: [401, 403, 403, 409], // nothing is frozen
+      request: async () => [
+        'POST',
+        `/products/${product}/stock/write-offs`,
+        { body: { region: 'eu-west', reason: 'gone' } },
+      ],
+    },
+    {
       operation: 'orders.place',
       expected: [401, 201, 201, 400], // staff say for whom
       request: async () => ['POST', '/orders', { body: { lines: lines(), payment: card } }],

@@ -102,7 +102,7 @@ export interface ClusterOptions {
   readonly archives?: boolean;
   /** Regions follow each other, and take over from each other. */
   readonly coordinated?: boolean;
-  /** Of the service of orders. */
+  /** Of orders and products. */
   readonly durability?: 'region' | 'cross-region';
   /** Connections of this client to each region. */
   readonly connectionsMax?: number;
@@ -132,7 +132,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
           ...service,
           replicas: replicas ? 1 : 0,
           archives: archives && name === 'orders',
-          ...(name === 'orders' ? { durability } : {}),
+          ...(name === 'users' ? {} : { durability }),
         },
       ] as const,
   );

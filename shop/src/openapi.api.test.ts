@@ -264,8 +264,19 @@ describe('the OpenAPI document', () => {
     try {
       const { staff: token } = cluster;
       const params = { region: 'us-east' };
-      await good('operators.regions', { token });
+      await until('regions reach each other', async () =>
+        (await good('operators.regions', { token })).regions.every(
+          ({ reachable, follows }: Body) =>
+            reachable && follows.every((of: Body) => of.partitions === 0 || of.behind_ms !== null),
+        ),
+      );
       await good('operators.switchover', { token, params, body: { to: 'us-west', born_in: 'us-east' } });
+      const { id: ray } = await good('products.list', { token, body: { ...listing, sku: 'RAY' } });
+      const ofRay = { token, params: { id: ray } };
+      await good('stock.receive', { ...ofRay, body: { region: 'us-east', quantity: 10 } });
+      await cluster.stop('us-west', 'kill');
+      turn = 1; // us-west is asked by nobody
+      await good('stock.writeOff', { ...ofRay, body: { region: 'us-east', reason: 'it burned down' } });
     } finally {
       await cluster.close();
       cluster = alone;

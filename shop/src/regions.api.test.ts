@@ -96,6 +96,56 @@ describe('three regions', { skip }, () => {
     deepEqual(unexpected(cluster), []);
   });
 
+  test('rights of a lost region are sold by nobody, until it is back or somebody writes them off', async () => {
+    const { cluster, product: first, token } = await opened('region');
+    const { staff } = cluster;
+    const price = { amount: '1.00', currency: 'GBP' };
+    const eel = { sku: 'EEL', name: 'Eel', category: 'fish', price };
+    const { id: second } = await cluster.done('eu-west', 'POST', '/products', { token: staff, body: eel });
+    const receive = (product: string, region: string, quantity: number) =>
+      cluster.done(region, 'POST', `/products/${product}/stock`, {
+        token: staff,
+        body: { region, quantity },
+      });
+    await receive(second, 'us-east', 7);
+    for (const product of [first, second]) await receive(product, 'eu-west', 5);
+    await inStep(cluster);
+    await cluster.stop('us-east', 'kill');
+
+    const stockOf = async (product: string, region: string) => {
+      const path = `/products/${product}/stock`;
+      const { regions } = await cluster.done('us-west', 'GET', path, { token: staff });
+      const { rights, available, sold, frozen } = regions.find(
+        (one: { region: string }) => one.region === region,
+      );
+      return { rights, available, sold, frozen };
+    };
+    deepEqual(await stockOf(second, 'us-east'), { rights: 7, available: 0, sold: 0, frozen: 7 });
+    // Whoever lives in us-east buys what eu-west has.
+    const order = { token, body: { ...orderOf(second), lines: [{ product: second, quantity: 4 }] } };
+    const { id } = await cluster.done('us-west', 'POST', '/orders', order);
+    const status = async () => (await cluster.done('us-west', 'GET', `/orders/${id}`, { token })).status;
+    await until('it is sold', async () => (await status()) === 'confirmed');
+    equal((await stockOf(second, 'us-east')).frozen, 7);
+    equal((await stockOf(second, 'us-east')).sold, 4);
+
+    const off = { token: staff, body: { region: 'us-east', reason: 'it burned down' }, key: 'off' };
+    const path = `/products/${first}/stock/write-offs`;
+    const written = await cluster.done('us-west', 'POST', path, off);
+    deepEqual(written, { product: first, region: 'us-east', quantity: 100_000 });
+    const again = await cluster.ask('us-west', 'POST', path, { ...off, key: 'again' });
+    equal(again.status, 409, again.text);
+
+    await cluster.start('us-east');
+    await inStep(cluster);
+    await until('it is known what it had', async () => (await stockOf(second, 'us-east')).frozen === 0);
+    const { total } = await cluster.done('us-west', 'GET', `/products/${second}/stock`, { token: staff });
+    deepEqual([total.rights, total.available, total.sold], [12, 8, 4]);
+    deepEqual(await stockOf(first, 'us-east'), { rights: 0, available: 0, sold: 0, frozen: 0 });
+    deepEqual(await cluster.faults(), []);
+    deepEqual(unexpected(cluster), []);
+  });
+
   test('a read that may be old is answered from the copies near by, and sees what its token names', async () => {
     const { cluster, product, token } = await opened('region');
     const { headers, body } = await cluster.ask('us-east', 'POST', '/orders', {

@@ -7,7 +7,7 @@
 import { CardumeError, errors, isCardumeError } from 'cardume/base';
 import type { Json } from 'cardume/base/json';
 import type { Aggregate, Decision, Typed } from 'cardume/cqrs/aggregate';
-import type { Answer, Bus } from 'cardume/cqrs/bus';
+import type { Answer, Bus, Loaded } from 'cardume/cqrs/bus';
 import { type Effect, notYet, type Process } from 'cardume/cqrs/process';
 import type { Service } from 'cardume/cqrs/service';
 import type { Clock, Timer } from 'cardume/host';
@@ -175,9 +175,9 @@ export class Rehearsal {
     return stream;
   }
 
-  #loaded(name: string, id: string): { state: unknown; version: number; token: string } {
+  #loaded(name: string, id: string): Loaded<unknown> {
     const { state, events } = this.#stream(name, id);
-    return { state: structuredClone(state), version: events.length, token: '' };
+    return { state: structuredClone(state), version: events.length, token: '', unclean: 0 };
   }
 
   #decide(name: string, id: string, command: Typed, key?: { text: string; fingerprint: string }): Answer {
@@ -189,7 +189,7 @@ export class Rehearsal {
       return { ...known.answer, replayed: true };
     }
     const stream = this.#stream(name, id);
-    const about = { id, version: stream.events.length, atMs: this.nowMs };
+    const about = { id, version: stream.events.length, atMs: this.nowMs, unclean: 0 };
     const decision: Decision = stream.aggregate.decide(command, stream.state, about);
     if (decision.outcome === 'rejected') {
       const error = new CardumeError(decision.code, decision.detail);

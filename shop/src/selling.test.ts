@@ -18,7 +18,7 @@ const productNamed = (sku: string): string =>
   naturalId('prd', stage.placeInGlobal('products', sku), name(sku));
 const orderNamed = (text: string): string =>
   naturalId('ord', stage.placeInRegion('orders', 'north', text), name(text));
-const stockOf = (sku: string): string => stockId(stage, 'north', productNamed(sku));
+const stockOf = (sku: string, region = 'north'): string => stockId(stage, region, productNamed(sku));
 
 interface Scene {
   readonly play: Rehearsal;
@@ -57,12 +57,13 @@ function place(play: Rehearsal, id: string, wanted: Readonly<Record<string, numb
 
 const types = (play: Rehearsal, id: string): string[] => play.events(id).map(({ type }) => type);
 const counts = ({ available, reserved, sold }: StockState): number[] => [available, reserved, sold];
-const stockNow = (play: Rehearsal, sku: string): number[] => counts(play.state(stocks, stockOf(sku)));
+const stockNow = (play: Rehearsal, sku: string, region?: string): number[] =>
+  counts(play.state(stocks, stockOf(sku, region)));
 const id = orderNamed('first');
 
 describe('fulfilment', () => {
   test('the usual way is two events of the order and two of each stock', async () => {
-    const { play, payments } = scene({ heart: 10, lamp: 5 });
+    const { play, payments } = scene({ heart: 100, lamp: 50 });
     place(play, id, { heart: 4, lamp: 1 }, 'tok_approve');
     await play.play();
     deepStrictEqual(types(play, id), ['OrderPlaced', 'OrderConfirmed']);
@@ -71,8 +72,8 @@ describe('fulfilment', () => {
       'StockReserved',
       'ReservationCommitted',
     ]);
-    deepStrictEqual(stockNow(play, 'heart'), [6, 0, 4]);
-    deepStrictEqual(stockNow(play, 'lamp'), [4, 0, 1]);
+    deepStrictEqual(stockNow(play, 'heart'), [96, 0, 4]);
+    deepStrictEqual(stockNow(play, 'lamp'), [49, 0, 1]);
     deepStrictEqual((await payments.status(id)).status, 'approved');
   });
 
@@ -93,14 +94,26 @@ describe('fulfilment', () => {
     deepStrictEqual(reason, 'insufficient-stock');
     ok(detail?.includes(productNamed('lamp')) && detail.includes(productNamed('vase')), detail ?? '');
     deepStrictEqual(stockNow(play, 'heart'), [10, 0, 0]);
-    deepStrictEqual((await payments.status(id)).status, 'unknown');
+    deepStrictEqual((await payments.status(id)).status, 'voided');
   });
 
-  test('a sold-out order ends with its rejection: there is nothing to give back', async () => {
+  test('a sold-out order waits until no region has anything to give, and gives its place in line back', async () => {
     const { play } = scene({ heart: 1 });
     place(play, id, { heart: 4 }, 'tok_approve');
     await play.play();
-    deepStrictEqual(types(play, id), ['OrderPlaced', 'OrderRejected']);
+    deepStrictEqual(types(play, id), ['OrderPlaced', 'OrderRejected', 'OrderSettled']);
+    deepStrictEqual(stockNow(play, 'heart'), [1, 0, 0]);
+    deepStrictEqual(play.state(stocks, stockOf('heart')).line.size, 0);
+  });
+
+  test('an order that finds too little is sold what another region has', async () => {
+    const { play } = scene({ heart: 1 });
+    play.now(stocks, stockOf('heart', 'south'), { type: 'Receive', quantity: 5 });
+    place(play, id, { heart: 4 }, 'tok_approve');
+    await play.play();
+    deepStrictEqual(types(play, id), ['OrderPlaced', 'OrderConfirmed']);
+    deepStrictEqual(stockNow(play, 'heart'), [0, 0, 4]);
+    deepStrictEqual(stockNow(play, 'heart', 'south'), [2, 0, 0]);
   });
 
   test('a declined payment gives the stock back', async () => {
@@ -220,6 +233,7 @@ test('whatever goes wrong, every order ends, nothing is sold twice, and only wha
         },
       };
       const { play, payments } = scene({ heart: 6, lamp: 6 }, script);
+      play.now(stocks, stockOf('heart', 'south'), { type: 'Receive', quantity: 2 });
       const ids = wishes.map((_, i) => orderNamed(`order ${i}`));
       for (const [i, { wanted, paying }] of wishes.entries()) place(play, ids[i] as string, wanted, paying);
       let step = 0;
@@ -245,9 +259,12 @@ test('whatever goes wrong, every order ends, nothing is sold twice, and only wha
         );
       }
       for (const sku of skus) {
-        const state = play.state(stocks, stockOf(sku));
-        deepStrictEqual(counts(state), [6 - (sold[sku] as number), 0, sold[sku]], sku);
-        ok(state.available >= 0);
+        const own = play.state(stocks, stockOf(sku));
+        const other = play.state(stocks, stockOf(sku, 'south'));
+        deepStrictEqual([own.reserved, own.sold, own.line.size], [0, sold[sku], 0], sku);
+        deepStrictEqual(own.available + other.available + own.sold, sku === 'heart' ? 8 : 6, sku);
+        ok(own.available >= 0 && other.available >= 0);
+        if (other.transferredOut > 0) seen.add('rights were given');
       }
     }),
     { numRuns: 300 },
@@ -259,6 +276,7 @@ test('whatever goes wrong, every order ends, nothing is sold twice, and only wha
     'insufficient-stock',
     'payment-declined',
     'payment-timed-out',
+    'rights were given',
   ]) {
     ok(seen.has(end), `no run ended ${end}`);
   }

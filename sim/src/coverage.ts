@@ -20,6 +20,8 @@ export const interesting = [
   'an order was carried over a restart',
   'a payment was pending and then approved',
   'a transfer of stock was carried over a restart',
+  'rights came on demand',
+  'an order waited in line, and was refused',
   'a registration was carried over a restart',
   'a writer was fenced',
   'writes were torn at a loss of power',

@@ -71,7 +71,7 @@ export interface History {
   readonly transfers: string[];
   /** Names of accounts, by account. */
   readonly names: Map<string, Access<RegisterInput>[]>;
-  /** What was received of products that are not moved, by product and region. */
+  /** What was received, by product and region. */
   readonly received: Map<string, Access<CounterInput>[]>;
   readonly seen: Seen[];
   /** Orders of customers, as they were listed; and how old what was listed might be. */

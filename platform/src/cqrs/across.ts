@@ -14,6 +14,8 @@ export interface Across {
   onRise(listener: (partition: number, watermark: number) => void): () => void;
   /** Whether answers of the partition wait. */
   isAwaited(partition: number): boolean;
+  /** See `DecideContext.unclean`. */
+  unclean(partition: number): number;
 }
 
 const HELD_ENTRIES_MAX = 4_096;

@@ -49,6 +49,11 @@ export interface DecideContext {
   readonly version: number;
   /** Wall clock of the host when it decides, milliseconds. */
   readonly atMs: number;
+  /**
+   * The partition was taken over from a region that was lost, and that may have known more of it: the term that began so, until
+   * that region follows again. 0: all that anybody was told is known here.
+   */
+  readonly unclean: number;
 }
 
 /** What happened, and what the caller is told. No events: nothing happened, and the answer says so. */

@@ -130,6 +130,8 @@ export interface Loaded<State> {
   readonly state: State;
   readonly version: number;
   readonly token: string;
+  /** See `DecideContext.unclean`. */
+  readonly unclean: number;
 }
 
 export interface StreamEvent {

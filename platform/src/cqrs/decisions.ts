@@ -51,6 +51,8 @@ export interface DecisionsOptions {
   readonly snapshotEveryEvents: number;
   /** Throws `overloaded` when no further instance of a process may begin. */
   readonly admit: (aggregate: string) => void;
+  /** See `DecideContext.unclean`. */
+  readonly unclean: (partition: number) => number;
 }
 
 /** One that waits for the commit that says where its event stands. */
@@ -70,7 +72,7 @@ const ATTEMPTS_MAX = 8;
 const NO_OPTIONS: SendOptions = {};
 
 export function openDecisions(options: DecisionsOptions): Decisions {
-  const { host, log, keys, snapshots, admit, snapshotEveryEvents } = options;
+  const { host, log, keys, snapshots, admit, snapshotEveryEvents, unclean } = options;
   const kinds = new Map<string, Kind>();
   for (const aggregate of options.aggregates) {
     kinds.set(aggregate.name, { aggregate, codec: codecOf(host.crypto, aggregate) });
@@ -88,6 +90,10 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   function partitionOf({ aggregate }: Kind, id: string, known?: number): number {
     if (known !== undefined && id.startsWith(aggregate.idType)) return known;
     return partitionKey(parseId(id, aggregate.idType));
+  }
+
+  function copyOf({ partition, state, version, token }: Live): Loaded<unknown> {
+    return { state: structuredClone(state), version, token, unclean: unclean(partition) };
   }
 
   async function decide(sent: Sent): Promise<Answer> {
@@ -121,7 +127,8 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     }
     if (version === 0) admit(kind.aggregate.name);
     const atMs = host.clock.nowMs();
-    const decision = kind.aggregate.decide(command, live.state, { id, version, atMs });
+    const context = { id, version, atMs, unclean: unclean(sent.partition) };
+    const decision = kind.aggregate.decide(command, live.state, context);
     if (decision.outcome === 'rejected') return reject(sent, decision, atMs);
     const { events, result } = decision;
     if (events.length === 0) return nothing(sent, live, result, atMs);
@@ -320,8 +327,10 @@ export function openDecisions(options: DecisionsOptions): Decisions {
             // Meanwhile somebody may have decided, or failed.
             if (live.pending > 0 || begun !== lives.generationOf(partition)) continue;
           }
-          if (live.shown?.version !== live.version) live.shown = copyOf(live);
-          return live.shown as Loaded<unknown>;
+          const { shown } = live;
+          if (shown?.version === live.version && shown.unclean === unclean(partition)) return shown;
+          live.shown = copyOf(live);
+          return live.shown;
         }
         const seen = copyOf(live);
         const isDurable = await log.settled(partition).then(
@@ -339,10 +348,6 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       return kind.codec.decode(type, data, subject, key);
     },
   };
-}
-
-function copyOf({ state, version, token }: Live): Loaded<unknown> {
-  return { state: structuredClone(state), version, token };
 }
 
 /** The batch fell with another's fault, or with ours: the command is to be decided again on what the log holds. */

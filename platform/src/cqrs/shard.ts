@@ -196,6 +196,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     aggregatesCachedMax: bounds.aggregatesCachedMax,
     snapshotEveryEvents: bounds.snapshotEveryEvents,
     admit: runner.admit,
+    unclean: (partition) => across?.unclean(partition) ?? 0,
   });
   const visible = across === undefined ? log : visibleAcross(log, across);
   const followers = openFollowers(visible);

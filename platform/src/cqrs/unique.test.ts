@@ -98,7 +98,8 @@ describe('a claim', () => {
         for (const { laterMs, type, player } of commands) {
           atMs += laterMs;
           const state = fold(names.aggregate, history);
-          const decision = names.aggregate.decide({ type, player }, state, { id: '', version: 0, atMs });
+          const about = { id: '', version: 0, atMs, unclean: 0 };
+          const decision = names.aggregate.decide({ type, player }, state, about);
           const isMine: boolean = holder === null || holder === player;
           if (decision.outcome === 'rejected') {
             assert.notEqual(state.player, player, 'nobody is refused what is their own');

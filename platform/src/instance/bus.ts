@@ -21,7 +21,7 @@ import { type Placement, partitionKey, placeOfKey } from '../topology/partition.
 import type { RegionName } from '../topology/topology.ts';
 import { type AtHome, MOVED_MS_MAX } from './at-home.ts';
 import type { Hosted } from './hosted.ts';
-import { asJson, type Message, type ScanAnswer, unpackState } from './message.ts';
+import { asJson, type LoadAnswer, type Message, type ScanAnswer, unpackState } from './message.ts';
 
 /** What is known of other regions' copies that are held here. */
 export interface Copies {
@@ -162,11 +162,9 @@ export function openBus(options: BusOptions): Bus {
           ),
         async (home) => {
           const message: Message = { kind: 'load', service, aggregate, id, lasting: isLasting };
-          const { state, version, token } = await ask<{ state: string; version: number; token: string }>(
-            home,
-            message,
-          );
-          return { state: unpackState(state) as never, version, token };
+          const answer = await ask<LoadAnswer>(home, message);
+          const { state, version, token, unclean = 0 } = answer;
+          return { state: unpackState(state) as never, version, token, unclean };
         },
       );
     },

@@ -84,6 +84,15 @@ export type Message =
     };
 
 /** `Answered`, encoded. */
+export interface LoadAnswer {
+  /** Packed. */
+  readonly state: string;
+  readonly version: number;
+  readonly token: string;
+  /** The version before does not say. */
+  readonly unclean?: number;
+}
+
 export interface ScanAnswer {
   readonly shards: number;
   readonly parts: readonly Json[];

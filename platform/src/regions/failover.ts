@@ -19,6 +19,7 @@ import { type Partition, partitionKey } from '../topology/partition.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
 import { type Home, type Homes, keyOfHome } from './homes.ts';
 import { keyOfLease, LEASES } from './region-lease.ts';
+import { afterLoss, without } from './unclean.ts';
 
 export const STEWARD = 'steward';
 
@@ -190,9 +191,14 @@ export function openFailover(ground: FailoverGround): Failover {
       const changes: Change[] = [];
       for (const { partition, region } of some) {
         const key = keyOfHome(partition);
-        const { term, revision } = homes.find(partition);
-        conditions.push({ key, revision });
-        const home: Home = { region, term: term + 1 };
+        const before = homes.find(partition);
+        const term = before.term + 1;
+        conditions.push({ key, revision: before.revision });
+        // Where answers waited for a second region, the furthest of all copies has all that was told.
+        const unclean = ground.isAwaited(partition.service, partitionKey(partition))
+          ? without(before, (one) => one === region)
+          : afterLoss(before, lost, term, region);
+        const home: Home = { region, term, ...unclean };
         changes.push({ key, value: JSON.stringify(home) });
       }
       const { done } = await coordinator.change(conditions, changes);

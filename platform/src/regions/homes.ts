@@ -6,9 +6,10 @@ import type { News, Value } from '../discovery/coordinator.ts';
 import { type Partition, type Placement, partitionKey } from '../topology/partition.ts';
 import { staticPlacement } from '../topology/placement.ts';
 import type { RegionName, Topology } from '../topology/topology.ts';
+import type { MaybeUnclean } from './unclean.ts';
 
 /** JSON, of the coordinator's value. */
-export interface Home {
+export interface Home extends MaybeUnclean {
   readonly region: RegionName;
   /** 0: as the topology says. */
   readonly term: number;
@@ -69,12 +70,13 @@ export function openHomes(topology: Topology): Homes {
       const changed: Partition[] = [];
       for (const { key, value, revision } of values) {
         const partition = byKey.get(key);
-        // Of a partition that the topology does not have any more; and terms never go back.
+        // Of a partition that the topology does not have any more; and terms never go back, nor revisions in them.
         if (partition === undefined || value === null) continue;
         const before = find(partition);
-        const { region, term } = JSON.parse(value) as Home;
-        if (term < before.term) continue;
-        moved.set(key, { region, term, revision });
+        const home = JSON.parse(value) as Home;
+        const { term } = home;
+        if (term < before.term || (term === before.term && revision < before.revision)) continue;
+        moved.set(key, { ...home, revision });
         if (term !== before.term) changed.push(partition);
       }
       if (changed.length > 0) atHome = new Map();

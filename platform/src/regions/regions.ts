@@ -29,6 +29,7 @@ import type { PartitionOf } from './replication/pages.ts';
 import { type AckRequest, openSource, type ReplicateRequest, type Source } from './replication/source.ts';
 import { type SwitchedOver, switchOver } from './switchover.ts';
 import { takenUp } from './taken-up.ts';
+import { without } from './unclean.ts';
 import { openWatermarks, type Watermarks } from './watermarks.ts';
 
 /** What regions ask of each other, one answer each. JSON. */
@@ -230,13 +231,14 @@ export function openRegions(options: RegionsOptions): Regions {
 
   async function outbid(service: ServiceName, partition: number): Promise<void> {
     const of = partitionOf(service, partition);
-    const { region, term, revision } = homes.find(of);
-    if (region !== here) throw new CardumeError('conflict', `partition ${partition} is not at home here`);
+    const { revision, ...home } = homes.find(of);
+    if (home.region !== here)
+      throw new CardumeError('conflict', `partition ${partition} is not at home here`);
     lease?.check();
     const key = keyOfHome(of);
     await coordinator.change(
       [{ key, revision }],
-      [{ key, value: JSON.stringify({ region, term: term + 1 }) }],
+      [{ key, value: JSON.stringify({ ...home, term: home.term + 1 }) }],
     );
     learn((await coordinator.read(key)).values);
   }
@@ -311,9 +313,31 @@ export function openRegions(options: RegionsOptions): Regions {
   function checkSoon(): void {
     clock.after(CHECK_EVERY_MS, () => {
       if (ended.signal.aborted) return;
-      if (lease?.isHeld() === true) keeper.check();
+      if (lease?.isHeld() === true) {
+        keeper.check();
+        void clean();
+      }
       checkSoon();
     });
+  }
+
+  /** Of lost homes that follow again nothing is unknown any more. */
+  async function clean(): Promise<void> {
+    for (const partition of services.flatMap((service) => homes.partitionsOf(service, here))) {
+      const { revision, ...home } = homes.find(partition);
+      if (home.unclean === undefined) continue;
+      const { unclean: _, ...bare } = home;
+      const follows = (region: RegionName): boolean =>
+        watermarks.by(partition.service, partitionKey(partition), region) !== null;
+      const now = { ...bare, ...without(home, (region) => region === here || follows(region)) };
+      if (now.unclean?.lost.length === home.unclean.lost.length) continue;
+      const key = keyOfHome(partition);
+      try {
+        await coordinator.change([{ key, revision }], [{ key, value: JSON.stringify(now) }]);
+      } catch (error) {
+        if (!isCardumeError(error)) throw error; // the next look tries again
+      }
+    }
   }
 
   /** Follows nothing, takes nothing up and lets nothing go any more. */
@@ -418,6 +442,7 @@ export function openRegions(options: RegionsOptions): Regions {
           if (risen === service) listener(partition, watermark);
         }),
       isAwaited: (partition) => isAwaited(service, partition),
+      unclean: (partition) => homes.find(partitionOf(service, partition)).unclean?.term ?? 0,
     }),
     add: (service, shard) => void source.add(service, shard),
     begin() {

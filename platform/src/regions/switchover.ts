@@ -15,6 +15,7 @@ import type { Clock } from '../host/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
 import { HOMES, type Home, type Homes, keyOfHome } from './homes.ts';
+import { without } from './unclean.ts';
 import { untilReached, type Watermarks } from './watermarks.ts';
 
 export interface LeavingShard {
@@ -114,8 +115,9 @@ async function name(
   partition: Partition,
 ): Promise<void> {
   const key = keyOfHome(partition);
-  const { term, revision } = homes.find(partition);
-  const home: Home = { region: to, term: term + 1 };
+  const before = homes.find(partition);
+  const { revision } = before;
+  const home: Home = { region: to, term: before.term + 1, ...without(before, (region) => region === to) };
   const value = JSON.stringify(home);
   await coordinator.change([{ key, revision }], [{ key, value }]).catch((error: unknown) => {
     if (!isCardumeError(error, 'unknown-outcome')) throw error;

@@ -2,14 +2,14 @@
 import { deepStrictEqual, fail } from 'node:assert/strict';
 import type { ErrorCode } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
-import type { Aggregate, Decision, Typed } from '../cqrs/aggregate.ts';
+import type { Aggregate, DecideContext, Decision, Typed } from '../cqrs/aggregate.ts';
 
 type Expected<Event extends Typed> =
   | { readonly events: readonly Event[]; readonly result?: Json }
   | { readonly rejected: ErrorCode };
 
 export interface When<Command extends Typed, Event extends Typed> {
-  when(command: Command, options?: { readonly id?: string; readonly atMs?: number }): Then<Event>;
+  when(command: Command, options?: Partial<Omit<DecideContext, 'version'>>): Then<Event>;
 }
 
 export interface Then<Event extends Typed> {
@@ -29,6 +29,7 @@ export function given<State, Command extends Typed, Event extends Typed>(
         id: options.id ?? `${aggregate.idType}_000_00000000000000000000000000`,
         version: events.length,
         atMs: options.atMs ?? 0,
+        unclean: options.unclean ?? 0,
       });
       // biome-ignore lint/suspicious/noThenProperty: the third word of given/when/then; nobody awaits it
       return { decision, then: (expected) => check(decision, expected) };

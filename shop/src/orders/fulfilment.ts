@@ -5,7 +5,8 @@
  * Every step may run again after a crash, on another host, while a forgotten run of it is still on its way. It is
  * right for these reasons:
  * - A reservation has one key for ever: a late repeat reserves nothing. So whoever gives back asks for the
- *   reservation again, learns what the first attempt came to, and knows that nothing follows.
+ *   reservation again, learns what the first attempt came to, and knows that nothing follows. One that was put in line
+ *   becomes a reservation, or is refused, when other regions have been asked for theirs: until then the order looks again.
  * - Selling (`Commit`) needs an open reservation: after `Return` it does nothing.
  * - `Return`, keyed, takes the open reservation, or else the sale: whichever of the two it meets, the stock is back.
  * - A payment has one key, the order's id, and `void` is final: an `authorise` that was given up and arrives behind it
@@ -15,7 +16,7 @@ import { type ErrorCode, isCardumeError } from 'cardume/base';
 import { parseId } from 'cardume/base/id';
 import { type Effect, notYet, process, type Work } from 'cardume/cqrs/process';
 import type { Geography } from 'cardume/gateway/operation';
-import { stock, stockBeside } from '../contracts/stock.ts';
+import { type Standing, stock, stockBeside } from '../contracts/stock.ts';
 import { type OrderCommand, type OrderEvent, type OrderPlaced, order, orders, quantities } from './order.ts';
 import type { Payments } from './payment.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -104,11 +105,11 @@ function phaseAfter(event: OrderEvent): Fulfilment['phase'] | null {
   }
 }
 
-async function fulfil(id: string, placed: Wanted, work: Work): Promise<OrderCommand> {
+async function fulfil(id: string, placed: Wanted, work: Work): Promise<OrderCommand | typeof notYet> {
   const short = await reserve(id, placed, work);
+  if (short === notYet) return notYet;
   if (short !== null) {
-    const { detail, held } = short;
-    return { type: 'Reject', reason: 'insufficient-stock', detail, held: held ? 'stock' : 'nothing' };
+    return { type: 'Reject', reason: 'insufficient-stock', ...short };
   }
   return pay(id, placed, work);
 }
@@ -158,42 +159,67 @@ async function sell(id: string, placed: Wanted, payment: string, work: Work): Pr
   return { type: 'Confirm', payment };
 }
 
-/** @returns what was lacking and whether something else was reserved; null when all is reserved */
-async function reserve(
-  id: string,
-  placed: Wanted,
-  work: Work,
-): Promise<{ readonly detail: string; readonly held: boolean } | null> {
+/**
+ * @returns what was lacking, and what is held all the same; null when all is reserved; `notYet` when some stock waits for
+ *   what other regions give
+ */
+async function reserve(id: string, placed: Wanted, work: Work): Promise<Short | null | typeof notYet> {
   const stockOf = stocksNear(id, work);
-  const refused: string[] = [];
+  /** Those of the first kind were refused at once, and are for every attempt. */
+  const refused = { atOnce: [] as string[], inLine: [] as string[] };
   const wanted = quantities(placed);
+  let isWaiting = false;
   await sideBySide(wanted, async ([product, quantity]) => {
-    const refusal = await reserveOne(id, stockOf(product), quantity, work, !work.again);
-    if (refusal !== null) refused.push(`${product}: ${refusal}`);
+    const at = stockOf(product);
+    const asked = await reserveOne(id, at, quantity, work, { isFresh: !work.again, mayWait: true });
+    if (asked.refusal !== null) {
+      refused.atOnce.push(`${product}: ${asked.refusal}`);
+      return;
+    }
+    const standing = asked.isQueued ? await standingAt(id, at, work) : 'reserved';
+    if (standing === 'waiting') isWaiting = true;
+    if (standing === 'refused')
+      refused.inLine.push(`${product}: ${quantity} are wanted, and no region has them to give`);
   });
-  if (refused.length === 0) return null;
-  return { detail: refused.sort().slice(0, 3).join('; '), held: refused.length < wanted.size };
+  const { atOnce, inLine } = refused;
+  const detail = [...atOnce, ...inLine].sort().slice(0, 3).join('; ');
+  if (atOnce.length > 0) return { detail, held: atOnce.length < wanted.size ? 'stock' : 'nothing' };
+  // A run that was forgotten may look when the place in line is given back, take it for sold, and ask for the payment.
+  if (inLine.length > 0) return { detail, held: 'stock-and-payment' };
+  return isWaiting ? notYet : null;
+}
+
+type Short = Pick<Extract<OrderCommand, { type: 'Reject' }>, 'detail' | 'held'>;
+
+async function standingAt(id: string, at: string, { bus }: Work): Promise<Standing> {
+  const { result } = await bus.send(stock, at, { type: 'Look', order: id });
+  return result as Standing;
 }
 
 const refusals: readonly ErrorCode[] = ['insufficient-stock', 'not-found'];
 
-/**
- * @param fresh it was hardly asked for before
- * @returns why the region has not enough, or null when it is reserved
- */
+interface Reserved {
+  /** Why the region has not enough; null: it is reserved, or was put in line. */
+  readonly refusal: string | null;
+  readonly isQueued: boolean;
+}
+
+/** @param how fresh: it was hardly asked for before */
 async function reserveOne(
   id: string,
   at: string,
   quantity: number,
-  { bus }: Work,
-  fresh = false,
-): Promise<string | null> {
-  const key = { text: `${id}/reserve/${at}`, fingerprint: String(quantity), fresh };
+  { bus, ports }: Work,
+  how: { readonly isFresh: boolean; readonly mayWait: boolean },
+): Promise<Reserved> {
+  const key = { text: `${id}/reserve/${at}`, fingerprint: String(quantity), fresh: how.isFresh };
+  const mayWait = how.mayWait && (ports['geography'] as Geography).regions.length > 1;
   try {
-    await bus.send(stock, at, { type: 'Reserve', order: id, quantity }, { key });
-    return null;
+    const { result } = await bus.send(stock, at, { type: 'Reserve', order: id, quantity, mayWait }, { key });
+    return { refusal: null, isQueued: result === 'waiting' };
   } catch (error) {
-    if (isCardumeError(error) && refusals.includes(error.code)) return error.message;
+    if (isCardumeError(error) && refusals.includes(error.code))
+      return { refusal: error.message, isQueued: false };
     throw error;
   }
 }
@@ -206,7 +232,10 @@ async function giveBack(id: string, work: Work): Promise<OrderCommand> {
   const stockOf = stocksNear(id, work);
   await sideBySide(quantities(placed), async ([product, quantity]) => {
     const at = stockOf(product);
-    if (!sold && (await reserveOne(id, at, quantity, work)) !== null) return;
+    if (!sold) {
+      const { refusal } = await reserveOne(id, at, quantity, work, { isFresh: false, mayWait: false });
+      if (refusal !== null) return;
+    }
     const key = { text: `${id}/return/${at}`, fingerprint: String(quantity) };
     await work.bus.send(stock, at, { type: 'Return', order: id, quantity }, { key });
   });

@@ -96,7 +96,15 @@ describe('a product that more want than there is', () => {
       strictEqual(reason, 'insufficient-stock');
     }
     const { total } = await stockOf(product);
-    deepStrictEqual(total, { rights: 1_000, available: 0, reserved: 0, sold: 1_000, in_transit: 0 });
+    deepStrictEqual(total, {
+      received: 1_000,
+      rights: 1_000,
+      available: 0,
+      reserved: 0,
+      sold: 1_000,
+      frozen: 0,
+      in_transit: 0,
+    });
     const { rows } = await cluster.done('us-east', 'GET', '/orders/reports/revenue', {
       token: cluster.staff,
     });

@@ -7,20 +7,26 @@ import { invalid } from '../contracts/faults.ts';
 import { existing } from '../contracts/ownership.ts';
 import { knownRegion } from '../contracts/regions.ts';
 import { ById, Id, Region, StockQuantity } from '../contracts/schemas.ts';
-import { stockId } from '../contracts/stock.ts';
+import { stockId, WriteOffReason } from '../contracts/stock.ts';
+import { frozenNow, spendable } from './frozen.ts';
 import { forSale, products } from './product.ts';
 import { rights, stocks } from './stock.ts';
 
 const Count = Type.Integer({ minimum: 0 });
 const counts = {
-  /** What the region may sell, has promised or has sold. */
+  /** Came into the region from outside. */
+  received: Count,
+  /** What the region may sell, has promised or has sold: available, reserved, sold and frozen. */
   rights: Count,
   available: Count,
   reserved: Count,
   sold: Count,
+  /** The region was lost: nobody sells it until it is back, or somebody writes it off. */
+  frozen: Count,
   /** Sent to another region and not yet known to be received. */
   in_transit: Count,
 };
+const names = Object.keys(counts) as (keyof typeof counts)[];
 
 const receive = operation({
   id: 'stock.receive',
@@ -63,21 +69,18 @@ const overview = operation({
     existing(await bus.load(products, id), id);
     const regions = await Promise.all(
       geography.regions.map(async (region) => {
-        const { state } = await bus.load(stocks, stockId(geography, region, id));
-        const { available, reserved, sold } = state;
+        const found = await bus.load(stocks, stockId(geography, region, id));
+        const { state } = found;
+        const { received, reserved, sold } = state;
         const in_transit = [...state.inTransit.values()].reduce((sum, quantity) => sum + quantity, 0);
-        return { region, rights: rights(state), available, reserved, sold, in_transit };
+        const available = spendable(state, found);
+        const frozen = frozenNow(state, found);
+        return { region, received, rights: rights(state), available, reserved, sold, frozen, in_transit };
       }),
     );
-    const sum = (count: keyof typeof counts): number =>
-      regions.reduce((total, region) => total + region[count], 0);
-    const total = {
-      rights: sum('rights'),
-      available: sum('available'),
-      reserved: sum('reserved'),
-      sold: sum('sold'),
-      in_transit: sum('in_transit'),
-    };
+    const total = Object.fromEntries(
+      names.map((name) => [name, regions.reduce((sum, region) => sum + region[name], 0)]),
+    ) as Record<keyof typeof counts, number>;
     return { status: 200, body: { regions, total } };
   },
 });
@@ -120,4 +123,32 @@ const transfer = operation({
   },
 });
 
-export const stockOperations: readonly Operation[] = [receive, overview, transfer];
+const writeOff = operation({
+  id: 'stock.writeOff',
+  method: 'POST',
+  path: '/products/{id}/stock/write-offs',
+  summary: 'Write off what is frozen, of a region that will not come back',
+  description:
+    'All that is frozen: it is sold by nobody any more. The region that comes back does not get it back.',
+  access: 'staff',
+  failures: ['conflict'],
+  idempotent: true,
+  params: ById,
+  body: Type.Object({ region: Region, reason: WriteOffReason }),
+  replies: { 201: Type.Object({ product: Id, region: Region, quantity: StockQuantity }) },
+  place({ params: { id }, body: { region } }, { geography }) {
+    parseId(id, 'prd');
+    return parseId(stockId(geography, knownRegion(geography, region, '/body/region'), id));
+  },
+  async handle({ params: { id }, body: { region, reason } }, context) {
+    const { bus, geography, principal } = context;
+    existing(await bus.load(products, id), id);
+    const stock = stockId(geography, region, id);
+    const by = principal.id;
+    const answer = await bus.send(stocks, stock, { type: 'WriteOff', reason, by }, asked(context));
+    const { quantity } = answer.result as { readonly quantity: number };
+    return { status: 201, body: { product: id, region, quantity }, ...told(answer, context) };
+  },
+});
+
+export const stockOperations: readonly Operation[] = [receive, overview, transfer, writeOff];

@@ -2,6 +2,7 @@
  * Carries rights to sell from one region's stock to another's: the giver was debited in a committed event, now the
  * receiver is credited, once however often it is tried. Until then they are in transit and no one can sell them.
  */
+import type { Bus } from 'cardume/cqrs/bus';
 import { process } from 'cardume/cqrs/process';
 import type { StockCommand } from '../contracts/stock.ts';
 import { type StockEvent, stock, stocks } from './stock.ts';
@@ -27,9 +28,18 @@ export const transfers = process<Transfers, StockEvent, StockCommand>({
       key: transfer,
       kind: 'work',
       async run({ bus }) {
-        const key = { text: `${transfer}/receive`, fingerprint: `${to} ${quantity}` };
-        await bus.send(stocks, to, { type: 'ReceiveTransfer', transfer, from, quantity }, { key });
+        await receive(bus, to, { transfer, from, quantity });
         return { type: 'SettleTransfer', transfer };
       },
     })),
 });
+
+/** Once, whoever carries it and however often. */
+export async function receive(
+  bus: Bus,
+  to: string,
+  sent: { readonly transfer: string; readonly from: string; readonly quantity: number },
+): Promise<void> {
+  const key = { text: `${sent.transfer}/receive`, fingerprint: `${to} ${sent.quantity}` };
+  await bus.send(stocks, to, { type: 'ReceiveTransfer', ...sent }, { key });
+}

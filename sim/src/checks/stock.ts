@@ -29,11 +29,14 @@ export function checkStock(
       if (entry.version === null) continue;
       const event = eventIn<StockEvent>(entry);
       states.set(entry.stream, stock.evolve(state, event));
-      if (state.available < 0 || state.reserved < 0 || state.sold < 0)
+      if (Math.min(state.available, state.reserved, state.sold, state.frozen) < 0)
         wrong(
-          `${entry.stream} at ${entry.position}: ${state.available} available, ${state.reserved} reserved, ${state.sold} sold`,
+          `${entry.stream} at ${entry.position}: ${state.available} available, ${state.reserved} reserved, ${state.sold} sold, ${state.frozen} frozen`,
         );
       if (event.type === 'TransferReceived') arrived.add(event.transfer);
+      if (event.type === 'TransferReceived' && event.transfer.includes('/'))
+        coverage.reached('rights came on demand');
+      if (event.type === 'ReservationRefused') coverage.reached('an order waited in line, and was refused');
       if (event.type === 'TransferSent') sentIn.set(event.transfer, entry.epoch);
       if (event.type === 'TransferSettled' && sentIn.get(event.transfer) !== entry.epoch)
         coverage.reached('a transfer of stock was carried over a restart');
@@ -45,19 +48,21 @@ export function checkStock(
     if (state.reserved !== 0 || state.reservations.size > 0)
       wrong(`${id}: ${state.reserved} are reserved for nobody`);
     if (state.inTransit.size > 0) wrong(`${id}: ${state.inTransit.size} transfers are still on their way`);
+    if (state.line.size > 0 || state.demand !== null)
+      wrong(`${id}: ${state.line.size} orders stand in line, demand ${state.demand?.number ?? 'none'}`);
     if (state.sold !== (sold.get(name) ?? 0))
       wrong(`${id}: ${state.sold} are sold, confirmed orders have ${sold.get(name) ?? 0}`);
-    if (state.available + state.reserved + state.sold !== rights(state))
+    if (state.available + state.reserved + state.sold + state.frozen !== rights(state))
       wrong(`${id}: its parts are not its rights`);
     const sum = supply.get(uniqueOf(id)) ?? { received: 0, left: 0 };
     supply.set(uniqueOf(id), {
-      received: sum.received + state.received,
-      left: sum.left + state.available + state.sold,
+      received: sum.received + state.received - state.writtenOff,
+      left: sum.left + state.available + state.sold + state.frozen,
     });
   }
   for (const [product, { received, left }] of supply)
     if (received !== left)
-      wrong(`product ${product}: ${received} were received, ${left} are available or sold`);
+      wrong(`product ${product}: ${received} were received, ${left} are available, sold or frozen`);
   for (const name of sold.keys())
     if (![...states.keys()].some((id) => `${parseId(id).scope} ${uniqueOf(id)}` === name))
       wrong(`${name} was sold and never received`);
@@ -70,9 +75,11 @@ export function checkStock(
 export function refusedOrders(shelves: readonly Shelf[]): Set<string> {
   const refused = new Set<string>();
   for (const { entries } of shelves)
-    for (const entry of entries)
-      if (entry.stream.startsWith('stk') && refusalIn(entry) !== null)
-        refused.add((entry.key ?? '').split('/reserve/', 1)[0] as string);
+    for (const entry of entries) {
+      if (!entry.stream.startsWith('stk')) continue;
+      if (refusalIn(entry) !== null) refused.add((entry.key ?? '').split('/reserve/', 1)[0] as string);
+      else if (entry.type === 'ReservationRefused') refused.add(eventIn<{ order: string }>(entry).order);
+    }
   return refused;
 }
 

@@ -36,7 +36,6 @@ export class Staff {
     return id;
   }
 
-  /** @param products the first of them stay where they are, so that what was received can be counted */
   async live(products: readonly string[]): Promise<void> {
     const { client } = this;
     while (!client.ground.isOver()) {
@@ -45,8 +44,8 @@ export class Staff {
       if (what < 25)
         await this.receive(product, client.one(client.ground.regions), 1 + client.stream.below(9));
       else if (what < 45) await this.overview(product);
-      else if (what < 78 && products.indexOf(product) > 0) await this.#transfer(product);
-      else if (what < 88) await this.#listAgain();
+      else if (what < 70) await this.#transfer(product);
+      else if (what < 85) await this.#listAgain();
       else await this.revenue();
       await client.think();
     }
@@ -89,9 +88,9 @@ export class Staff {
     const { client } = this;
     const told = await client.tell('overview', this.#request('GET', `/products/${product}/stock`), [200]);
     if (told.reply === null) return;
-    for (const { region, rights, available, reserved, sold } of told.reply.body.regions) {
+    for (const { region, received, rights, available, reserved, sold, frozen } of told.reply.body.regions) {
       client.ground.history.looks.push({
-        balances: [available, reserved, sold],
+        balances: [available, reserved, sold, frozen],
         total: rights,
         untilMs: told.untilMs,
       });
@@ -99,7 +98,7 @@ export class Staff {
         client: client.name,
         fromMs: told.lastFromMs,
         untilMs: told.untilMs,
-        input: { kind: 'read', value: rights as number },
+        input: { kind: 'read', value: received as number },
       });
     }
   }

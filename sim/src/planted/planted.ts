@@ -221,12 +221,22 @@ const localBugs: readonly Planted[] = [
   {
     name: 'unkeyed-transfer',
     what: 'a transfer whose answer was lost arrives twice',
-    isRare: true,
     changes: [
       {
         file: 'shop/src/products/transfer.ts',
-        find: "{ type: 'ReceiveTransfer', transfer, from, quantity }, { key });",
-        put: "{ type: 'ReceiveTransfer', transfer, from, quantity });",
+        find: "{ type: 'ReceiveTransfer', ...sent }, { key });",
+        put: "{ type: 'ReceiveTransfer', ...sent });",
+      },
+    ],
+  },
+  {
+    name: 'transfer-forgotten',
+    what: 'rights that were given to another region are carried by nobody',
+    changes: [
+      {
+        file: 'shop/src/products/transfer.ts',
+        find: "startsOn: ['TransferSent'],",
+        put: "startsOn: ['TransferSettled'],",
       },
     ],
   },
@@ -247,8 +257,8 @@ const localBugs: readonly Planted[] = [
     changes: [
       {
         file: 'shop/src/products/stock.ts',
-        find: "if (quantity > state.available) return short(quantity, state);\n        return accept([{ type: 'StockReserved'",
-        put: "if (quantity > state.available + 1) return short(quantity, state);\n        return accept([{ type: 'StockReserved'",
+        find: '  if (left >= 0) {',
+        put: '  if (left >= -1) {',
       },
     ],
   },
