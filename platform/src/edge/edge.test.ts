@@ -19,6 +19,7 @@ class Region {
   readonly code: number;
   port = 0;
   ready = true;
+  mayWrite = true;
   requests: string[] = [];
   answer: Answerer = Region.echo;
   #server = createServer();
@@ -43,7 +44,7 @@ class Region {
   async start(): Promise<void> {
     this.#server = createServer((request, response) => {
       if (request.url === '/health/ready') {
-        response.writeHead(this.ready ? 200 : 503).end();
+        response.writeHead(this.ready ? 200 : 503, { 'cardume-writes': this.mayWrite ? 'yes' : 'no' }).end();
         return;
       }
       const chunks: Buffer[] = [];
@@ -105,6 +106,7 @@ edge = await startEdgeOver([east, west]);
 beforeEach(async () => {
   for (const region of [east, west]) {
     region.ready = true;
+    region.mayWrite = true;
     region.requests = [];
     region.answer = Region.echo;
   }
@@ -254,6 +256,16 @@ test('a region that is not ready gets nothing; with none ready there is 503 and 
   assert.equal(response.headers.get('retry-after'), '1');
   assert.equal(((await response.json()) as { code: string }).code, 'region-unavailable');
   assert.deepEqual(east.requests, []);
+});
+
+test('a region without a lease to write gets nothing, as long as another has one', async () => {
+  const toEast = { headers: { 'Cardume-Region': 'us-east' } };
+  east.mayWrite = false;
+  await until(() => edge.health()['us-east']?.state === 'down');
+  assert.equal(servedBy(await fetch(url('/a'), toEast)), 'us-west');
+  west.mayWrite = false;
+  await until(() => edge.health()['us-east']?.state === 'up');
+  assert.equal(servedBy(await fetch(url('/a'), toEast)), 'us-east');
 });
 
 test('server-sent events pass as they come; a client that leaves ends the stream in the region', async () => {

@@ -57,6 +57,8 @@ export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOp
     ...(probeIntervalMs === undefined ? {} : { intervalMs: probeIntervalMs }),
     onChange(region, after, before) {
       orders = new Map();
+      if (after.mayWrite !== before.mayWrite)
+        log.info(after.mayWrite ? 'a region may write again' : 'a region may not write', { region });
       if (after.state === before.state) return;
       if (after.state === 'down' && before.state === 'up') log.warn('a region is down', { region });
       else if (after.state === 'up' && before.state === 'down') log.info('a region is up again', { region });

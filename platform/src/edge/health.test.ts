@@ -5,7 +5,7 @@ import { type Outcome, observed, type RegionHealth, UNKNOWN, watchHealth } from 
 
 const after = (outcomes: readonly Outcome[], from: RegionHealth = UNKNOWN): RegionHealth =>
   outcomes.reduce(observed, from);
-const ok: Outcome = { roundTripMs: 2 };
+const ok: Outcome = { roundTripMs: 2, mayWrite: true };
 
 test('the first outcome decides alone', () => {
   assert.equal(after([ok]).state, 'up');
@@ -32,7 +32,7 @@ test('a second turn needs two outcomes again', () => {
 });
 
 test('the distance is the shortest of the last 16 round trips', () => {
-  const times = (...ms: number[]): Outcome[] => ms.map((roundTripMs) => ({ roundTripMs }));
+  const times = (...ms: number[]): Outcome[] => ms.map((roundTripMs) => ({ roundTripMs, mayWrite: true }));
   const health = after(times(3, 40, 9));
   assert.equal(health.roundTripMs, 3);
   assert.equal(after(times(...new Array<number>(15).fill(50)), health).roundTripMs, 9);
@@ -83,7 +83,7 @@ test('regions are probed at the pace, each on its own, until the watch is stoppe
     regions: ['a', 'b'],
     probe: async (region) => {
       probes.push(region);
-      return region === 'a' || ready;
+      return region === 'a' || ready ? 'writes' : 'no';
     },
     onChange: (region, now, before) => {
       if (now.state !== before.state) turns.push(`${region} ${now.state}`);
@@ -112,7 +112,7 @@ test('regions are probed at the pace, each on its own, until the watch is stoppe
 
 test('requests that fail count like probes that fail', async () => {
   const clock = handClock();
-  const health = watchHealth({ clock, regions: ['a'], probe: async () => true });
+  const health = watchHealth({ clock, regions: ['a'], probe: async () => 'writes' });
   await clock.advance(10);
   health.requestFailed('a');
   assert.equal(health.table()['a']?.state, 'up');
@@ -134,7 +134,7 @@ test('a slow probe is not overtaken by the next one', async () => {
       return new Promise((resolve) => {
         clock.after(900, () => {
           open -= 1;
-          resolve(true);
+          resolve('writes');
         });
       });
     },

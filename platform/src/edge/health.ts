@@ -2,9 +2,12 @@
  * Which regions are up. Each is probed at a fixed pace; two failures in a row take it down, two successes bring it
  * back, so that one lost packet moves no traffic. Failures of real requests count like failed probes. The distance to a
  * region is the shortest round trip of the last probes: the minimum is hardly moved by a busy region or a pause of ours.
+ *
+ * A region without a lease to write is as good as down while another has one: what is asked of it would wait there.
  */
 import type { Clock, Timer } from '../host/host.ts';
 import type { RegionName } from '../topology/topology.ts';
+import type { Readiness } from './readiness.ts';
 
 export interface RegionHealth {
   /** `unknown` until the first probe has ended; its outcome decides alone. */
@@ -15,19 +18,27 @@ export interface RegionHealth {
   readonly roundTripsMs: readonly number[];
   /** The shortest of them; 0 before the first. */
   readonly roundTripMs: number;
+  /** When it was last heard of. */
+  readonly mayWrite: boolean;
 }
 
 export type HealthTable = Readonly<Record<RegionName, RegionHealth>>;
 
 /** What a probe or a request found: milliseconds of the round trip, or a failure. */
-export type Outcome = { readonly roundTripMs: number } | 'failed';
+export type Outcome = { readonly roundTripMs: number; readonly mayWrite: boolean } | 'failed';
 
 export const PROBE_INTERVAL_MS = 500;
 export const PROBE_TIMEOUT_MS = 1_000;
 const CONTRARY_MAX = 2;
 const ROUND_TRIPS_MAX = 16;
 
-export const UNKNOWN: RegionHealth = { state: 'unknown', contrary: 0, roundTripsMs: [], roundTripMs: 0 };
+export const UNKNOWN: RegionHealth = {
+  state: 'unknown',
+  contrary: 0,
+  roundTripsMs: [],
+  roundTripMs: 0,
+  mayWrite: true,
+};
 
 /** The health after one more outcome. Returns the same object when nothing changed. */
 export function observed(health: RegionHealth, outcome: Outcome): RegionHealth {
@@ -37,20 +48,33 @@ export function observed(health: RegionHealth, outcome: Outcome): RegionHealth {
       ? health.roundTripsMs
       : [...health.roundTripsMs, outcome.roundTripMs].slice(-ROUND_TRIPS_MAX);
   const roundTripMs = roundTripsMs.length === 0 ? 0 : Math.min(...roundTripsMs);
+  const mayWrite = outcome === 'failed' ? health.mayWrite : outcome.mayWrite;
+  const found = { roundTripsMs, roundTripMs, mayWrite };
   if (health.state === speaks) {
     if (outcome === 'failed' && health.contrary === 0) return health;
-    return { state: health.state, contrary: 0, roundTripsMs, roundTripMs };
+    return { state: health.state, contrary: 0, ...found };
   }
   const contrary = health.contrary + 1;
   const turns = health.state === 'unknown' || contrary >= CONTRARY_MAX;
-  return { state: turns ? speaks : health.state, contrary: turns ? 0 : contrary, roundTripsMs, roundTripMs };
+  return { state: turns ? speaks : health.state, contrary: turns ? 0 : contrary, ...found };
+}
+
+/** Where requests may go: with regions that may not write down, unless no other is up. */
+export function serving(table: HealthTable): HealthTable {
+  const all = Object.entries(table);
+  const isIdle = ({ state, mayWrite }: RegionHealth): boolean => state === 'up' && !mayWrite;
+  if (!all.some(([, { state, mayWrite }]) => state === 'up' && mayWrite)) return table;
+  if (!all.some(([, health]) => isIdle(health))) return table;
+  return Object.fromEntries(
+    all.map(([region, health]) => [region, isIdle(health) ? { ...health, state: 'down' } : health]),
+  );
 }
 
 export interface HealthOptions {
   readonly clock: Clock;
   readonly regions: readonly RegionName[];
-  /** Asks a region whether it is ready; false also when nobody answers in time. Never rejects. */
-  readonly probe: (region: RegionName, timeoutMs: number) => Promise<boolean>;
+  /** Asks a region whether it is ready. Never rejects. */
+  readonly probe: (region: RegionName, timeoutMs: number) => Promise<Readiness>;
   /** After a region's state or its distance has changed. */
   readonly onChange?: (region: RegionName, health: RegionHealth, before: RegionHealth) => void;
   readonly intervalMs?: number;
@@ -86,7 +110,7 @@ export function watchHealth(options: HealthOptions): Health {
     const ready = await probe(region, timeoutMs);
     if (stopped) return;
     const tookMs = clock.monotonicMs() - startMs;
-    note(region, ready ? { roundTripMs: tookMs } : 'failed');
+    note(region, ready === 'no' ? 'failed' : { roundTripMs: tookMs, mayWrite: ready === 'writes' });
     timers.set(
       region,
       clock.after(Math.max(0, intervalMs - tookMs), () => void probeOnce(region)),
@@ -96,7 +120,7 @@ export function watchHealth(options: HealthOptions): Health {
 
   return {
     firstRound,
-    table: () => table,
+    table: () => serving(table),
     requestFailed: (region) => note(region, 'failed'),
     stop() {
       stopped = true;

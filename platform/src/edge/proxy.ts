@@ -16,8 +16,8 @@ import { type HttpPool, openHttpPool } from '../links/http-pool.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Bounds, RegionName, Topology } from '../topology/topology.ts';
 import { type Forwarded, forwardedReply, forwardedRequest } from './headers.ts';
+import { type Readiness, readinessOf } from './readiness.ts';
 import { type RequestFacts, targetOf } from './routing.ts';
-import { statusOf } from './status.ts';
 
 /** Requests under way through this edge, event streams included; beyond it clients get 503. */
 const REQUESTS_MAX = 20_000;
@@ -47,7 +47,7 @@ export interface ProxyOptions {
 export interface Proxy {
   readonly address: { readonly host: string; readonly port: number };
   /** Whether the region says that it is ready. */
-  probe(region: RegionName, timeoutMs: number): Promise<boolean>;
+  probe(region: RegionName, timeoutMs: number): Promise<Readiness>;
   /** Takes no new connections, ends event streams, lets other requests finish, and cuts them after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -79,10 +79,7 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
 
   return {
     address: { host: topology.edge.host, port },
-    async probe(region, timeoutMs) {
-      const { probes } = shared.upstream(region);
-      return (await statusOf(probes, '/health/ready', AbortSignal.timeout(timeoutMs))) === 200;
-    },
+    probe: (region, timeoutMs) => readinessOf(shared.upstream(region).probes, AbortSignal.timeout(timeoutMs)),
     async drain(timeoutMs) {
       shared.draining = true;
       // A connection that was busy when the server closed would else stay open, idle, until its keep-alive ends.

@@ -22,6 +22,7 @@ const up = (roundTripMs: number): RegionHealth => ({
   contrary: 0,
   roundTripsMs: [roundTripMs],
   roundTripMs,
+  mayWrite: true,
 });
 const down: RegionHealth = { ...up(1), state: 'down' };
 
@@ -57,7 +58,7 @@ test('the nearest healthy region comes first; unknown and down ones are left out
     'us-east': up(80),
     'us-west': up(12),
     'eu-west': down,
-    'sa-east': { state: 'unknown', contrary: 0, roundTripsMs: [], roundTripMs: 0 },
+    'sa-east': { state: 'unknown', contrary: 0, roundTripsMs: [], roundTripMs: 0, mayWrite: true },
   };
   assert.deepEqual(regionOrder(null, table), ['us-west', 'us-east']);
 });

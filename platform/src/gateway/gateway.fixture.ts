@@ -253,6 +253,7 @@ export async function openSample(changes: Partial<GatewayOptions> = {}): Promise
       throw new CardumeError('partition-unavailable', 'there is no other instance');
     },
     unready: async () => [],
+    mayWrite: () => true,
     ...changes,
   };
   const gateway = await openGateway(options);

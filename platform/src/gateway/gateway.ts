@@ -10,6 +10,7 @@ import type { Bus } from '../cqrs/bus.ts';
 import type { Host } from '../host/host.ts';
 import type { Address } from '../host/network.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import { READY_PATH, WRITES_HEADER } from '../links/readiness.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Bounds } from '../topology/topology.ts';
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   forward(service: string, place: Place, call: Call): Promise<PlainReply>;
   /** Why the instance cannot serve now; empty: it is ready. */
   unready(): Promise<readonly string[]>;
+  /** Whether the region holds a lease to write; one that needs none does. */
+  mayWrite(): boolean;
   /** Addresses of our own proxies, whose `X-Forwarded-For` is believed. Default: loopback. */
   readonly trustedProxies?: readonly string[];
   /** Default: an HTTP server. */
@@ -93,14 +96,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const ready: Page = async () => {
     const reasons = server.draining ? ['the instance is shutting down'] : await options.unready();
     const body = JSON.stringify({ status: reasons.length === 0 ? 'ready' : 'not ready', reasons });
-    return { status: reasons.length === 0 ? 200 : 503, contentType: JSON_TYPE, body, headers: NO_STORE };
+    const headers = [...NO_STORE, WRITES_HEADER, options.mayWrite() ? 'yes' : 'no'];
+    return { status: reasons.length === 0 ? 200 : 503, contentType: JSON_TYPE, body, headers };
   };
   const pages = new Map<string, Page>([
     [
       '/health/live',
       () => ({ status: 200, contentType: JSON_TYPE, body: '{"status":"alive"}', headers: NO_STORE }),
     ],
-    ['/health/ready', ready],
+    [READY_PATH, ready],
     [
       '/metrics',
       async () => ({

@@ -201,6 +201,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
           peers.request(home, asJson({ kind: 'call', call })) as Promise<unknown> as Promise<PlainReply>,
       ),
     openServer: options.openServer,
+    mayWrite: () => regions === null || regions.status().isHeld,
     async unready() {
       if (!ready) return ['the instance is starting'];
       const counts = await Promise.all(hosted.all().map((shard) => shard.fenced())).catch(

@@ -147,4 +147,5 @@ export const health = (state: RegionHealth['state'], roundTripMs = 1): RegionHea
   contrary: 0,
   roundTripsMs: [roundTripMs],
   roundTripMs,
+  mayWrite: true,
 });
