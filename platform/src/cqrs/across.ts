@@ -3,6 +3,7 @@
  * position up to which a second region has a partition), and where the service asks for it, answers wait for it too:
  * acknowledgements, replayed answers, and whatever is read.
  */
+import { isCardumeError } from '../base/errors.ts';
 import type { Entry, Log } from '../events/log.ts';
 
 /** How far other regions have followed the homes of one shard. */
@@ -25,9 +26,9 @@ const PAGE_ENTRIES = 512;
 export function toldAcross(log: Log, across: Across): Log {
   const headOf = (partition: number): number => log.head(partition)?.position ?? 0;
 
-  async function afterAll(partition: number, before: void | Promise<void>): Promise<void> {
+  async function afterAll(partition: number, before: void | Promise<void>, upTo?: number): Promise<void> {
     await before;
-    await across.reached(partition, headOf(partition));
+    await across.reached(partition, upTo ?? headOf(partition));
   }
 
   return {
@@ -44,11 +45,11 @@ export function toldAcross(log: Log, across: Across): Log {
       const settled = log.settled(partition);
       return across.isAwaited(partition) ? afterAll(partition, settled) : settled;
     },
-    checkOpen(partition) {
+    checkOpen(partition, upTo) {
       const checked = log.checkOpen(partition);
       if (!across.isAwaited(partition)) return checked;
-      if (checked === undefined && across.watermark(partition) >= headOf(partition)) return;
-      return afterAll(partition, checked);
+      if (checked === undefined && across.watermark(partition) >= (upTo ?? headOf(partition))) return;
+      return afterAll(partition, checked, upTo);
     },
     async findAnswer(partition, key) {
       const entry = await log.findAnswer(partition, key);
@@ -56,6 +57,34 @@ export function toldAcross(log: Log, across: Across): Log {
       return entry;
     },
   };
+}
+
+/**
+ * Behind a read of tables: their homes must still be here, and what was read of awaited partitions durable in a second
+ * region. All are waited for at once, and up to what stands now: one after another, each would take along what came
+ * meanwhile.
+ * @throws CardumeError as `Log.checkOpen` does, `unknown-outcome`
+ */
+export async function checkRead(
+  log: Log,
+  across: Across | undefined,
+  partitions: readonly number[],
+): Promise<void> {
+  await Promise.all(
+    partitions.map(async (partition) => {
+      if (across?.isAwaited(partition) !== true) return log.checkOpen(partition);
+      // Tables show a batch a moment before its end is heard of here.
+      await log.settled(partition).catch(refuseUnknown);
+      const { position } = log.head(partition) ?? { position: 0 };
+      await log.checkOpen(partition);
+      await across.reached(partition, position);
+    }),
+  );
+}
+
+/** An append that failed has left nothing in the tables either. */
+function refuseUnknown(error: unknown): void {
+  if (!isCardumeError(error) || error.code === 'unknown-outcome') throw error;
 }
 
 /** The log as those see it who follow streams: of awaited partitions nothing beyond the watermark. */

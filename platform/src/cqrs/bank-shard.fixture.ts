@@ -5,6 +5,7 @@ import { realHost } from '../host/real.ts';
 import type { Home } from '../testing/shard-homes.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
+import type { Across } from './across.ts';
 import { type AccountCommand, type AccountState, service } from './bank.fixture.ts';
 import type { Bus, SendOptions } from './bus.ts';
 import { openFeeder } from './feeder.ts';
@@ -37,6 +38,7 @@ export async function openBank(
   ports: Record<string, unknown> = {},
   over: Partial<Bounds> = {},
   code: Service = service,
+  across?: Across,
 ): Promise<OpenBank> {
   const pool = openWriterPool(host, { threadsMax: 1 });
   const readers = openReaders(host, { threadsMax: 1, deadlineMs: 5_000 });
@@ -57,6 +59,7 @@ export async function openBank(
     feeder,
     bounds: { ...bounds, ...over },
     masterKey,
+    ...(across === undefined ? {} : { across }),
     bus,
     ports,
     report: (message) => void reports.push(message),

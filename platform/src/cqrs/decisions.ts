@@ -13,7 +13,7 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import { parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
 import type { Appended, Log, NewEntry } from '../events/log.ts';
-import { encodeToken } from '../events/token.ts';
+import { decodeToken, encodeToken } from '../events/token.ts';
 import type { Host } from '../host/host.ts';
 import type { KeyRing } from '../privacy/key-ring.ts';
 import { partitionKey } from '../topology/partition.ts';
@@ -226,7 +226,10 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       first = await committing;
     } catch (error) {
       // Should it stand, nothing of it is under way here any more.
-      if (isCardumeError(error, 'unknown-outcome')) lives.release(live);
+      if (isCardumeError(error, 'unknown-outcome')) {
+        live.token = ''; // of an entry before this one
+        lives.release(live);
+      }
       throw asSeenHere(error);
     }
     lives.release(live);
@@ -321,7 +324,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         const found = lives.find(kind, partition, id);
         const live = found instanceof Promise ? await found : found;
         if (live.pending === 0) {
-          const checked = log.checkOpen(partition);
+          const checked = log.checkOpen(partition, restsOn(live));
           if (checked !== undefined) {
             await checked;
             // Meanwhile somebody may have decided, or failed.
@@ -348,6 +351,12 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       return kind.codec.decode(type, data, subject, key);
     },
   };
+}
+
+/** Position of its last event; undefined: it is not known, and all that stands is waited for. */
+function restsOn({ version, token }: Live): number | undefined {
+  if (version === 0) return 0;
+  return token === '' ? undefined : decodeToken(token).position;
 }
 
 /** The batch fell with another's fault, or with ours: the command is to be decided again on what the log holds. */

@@ -17,7 +17,7 @@ import type { Freshness } from '../sharding/query.ts';
 import type { Row, Table, Value } from '../sharding/table.ts';
 import { partitionKey } from '../topology/partition.ts';
 import type { Bounds } from '../topology/topology.ts';
-import { type Across, onDurable, toldAcross, untilRisen, visibleAcross } from './across.ts';
+import { type Across, checkRead, onDurable, toldAcross, untilRisen, visibleAcross } from './across.ts';
 import type { Typed } from './aggregate.ts';
 import { archiveEnded, SEGMENT_ENTRIES } from './archiving.ts';
 import type { Building } from './building.ts';
@@ -222,16 +222,8 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
   else onDurable(log, across, runner.committed);
   visible.onCommit(followers.committed);
 
-  /**
-   * Behind a read: another host may have taken over, and only it knows whether its read models follow its log.
-   * @throws CardumeError `fenced`
-   */
-  async function checkOurs(partitions: readonly number[]): Promise<void> {
-    for (const partition of partitions) {
-      const checked = told.checkOpen(partition);
-      if (checked !== undefined) await checked;
-    }
-  }
+  /** Behind a read: another host may have taken over, and only it knows whether its read models follow its log. */
+  const checkOurs = (partitions: readonly number[]): Promise<void> => checkRead(log, across, partitions);
 
   const tables = new Map(tablesOf(service.projections).map((table) => [table.name, table]));
   const homesAmong = (partitions: readonly number[]): number[] =>

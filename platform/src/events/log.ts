@@ -107,10 +107,12 @@ export interface Log {
   /**
    * For whoever answers from memory: a host that was paused and lost the partition must not tell what it remembers.
    * Looked up at most every 100 ms; a promise when that takes more than microseconds.
+   * @param upTo position of the last entry that the answer rests on, for logs that tell nothing which other regions do not
+   *   have: see cqrs/across.ts; all that stands when left out
    * @throws CardumeError `fenced` when another host has opened the partition since, `draining` when the log is closed, and
    *   what `LogOptions.mayServe` throws
    */
-  checkOpen(partition: PartitionKey): void | Promise<void>;
+  checkOpen(partition: PartitionKey, upTo?: number): void | Promise<void>;
   /**
    * Committed events of a stream, in order of version, from `fromVersion` on. Reads take 1 to 10,000 entries.
    * @throws CardumeError, as all reads: `storage-failed` for what is lost or damaged, `draining` when the log closes
