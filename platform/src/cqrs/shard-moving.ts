@@ -32,7 +32,11 @@ export interface ShardMoving {
   digest(partition: number): Promise<Digest>;
   /** The home goes away: see `Moving.release`. */
   release(partition: number): Promise<Released>;
-  /** Takes the partition from another process that has it open: see `Moving.unseat`. @returns its head */
+  /**
+   * Takes the partition from another process that has it open: see `Moving.unseat`.
+   * @returns its head
+   * @throws CardumeError `conflict` also when this very process adopts it, or has
+   */
   unseat(partition: number): Promise<Head>;
   /** Of processes: for whoever is about to adopt. */
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
@@ -92,6 +96,8 @@ export function shardMoving(ground: ShardMovingGround): {
   const cutting = new Set<number>();
   /** Whose release was begun: it may have failed, or nobody knows. */
   const leaving = new Set<number>();
+  /** Whose adoption is under way: the log's files say so before the log does. */
+  const coming = new Set<number>();
   const watched = new Map<number, WrappedKey[]>();
 
   const tend = (partition: number, request: ShardRequest): Promise<unknown> =>
@@ -178,6 +184,8 @@ export function shardMoving(ground: ShardMovingGround): {
         return { head, checkpoints: runner.release(partition) };
       },
       async unseat(partition) {
+        if (coming.has(partition) || log.head(partition) !== undefined)
+          throw new CardumeError('conflict', `partition ${partition} is this process's own`);
         const head = await log.moving.unseat(partition);
         leaving.delete(partition);
         own.delete(partition);
@@ -189,7 +197,8 @@ export function shardMoving(ground: ShardMovingGround): {
       },
       owns: (partition) => own.has(partition) && !leaving.has(partition),
       async adopt(partition, epoch, floor) {
-        const head = await log.moving.adopt(partition, epoch, floor);
+        coming.add(partition);
+        const head = await log.moving.adopt(partition, epoch, floor).finally(() => coming.delete(partition));
         keys.forget();
         await runner.adopt(partition, head.position);
         leaving.delete(partition);

@@ -153,6 +153,18 @@ export const regionalBugs: readonly Planted[] = [
     ],
   },
   {
+    name: 'own-adoption-undone',
+    what: 'who follows takes a partition from the very process that adopts it',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/cqrs/shard-moving.ts',
+        find: 'if (coming.has(partition) || log.head(partition) !== undefined)',
+        put: 'if (partition < 0)',
+      },
+    ],
+  },
+  {
     name: 'home-is-stale',
     what: 'a read that may be old is answered by copies of any age',
     isRare: true,
