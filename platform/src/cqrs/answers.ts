@@ -11,6 +11,8 @@ import type { Answer, IdempotencyKey, SendOptions } from './bus.ts';
 interface Meta extends Partial<Came> {
   readonly fingerprint?: string;
   readonly trace?: string;
+  /** Token of the entry that it was before it was cut off and submitted again. */
+  readonly quarantined?: string;
 }
 
 /** One of the two. */
@@ -26,6 +28,17 @@ export function metaOf({ key, trace }: SendOptions, came: Came): string | null {
   return JSON.stringify({ result, rejected, fingerprint: key.fingerprint, trace } satisfies {
     [field in keyof Meta]: Meta[field] | undefined;
   });
+}
+
+/** @param meta of an entry that was cut off a log, @param token and its token there */
+export function markedAs(token: string, meta: string | null): string {
+  return JSON.stringify({ ...(JSON.parse(meta ?? '{}') as Meta), quarantined: token });
+}
+
+/** @returns the token that the entry had in a log that it was cut off from; null for others */
+export function markOf(meta: string | null): string | null {
+  if (meta?.includes('"quarantined"') !== true) return null;
+  return (JSON.parse(meta) as Meta).quarantined ?? null;
 }
 
 /**

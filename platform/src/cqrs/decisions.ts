@@ -36,6 +36,12 @@ export interface Decisions {
   ): Promise<Answer>;
   load(aggregate: string, id: string, partition?: number): Promise<Loaded<unknown>>;
   answered(partition: number, key: IdempotencyKey): Promise<Answer | null>;
+  /**
+   * Appends what was decided before, of one aggregate, all or nothing, with the time of now: see resubmitting.ts.
+   * @throws CardumeError `conflict` when it stands at another version than the one before the first event, `already-exists` when
+   *   a key has an answer
+   */
+  append(partition: number, stream: string, entries: readonly NewEntry[]): Promise<void>;
   /** Event of an entry, personal fields opened. */
   decode(aggregate: string, stream: string, type: string, data: string): Promise<Typed>;
 }
@@ -66,6 +72,9 @@ interface Sent {
   readonly command: Typed;
   readonly options: SendOptions;
 }
+
+/** What is written of it. */
+type Written = Pick<Sent, 'kind' | 'partition' | 'id'>;
 
 /** A command is decided again this often when its batch fails for another's fault. */
 const ATTEMPTS_MAX = 8;
@@ -182,9 +191,40 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     return entries;
   }
 
+  async function append(partition: number, id: string, decided: readonly NewEntry[]): Promise<void> {
+    const kind = kindOf(options.aggregates.find(({ idType }) => id.startsWith(idType))?.name ?? id);
+    const sent: Written = { kind, partition, id };
+    const subject = subjectOf(kind, id);
+    const first = decided.find(({ version }) => version !== null)?.version ?? null;
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
+      try {
+        const key = kind.codec.personal ? await keys.find(partition, subject) : null;
+        const found = lives.find(kind, partition, id);
+        const live = found instanceof Promise ? await found : found;
+        if (first !== null && live.version !== first - 1)
+          await toldWhenSettled(
+            partition,
+            new CardumeError('conflict', `it stands at version ${live.version}`),
+          );
+        if (first === 1) admit(kind.aggregate.name);
+        const atMs = host.clock.nowMs();
+        const entries = decided.map((entry) => ({ ...entry, atMs }));
+        const events = entries.flatMap(({ version, type, data }) =>
+          version === null ? [] : [kind.codec.decode(type, data, subject, key)],
+        );
+        await write(sent, live, entries, events, null, key);
+        return;
+      } catch (error) {
+        if (error instanceof Answered) throw error.cause;
+        if (!(error instanceof Discarded)) throw error;
+      }
+    }
+    throw new CardumeError('overloaded', 'the write collided with others too often');
+  }
+
   /** Evolves before it appends: a bug in `evolve` must not leave an event behind that answers 500. */
   function write(
-    sent: Sent,
+    sent: Written,
     live: Live,
     entries: readonly NewEntry[],
     events: readonly Typed[],
@@ -213,7 +253,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   }
 
   async function written(
-    { id }: Sent,
+    { id }: Written,
     live: Live,
     version: number,
     entries: number,
@@ -344,6 +384,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
       }
     },
     answered: find,
+    append,
     async decode(name, stream, type, data) {
       const kind = kindOf(name);
       const subject = subjectOf(kind, stream);

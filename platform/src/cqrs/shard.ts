@@ -4,9 +4,9 @@
  */
 import { isCardumeError } from '../base/errors.ts';
 import { parseId } from '../base/id.ts';
-import type { Json } from '../base/json.ts';
+import type { Json, JsonObject } from '../base/json.ts';
 import { openLog } from '../events/events.ts';
-import type { Log } from '../events/log.ts';
+import type { Entry, Log } from '../events/log.ts';
 import { encodeToken } from '../events/token.ts';
 import type { WriterPool } from '../events/writer-pool.ts';
 import type { Host } from '../host/host.ts';
@@ -34,9 +34,11 @@ import { tablesOf } from './projection.ts';
 import { type FoldReport, readModelHealth } from './read-model-health.ts';
 import type { Readers } from './readers.ts';
 import { openReplicas, type ReplicaStatus } from './replicas.ts';
+import { type Resubmit, resubmitting } from './resubmitting.ts';
 import type { Service } from './service.ts';
 import { type ShardMoving, shardMoving } from './shard-moving.ts';
 import type { ShardRequest, ShardThreadInit } from './shard-thread.ts';
+import { shownBy } from './shown.ts';
 import { openSnapshots } from './snapshots.ts';
 import type { ShardPlace } from './storage.ts';
 import { upcastersOf } from './upcasting.ts';
@@ -74,7 +76,7 @@ export interface ShardOptions {
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-export interface Shard extends Omit<Decisions, 'load'> {
+export interface Shard extends Omit<Decisions, 'load' | 'append'> {
   /** @param isLasting see `Bus.load` */
   load(name: string, id: string, partition?: number, isLasting?: boolean): ReturnType<Decisions['load']>;
   readonly log: Log;
@@ -101,6 +103,10 @@ export interface Shard extends Omit<Decisions, 'load'> {
   /** As `row` and `scan`, of whatever is held here, other regions' copies too: the caller knows how old those are. */
   rowHeld(table: string, partition: number, key: Row): Promise<Row | null>;
   scanHeld(plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][]>;
+  /** What was cut off another copy of a partition that is at home here; told when a second region has it. */
+  readonly resubmit: Resubmit;
+  /** See `shownBy`. */
+  readonly shown: (entry: Entry) => JsonObject | null;
   /** Of its read models. */
   replicas(): ReplicaStatus[];
   /** See `Bus.reached`. */
@@ -187,7 +193,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     );
   });
   const told = across === undefined ? log : toldAcross(log, across);
-  const decisions = openDecisions({
+  const { append, ...decisions } = openDecisions({
     host,
     log: told,
     aggregates: service.aggregates,
@@ -211,6 +217,14 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     runner,
     reading,
     health,
+    personalSubject,
+  });
+  const resubmit = resubmitting({
+    crypto: host.crypto,
+    service,
+    log: told,
+    decisions: { append, decode: decisions.decode },
+    keys,
     personalSubject,
   });
   const stopForgetting = forgetOldAnswers(host, log, bounds.idempotencyDays, options.report);
@@ -259,6 +273,8 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
       if (across === undefined || isLasting !== true) return load();
       return lastingly(known ?? partitionKey(parseId(id)), load);
     },
+    resubmit: (asked) => lastingly(asked.partition, () => resubmit(asked)),
+    shown: shownBy(service),
     log,
     moving: moving.moving,
     building: health.building,

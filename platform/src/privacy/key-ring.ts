@@ -4,8 +4,11 @@ import type { Host } from '../host/host.ts';
 import type { WrappedKey } from './key-store.ts';
 
 export interface KeyRing {
-  /** The subject's key; made and stored durably when there is none yet. */
-  ensure(partition: number, subject: string): Promise<Uint8Array>;
+  /**
+   * The subject's key; when there is none yet, one is made and stored durably.
+   * @param given wrapped, in place of one that is made
+   */
+  ensure(partition: number, subject: string, given?: Uint8Array): Promise<Uint8Array>;
   /** @returns null when there is none: never made, or destroyed */
   find(partition: number, subject: string): Promise<Uint8Array | null>;
   /** Nothing is known by heart any more: other keys may have come from elsewhere. */
@@ -34,10 +37,10 @@ export function openKeyRing(
     return key;
   }
   return {
-    async ensure(partition, subject) {
+    async ensure(partition, subject, given) {
       const known = cached.get(subject);
       if (known !== undefined) return known;
-      const wrapped = host.crypto.seal(masterKey, host.random.bytes(32), context(subject));
+      const wrapped = given ?? host.crypto.seal(masterKey, host.random.bytes(32), context(subject));
       return unwrap(subject, await store.ensure({ partition, subject, wrapped }));
     },
     async find(partition, subject) {
