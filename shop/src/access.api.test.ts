@@ -257,6 +257,21 @@ describe('access', () => {
       expected: [401, 403, 403, 409],
       request: async () => ['POST', '/operators/regions/us-east/switchover', { body: { to: 'us-west' } }],
     },
+    {
+      operation: 'operators.quarantine',
+      expected: [401, 403, 403, 409],
+      request: async () => ['GET', '/operators/quarantine'],
+    },
+    {
+      operation: 'operators.quarantine.resubmit',
+      expected: [401, 403, 403, 409],
+      request: async () => ['POST', '/operators/quarantine/resubmit', { body: { region: 'us-east' } }],
+    },
+    {
+      operation: 'operators.quarantine.discard',
+      expected: [401, 403, 403, 409],
+      request: async () => ['POST', '/operators/quarantine/discard', { body: { region: 'us-east' } }],
+    },
   ];
 
   test('the matrix has a row for every operation', async () => {

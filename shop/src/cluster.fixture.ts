@@ -61,6 +61,8 @@ export interface Cluster {
   /** `drain` as an operator stops it; `kill` as a crash does: threads, links and sockets end at once. */
   stop(region: string, how: 'drain' | 'kill'): Promise<void>;
   start(region: string): Promise<void>;
+  /** Until it is stopped no other region reaches it, nor has what it writes; it reaches them, and keeps its lease. */
+  isolate(region: string): void;
   /** Lines of the level error that the regions wrote. */
   readonly complaints: readonly string[];
   close(): Promise<void>;
@@ -309,6 +311,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     settled: () => until('every process has ended', async () => (await processesOpen()) === 0),
     stop,
     start,
+    isolate: (region) => runningIn(region).life.isolate(),
     complaints,
     async close() {
       agent.destroy();

@@ -8,6 +8,8 @@ import type { Thread } from 'cardume/host/threads';
 
 export interface Life {
   readonly host: Host;
+  /** From now on nobody reaches it over a link; it reaches others. */
+  isolate(): void;
   /** From now on its threads and links are gone and no new ones come about. */
   end(): Promise<void>;
 }
@@ -16,7 +18,9 @@ export function lifeOf(host: Host): Life {
   const threads = new Set<Thread>();
   const links = new Set<Connection>();
   const listeners = new Set<Listener>();
+  const callers = new Set<Connection>();
   let ended = false;
+  let isIsolated = false;
   const refusal = () => new CardumeError('partition-unavailable', 'this instance was killed');
   return {
     host: {
@@ -32,9 +36,14 @@ export function lifeOf(host: Host): Life {
         },
       },
       network: {
-        async listen(...how) {
+        async listen(address, accept) {
           if (ended) throw refusal();
-          const listener = await host.network.listen(...how);
+          const listener = await host.network.listen(address, (caller) => {
+            if (isIsolated) return caller.close();
+            callers.add(caller);
+            caller.onClose(() => callers.delete(caller));
+            accept(caller);
+          });
           listeners.add(listener);
           return listener;
         },
@@ -46,6 +55,10 @@ export function lifeOf(host: Host): Life {
           return link;
         },
       },
+    },
+    isolate() {
+      isIsolated = true;
+      for (const caller of callers) caller.close();
     },
     async end() {
       ended = true;

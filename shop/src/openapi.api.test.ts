@@ -123,6 +123,9 @@ describe('the OpenAPI document', () => {
     return body;
   };
 
+  const of = async (id: string, code: string, input: Input): Promise<void> =>
+    strictEqual((await call(id, input)).body.code, code);
+
   test('describes what every operation answers', async () => {
     const { staff } = cluster;
     const price = { amount: '2.55', currency: 'GBP' };
@@ -270,6 +273,16 @@ describe('the OpenAPI document', () => {
             reachable && follows.every((of: Body) => of.partitions === 0 || of.behind_ms !== null),
         ),
       );
+      await good('operators.quarantine', { token, search: { region: 'us-east', state: 'all', limit: 1 } });
+      for (const how of ['operators.quarantine.resubmit', 'operators.quarantine.discard']) {
+        await good(how, { token, body: { region: 'us-east', service: 'orders', partition: 1 } });
+        await of(how, 'not-found', { token, body: { entries: ['us-east/orders/rs-1-1'] } });
+        await of(how, 'not-found', { token, body: { region: 'atlantis' } });
+        await of(how, 'invalid-input', { token, body: {} });
+        await of(how, 'invalid-cursor', { token, body: { region: 'us-east', after: 'x' } });
+      }
+      await of('operators.quarantine', 'not-found', { token, search: { region: 'atlantis' } });
+      await of('operators.quarantine', 'invalid-cursor', { token, search: { after: 'x' } });
       await good('operators.switchover', { token, params, body: { to: 'us-west', born_in: 'us-east' } });
       const { id: ray } = await good('products.list', { token, body: { ...listing, sku: 'RAY' } });
       const ofRay = { token, params: { id: ray } };
@@ -290,8 +303,6 @@ describe('the OpenAPI document', () => {
 
   test('describes the failures that an operation has of its own', async () => {
     const { staff } = cluster;
-    const of = async (id: string, code: string, input: Input): Promise<void> =>
-      strictEqual((await call(id, input)).body.code, code);
     const price = { amount: '1.00', currency: 'GBP' };
     const password = 'seven-sleepy-seals';
     const bob = { name: 'Bob', email: 'bob@example.com', password, country: 'JP' };

@@ -1,7 +1,7 @@
 /** Regions that follow each other: the shop over HTTP, while a region is lost and comes back, and while it moves. */
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
-import { type Cluster, until } from './cluster.fixture.ts';
+import { type Body, type Cluster, until } from './cluster.fixture.ts';
 import { startWithOneProduct } from './one-product.fixture.ts';
 
 const clusters: Cluster[] = [];
@@ -22,6 +22,7 @@ interface RegionSeen {
   readonly reachable: boolean;
   readonly partitions: number;
   readonly adopted: number;
+  readonly undecided: number;
   readonly follows: readonly {
     readonly partitions: number;
     readonly entries_behind: number;
@@ -167,5 +168,79 @@ describe('three regions', { skip }, () => {
     await inStep(cluster);
     await cluster.stop('us-east', 'kill'); // and nobody has taken over yet
     equal((await cluster.done('eu-west', 'GET', '/orders?limit=5', read)).items.length, 1);
+  });
+
+  test('what was written in the moment of a loss is listed, and submitted again, given up or refused', async () => {
+    const { cluster, product, token } = await opened('region');
+    const { staff } = cluster;
+    const place = (region: string, key: string) =>
+      cluster.ask(region, 'POST', '/orders', { token, body: orderOf(product), key });
+    const quarantine = async (search: string): Promise<Body[]> =>
+      (await cluster.done('us-west', 'GET', `/operators/quarantine?${search}`, { token: staff })).items;
+    const decide = (how: 'resubmit' | 'discard', body: object): Promise<Body> =>
+      cluster.done('us-west', 'POST', `/operators/quarantine/${how}`, { token: staff, body });
+    const first = await place('us-east', 'known');
+    await cluster.settled();
+    await inStep(cluster);
+
+    cluster.isolate('us-east');
+    const lost = [];
+    for (const key of ['wanted', 'unwanted', 'asked-again']) lost.push(await place('us-east', key));
+    deepEqual(
+      lost.map(({ status }) => status),
+      [201, 201, 201],
+    );
+    const [wanted, unwanted, anew] = lost.map(({ body }) => body.id);
+    await cluster.stop('us-east', 'kill');
+    // Nobody has heard of it: who asks again is answered anew.
+    const instead = await place('us-west', 'asked-again');
+    deepEqual([instead.status, instead.body.id === anew], [201, false]);
+    await cluster.start('us-east');
+    await inStep(cluster);
+    await until('the tail is quarantined', async () => (await quarantine('')).length === 3);
+
+    const items = await quarantine('region=us-east&service=orders&limit=100');
+    deepEqual(
+      items.map(({ stream, version, type, region, decided }) => [stream, version, type, region, decided]),
+      [wanted, unwanted, anew].map((id) => [id, 1, 'OrderPlaced', 'us-east', null]),
+    );
+    ok(items.every(({ idempotency_key: key, at_ms: at, cut_ms: cut }) => key !== null && cut >= at));
+    deepEqual(items[0].data.lines[0].product, product);
+    equal((await regionsOf(cluster)).find(({ region }) => region === 'us-east')?.undecided, 3);
+    equal((await cluster.ask('us-east', 'GET', `/orders/${wanted}`, { token })).status, 404);
+
+    const idOf = (stream: string): string => items.find((one) => one.stream === stream).id;
+    deepEqual(await decide('discard', { entries: [idOf(unwanted)] }), { entries: 1, left: [], next: null });
+    const { entries, left, next } = await decide('resubmit', { region: 'us-east' });
+    equal(entries, 1);
+    deepEqual([left.length, left[0].stream, left[0].retryable], [1, anew, false]);
+    match(left[0].why, /idempotency key has another answer/);
+    const rest = await decide('resubmit', { region: 'us-east', after: next });
+    deepEqual(rest, { entries: 0, left: [], next: null });
+    deepEqual(await decide('resubmit', { entries: [idOf(wanted)] }), { entries: 0, left: [], next: null });
+
+    await cluster.settled();
+    equal((await cluster.done('eu-west', 'GET', `/orders/${wanted}`, { token })).status, 'confirmed');
+    equal((await cluster.ask('eu-west', 'GET', `/orders/${unwanted}`, { token })).status, 404);
+    const again = await place('us-east', 'wanted');
+    deepEqual([again.headers['idempotency-replayed'], again.body], ['true', lost[0]?.body]);
+    equal((await place('us-west', 'known')).body.id, first.body.id);
+
+    await decide('discard', { region: 'us-east' });
+    deepEqual(
+      (await quarantine('state=decided')).map(({ stream, decided: { as, by } }) => [stream, as, by]),
+      [
+        [wanted, 'resubmitted', 'operator'],
+        [unwanted, 'discarded', 'operator'],
+        [anew, 'discarded', 'operator'],
+      ],
+    );
+    deepEqual(await quarantine(''), []);
+    const { text } = await cluster.ask('us-east', 'GET', '/metrics');
+    match(text, /^cardume_quarantine_undecided_entries 0$/m);
+    const { items: all } = await cluster.done('us-west', 'GET', '/orders?limit=10', { token });
+    deepEqual(all.map(({ id }: Body) => id).sort(), [first.body.id, wanted, instead.body.id].sort());
+    deepEqual(await cluster.faults(), []);
+    deepEqual(unexpected(cluster), []);
   });
 });

@@ -19,6 +19,8 @@ export interface Hosted {
   add(service: string, name: string, shard: Shard): void;
   remove(service: string, name: string): void;
   named(service: string, name: string): Shard | undefined;
+  /** By name. */
+  shardsOf(service: string): ReadonlyMap<string, Shard>;
   /** The partition's home is the shard from now on. */
   route(service: string, partition: number, name: string): void;
   /** The partition is held by the shard from now on, as a home or as a copy, whichever it was. */
@@ -218,6 +220,10 @@ export function hostedShards(clock: Clock): Hosted {
     },
     remove: (service, name) => void shards.delete(`${service}/${name}`),
     named: (service, name) => shards.get(`${service}/${name}`),
+    shardsOf(service) {
+      const own = [...shards].filter(([key]) => key.startsWith(`${service}/`));
+      return new Map(own.map(([key, shard]) => [key.slice(service.length + 1), shard]));
+    },
     route(service, partition, name) {
       setIn(homes, service, partition, name);
       setIn(places, service, partition, name);

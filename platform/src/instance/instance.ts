@@ -41,6 +41,7 @@ import { hostedShards, tableIndex } from './hosted.ts';
 import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
 import { operatorOperations, RESHARDER, type Resharder } from './operator-api.ts';
+import { quarantineOperations } from './quarantine-api.ts';
 import { openReceiver } from './receiver.ts';
 import {
   ALWAYS_HOME,
@@ -181,7 +182,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     version: application.version,
     services: [
       ...application.services.map(({ service, operations }) => ({ name: service.name, operations })),
-      { name: 'operators', operations: [...operatorOperations, ...regionsOperations] },
+      {
+        name: 'operators',
+        operations: [...operatorOperations, ...regionsOperations, ...quarantineOperations],
+      },
     ],
     geography: map,
     bus,

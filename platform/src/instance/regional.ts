@@ -37,6 +37,7 @@ export function openRegional(options: RegionalOptions): Regions | null {
   if (coordinator === null) return null;
   return openRegions({
     clock: host.clock,
+    crypto: host.crypto,
     topology,
     here: region,
     instance: `${region}/${host.random.bytes(INSTANCE_BYTES).toHex()}`,
@@ -70,6 +71,11 @@ export function measureRegions(metrics: Metrics, regions: Regions): void {
     'replication_alone_entries',
     'Entries of homes here that no other region has yet',
     () => regions.status().alone,
+  );
+  metrics.gauge(
+    'quarantine_undecided_entries',
+    'Entries that were cut off copies here and wait for a decision',
+    () => regions.status().undecided ?? 0,
   );
   metrics.gauge('region_lease', 'Whether the region may write: 1 or 0', () =>
     regions.status().isHeld ? 1 : 0,

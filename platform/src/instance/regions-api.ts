@@ -34,10 +34,15 @@ const regionStatus = Type.Object({
   partitions: Type.Integer({ minimum: 0, description: 'That are at home there.' }),
   alone: Type.Integer({ minimum: 0, description: 'Entries of theirs that no other region has yet.' }),
   adopted: Type.Integer({ minimum: 0, description: 'Of them, those that were born in another region.' }),
+  undecided: Type.Integer({
+    minimum: 0,
+    description: 'Entries that were cut off its copies and wait for a decision: see `/operators/quarantine`.',
+  }),
   follows: Type.Array(followed),
 });
 
-function portOf({ port }: OperationContext, of?: string): RegionsPort {
+/** @throws CardumeError `not-found` when the topology has no such region */
+export function portOf({ port }: OperationContext, of?: string): RegionsPort {
   const known = port<RegionsPort>(REGIONS);
   if (of === undefined || known.regions.includes(of)) return known;
   const names = known.regions.join(', ');
@@ -68,6 +73,7 @@ const overview = operation({
           partitions: status?.partitions ?? 0,
           alone: status?.alone ?? 0,
           adopted: status?.adopted ?? 0,
+          undecided: status?.undecided ?? 0,
           follows: (status?.follows ?? []).map(({ entriesBehind, behindMs, ...rest }) => ({
             ...rest,
             entries_behind: entriesBehind,

@@ -22,6 +22,9 @@ import type { RegionName, ServiceName, Topology } from '../topology/topology.ts'
 import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
 import { HOMES, type Homes, keyOfHome, openHomes } from './homes.ts';
 import { type Keeper, openKeeper } from './keeper.ts';
+import { openQuarantines, type QuarantineGround } from './quarantine/quarantine.ts';
+import type { QuarantineRequest } from './quarantine/request.ts';
+import type { QuarantineShard } from './quarantine/shelf.ts';
 import { keyOfLease, LEASES, openRegionLease, type RegionLease } from './region-lease.ts';
 import { type ChecksumsAt, commonPosition } from './replication/divergence.ts';
 import { type Follower, type FollowerStatus, openFollower } from './replication/follower.ts';
@@ -48,6 +51,7 @@ export type RegionsRequest =
   | { readonly ask: 'outbid'; readonly service: ServiceName; readonly partition: number }
   | { readonly ask: 'checkpoints'; readonly service: ServiceName; readonly checkpoints: readonly Json[] }
   | { readonly ask: 'switch-over'; readonly to: RegionName; readonly bornIn: RegionName | null }
+  | { readonly ask: 'quarantine'; readonly quarantine: QuarantineRequest }
   | { readonly ask: 'status' };
 
 /** JSON. */
@@ -60,13 +64,17 @@ export interface RegionsStatus {
   readonly adopted: number;
   /** Entries of what is at home here that no other region has yet. */
   readonly alone: number;
+  /** Entries that were cut off copies here and wait for a decision; the version before does not say. */
+  readonly undecided?: number;
   readonly follows: readonly FollowerStatus[];
 }
 
 /** What regions need of the shards that are hosted here. */
 export interface RegionsShards {
   /** The shard that holds the partition, as a home or a copy; undefined: its service is not hosted here. */
-  holder(service: ServiceName, partition: number): Pick<Shard, 'log' | 'moving'> | undefined;
+  holder(service: ServiceName, partition: number): Pick<Shard, 'log' | 'moving' | 'resubmit'> | undefined;
+  /** All that are open here, by name. */
+  shardsOf(service: ServiceName): ReadonlyMap<string, QuarantineShard>;
   hold(service: ServiceName, partition: number): () => void;
   isHeld(service: ServiceName, partition: number): boolean;
   isHere(service: ServiceName, partition: number): boolean;
@@ -79,6 +87,7 @@ export interface RegionsShards {
 
 export interface RegionsOptions {
   readonly clock: Clock;
+  readonly crypto: QuarantineGround['crypto'];
   readonly topology: Topology;
   readonly here: RegionName;
   /** Unique to this process. */
@@ -176,6 +185,16 @@ export function openRegions(options: RegionsOptions): Regions {
     watermarks,
     check: () => lease?.check(),
   });
+  const quarantines = openQuarantines({
+    crypto: options.crypto,
+    here,
+    services,
+    shardsOf: shards.shardsOf,
+    holder: shards.holder,
+    homeShard,
+    homeOf: (service, partition) => homes.homeOf(partitionOf(service, partition)),
+    ask: (region, quarantine) => options.ask(region, { ask: 'quarantine', quarantine }),
+  });
   const keeper: Keeper = openKeeper({
     clock,
     here,
@@ -227,6 +246,7 @@ export function openRegions(options: RegionsOptions): Regions {
       entries: position - common,
       home,
     });
+    quarantines.count(service);
   }
 
   async function outbid(service: ServiceName, partition: number): Promise<void> {
@@ -404,6 +424,7 @@ export function openRegions(options: RegionsOptions): Regions {
         return sum + Math.max(0, position - watermarks.of(service, key));
       }, 0),
       adopted: own.filter((partition) => homes.bornIn(partition) !== here).length,
+      undecided: quarantines.undecided(),
       follows: [...followers.values()].map((follower) => follower.status()),
     };
   }
@@ -475,6 +496,7 @@ export function openRegions(options: RegionsOptions): Regions {
       void watchHomes();
       void watchLeases();
       checkSoon();
+      quarantines.count();
       failover = openFailover({
         clock,
         here,
@@ -514,6 +536,8 @@ export function openRegions(options: RegionsOptions): Regions {
           return null;
         case 'switch-over':
           return (await switchOverTo(request.to, request.bornIn)) as unknown as Json;
+        case 'quarantine':
+          return quarantines.handle(request.quarantine);
         case 'status':
           return status() as unknown as Json;
       }
