@@ -28,7 +28,7 @@ function cardume(...args: readonly string[]): Promise<Outcome> {
   });
 }
 
-const commands = ['start', 'instance', 'token', 'check-config', 'drill', 'import'];
+const commands = ['start', 'instance', 'token', 'check-config', 'regions', 'drill', 'import'];
 
 test('help names every command, and the help of each has an example', async () => {
   const { code, out } = await cardume('--help');
@@ -60,6 +60,10 @@ test('wrong use is said on standard error, with exit code 2', async () => {
     [['drill', 'region-loss', 'mars'], /There is no region 'mars'/],
     [['drill', 'region-loss', '--durability', 'some'], /Allowed choices are region, cross-region/],
     [['drill', 'region-loss', '--etcd', 'nowhere'], /coordinator\/endpoints/],
+    [['regions', 'quarantine', 'resubmit'], /It takes ids, or else --all and --region\./],
+    [['regions', 'quarantine', 'discard', '--all'], /It takes ids, or else --all and --region\./],
+    [['regions', 'quarantine', 'discard', 'a/b/c', '--all', '--region', 'x'], /ids, or else --all/],
+    [['regions', 'quarantine', '--partition', 'x'], /'x' is no partition\.\nWrite it as 3\/7/],
     [['instance'], /required option '--region <name>' not specified/],
     [['token', '--role', 'king'], /Allowed choices are staff, customer/],
     [['token', '--role', 'customer'], /A customer token needs an account\./],

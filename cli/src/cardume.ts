@@ -4,6 +4,7 @@ import { realHost } from 'cardume/host/real';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DrillOptions } from './commands/drill.ts';
 import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
+import type { DecideOptions } from './commands/quarantine.ts';
 import type { ReshardOptions } from './commands/reshard.ts';
 import type { SwitchoverOptions } from './commands/switchover.ts';
 import { FAILED, Failure, WRONG_USE } from './failure.ts';
@@ -172,17 +173,83 @@ program
   )
   .action(run(async () => (await import('./commands/shards.ts')).shards));
 
-program
-  .command('regions')
+const operatorOptions = (command: Command, json: string): Command =>
+  command
+    .addOption(apiOption())
+    .addOption(tokenOption())
+    .addOption(configOption())
+    .addOption(dataOption())
+    .addOption(portOption())
+    .addOption(jsonOption(json));
+
+const regions = operatorOptions(program.command('regions'), 'as JSON')
   .description('Show what each region is home to, and how far its copies of the others are behind.')
-  .addOption(apiOption())
-  .addOption(tokenOption())
-  .addOption(configOption())
-  .addOption(dataOption())
-  .addOption(portOption())
-  .addOption(jsonOption('as JSON'))
-  .addHelpText('after', '\nExamples:\n  npx cardume regions\n  npx cardume regions --json')
+  .enablePositionalOptions()
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npx cardume regions\n  npx cardume regions --json\n  npx cardume regions quarantine',
+  )
   .action(run(async () => (await import('./commands/regions.ts')).regions));
+
+/** Options of the commands above it are its own, too. */
+const scoped = (command: Command, json: string): Command =>
+  operatorOptions(
+    command
+      .configureHelp({ showGlobalOptions: false })
+      .addOption(new Option('--region <name>', 'only the quarantine of this one'))
+      .addOption(new Option('--service <name>', 'only of this one'))
+      .addOption(new Option('--partition <partition>', 'only of this one, such as 3/7')),
+    json,
+  );
+
+const quarantine = scoped(regions.command('quarantine'), 'as JSON')
+  .description('Show what a lost region had alone, and was cut off its copies when it came back.')
+  .enablePositionalOptions()
+  .addOption(new Option('--decided', 'what was decided, too'))
+  .addOption(new Option('--limit <count>', 'entries at most (default: 100)').argParser(parseCount))
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx cardume regions quarantine
+  npx cardume regions quarantine --region us-east --service orders --decided --limit 1000 --json
+  npx cardume regions quarantine resubmit --all --region us-east`,
+  )
+  .action(run(async () => (await import('./commands/quarantine.ts')).quarantine));
+
+function deciding(how: DecideOptions['how'], description: string, help: string): void {
+  scoped(quarantine.command(how), 'what was decided and what stays, as JSON')
+    .description(description)
+    .argument('[id...]', 'entries; `quarantine` lists them')
+    .addOption(new Option('--all', 'all that waits for a decision in --region'))
+    .addHelpText('after', help)
+    .action(async (ids: readonly string[], options: Omit<DecideOptions, 'how' | 'ids'>) => {
+      const { decideQuarantine } = await import('./commands/quarantine.ts');
+      exitCode = await decideQuarantine(shell, { ...options, how, ids });
+    });
+}
+
+deciding(
+  'resubmit',
+  'Append entries where their partition is at home now, each stream together, if nothing has come between.',
+  `
+Asked again, nothing is appended twice. An entry without an idempotency key may have been asked for again by whoever
+sent it: look before you submit it.
+
+Examples:
+  npx cardume regions quarantine resubmit --all --region us-east
+  npx cardume regions quarantine resubmit us-east/orders/rs-mh34-1c us-east/orders/rs-mh34-1d
+
+Exit codes: 1 when something stays in the quarantine.`,
+);
+deciding(
+  'discard',
+  'Give entries up. They stay in the quarantine, with who gave them up.',
+  `
+Examples:
+  npx cardume regions quarantine discard us-east/orders/rs-mh34-1c
+  npx cardume regions quarantine discard --all --region us-east --service orders --partition 1/7`,
+);
 
 program
   .command('switchover')

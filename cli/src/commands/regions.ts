@@ -12,6 +12,8 @@ interface RegionLine {
   readonly lease: boolean;
   readonly partitions: number;
   readonly adopted: number;
+  /** Absent from an instance of the version before. */
+  readonly undecided?: number;
   readonly follows: readonly {
     readonly home: string;
     readonly partitions: number;
@@ -43,13 +45,16 @@ export function regionLines({
   lease,
   partitions,
   adopted,
+  undecided = 0,
   follows,
 }: RegionLine): string[] {
   if (!reachable) return [`${region}  cannot be reached`];
   const taken = adopted === 0 ? '' : `, ${adopted} of them taken over`;
   const may = lease ? 'may write' : 'may not write: it has no lease';
+  const waits = `${undecided.toLocaleString('en')} entries wait in its quarantine`;
   return [
     `${region}  home to ${partitions} partitions${taken}; ${may}`,
+    ...(undecided === 0 ? [] : [`  ${waits}: npx cardume regions quarantine --region ${region}`]),
     ...follows.map(({ home, partitions: copies, entries_behind: behind, behind_ms: ms, trouble }) => {
       if (trouble !== null) return `  follows ${home}: not now, since ${trouble}`;
       const age = ms === null ? 'not yet known to be up to date' : `up to date ${ms} ms ago`;
