@@ -78,6 +78,13 @@ test('wrong use is said on standard error, with exit code 2', async () => {
   }
 });
 
+test('options belong to the command that they stand behind', async () => {
+  const all = ['regions', 'quarantine', 'resubmit', '--all', '--region', 'us-east'];
+  const { code, err } = await cardume(...all, '--api', 'http://127.0.0.1:1', '--token', 'x');
+  assert.equal(code, 1);
+  assert.match(err, /^http:\/\/127\.0\.0\.1:1 does not answer/);
+});
+
 test('check-config names every fault at its path', async () => {
   const good = await cardume('check-config', '--json');
   assert.equal(good.code, 0);

@@ -67,6 +67,7 @@ const jsonOption = (what: string): Option => new Option('--json', what);
 const program = new Command('cardume')
   .description('An architecture for millions of users, on this machine.')
   .exitOverride()
+  .enablePositionalOptions()
   .configureHelp({ showGlobalOptions: true })
   .showSuggestionAfterError()
   .addHelpText(

@@ -35,17 +35,16 @@ describe('cardume regions quarantine', () => {
   });
 
   it('says what stays, why, and what to do about it', () => {
-    assert.deepEqual(decidedLines('discard', { entries: 1_200, left: [] }), [
-      '1,200 entries were discarded.',
-    ]);
+    assert.deepEqual(decidedLines('discard', { entries: 1_200, left: [] }), ['Discarded: 1,200 entries.']);
+    assert.match(decidedLines('resubmit', { entries: 0, left: [] }).join(), /^Nothing of that waits/);
     const left = Array.from({ length: 22 }, (_, i) => {
       return { ids: [id], stream: `ord_${i}`, why: 'its stream has gone on without it', retryable: i === 21 };
     });
     const lines = decidedLines('resubmit', { entries: 3, left });
     assert.deepEqual(lines.slice(0, 3), [
-      '3 entries were submitted again.',
-      '22 streams stay in the quarantine:',
-      `  ord_0, 1 from ${id} on: its stream has gone on without it`,
+      'Submitted again: 3 entries.',
+      'Not taken, and still in the quarantine: 22 streams.',
+      `  ord_0, 1 entry from ${id} on: its stream has gone on without it`,
     ]);
     assert.match(lines.at(-3) ?? '', /and 2 more/);
     assert.match(lines.at(-2) ?? '', /ask again in a moment/);

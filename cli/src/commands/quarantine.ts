@@ -113,7 +113,7 @@ export function quarantineLines(items: readonly QuarantineLine[]): string[] {
 }
 
 function adviceFor(region: string, id: string): string {
-  return `No other region had these, and nothing ever acted on them. Now one of:
+  return `Their partitions have gone on without these. Now one of:
   npx cardume regions quarantine resubmit --all --region ${region}   append them, where that is still right
   npx cardume regions quarantine resubmit ${id}   only this one
   npx cardume regions quarantine discard --all --region ${region}    give them up; they stay, with your name`;
@@ -186,13 +186,14 @@ export function decidedLines(
   how: DecideOptions['how'],
   { entries, left }: Pick<Decided, 'entries' | 'left'>,
 ): string[] {
+  if (entries + left.length === 0) return ['Nothing of that waits for a decision.'];
   const lines = [
-    `${entries.toLocaleString('en')} entries were ${how === 'resubmit' ? 'submitted again' : 'discarded'}.`,
+    `${how === 'resubmit' ? 'Submitted again' : 'Discarded'}: ${counted(entries, 'entry', 'entries')}.`,
   ];
   if (left.length === 0) return lines;
-  lines.push(`${left.length.toLocaleString('en')} streams stay in the quarantine:`);
+  lines.push(`Not taken, and still in the quarantine: ${counted(left.length, 'stream', 'streams')}.`);
   for (const { stream, ids, why } of left.slice(0, STREAMS_SHOWN_MAX))
-    lines.push(`  ${stream}, ${ids.length} from ${ids[0]} on: ${why}`);
+    lines.push(`  ${stream}, ${counted(ids.length, 'entry', 'entries')} from ${ids[0]} on: ${why}`);
   if (left.length > STREAMS_SHOWN_MAX)
     lines.push(`  and ${left.length - STREAMS_SHOWN_MAX} more: see --json`);
   if (left.some(({ retryable }) => retryable))
@@ -203,6 +204,9 @@ export function decidedLines(
     );
   return lines;
 }
+
+const counted = (count: number, one: string, more: string): string =>
+  `${count.toLocaleString('en')} ${count === 1 ? one : more}`;
 
 function scopeOf({ region, service, partition }: Scope): {
   region?: string;

@@ -51,7 +51,7 @@ export function regionLines({
   if (!reachable) return [`${region}  cannot be reached`];
   const taken = adopted === 0 ? '' : `, ${adopted} of them taken over`;
   const may = lease ? 'may write' : 'may not write: it has no lease';
-  const waits = `${undecided.toLocaleString('en')} entries wait in its quarantine`;
+  const waits = `${undecided.toLocaleString('en')} ${undecided === 1 ? 'entry waits' : 'entries wait'} in its quarantine`;
   return [
     `${region}  home to ${partitions} partitions${taken}; ${may}`,
     ...(undecided === 0 ? [] : [`  ${waits}: npx cardume regions quarantine --region ${region}`]),
