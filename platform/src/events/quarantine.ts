@@ -28,7 +28,7 @@ export interface Quarantined {
 }
 
 export interface Decision {
-  /** `resubmitted`: its command was given again to the partition's home. `discarded`: nobody wants it. */
+  /** `resubmitted`: it stands in the log of its partition's home after all. `discarded`: nobody wants it. */
   readonly decided: 'resubmitted' | 'discarded';
   /** Who decided, for people: at most 200 bytes. */
   readonly by: string;
