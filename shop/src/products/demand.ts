@@ -7,7 +7,7 @@ import { isCardumeError } from 'cardume/base';
 import { notYet, process, type Work } from 'cardume/cqrs/process';
 import type { Geography } from 'cardume/gateway/operation';
 import { type StockCommand, stocksElsewhere } from '../contracts/stock.ts';
-import { spendable } from './frozen.ts';
+import { frozenNow, isDue, spendable } from './frozen.ts';
 import { goesFirst } from './line.ts';
 import { type StockEvent, stock, stocks } from './stock.ts';
 import { receive } from './transfer.ts';
@@ -77,8 +77,10 @@ async function ask(id: string, { number, wanted }: Open, work: Work): Promise<St
     bus.load(stocks, id),
     ...elsewhere.map((at) => orNull(bus.load(stocks, at))),
   ]);
+  // The region is back: its own are sold again.
+  if (isDue(own.state, own)) return { type: 'SettleDemand', demand: number, granted: 0 };
   // Whoever cannot be asked may have some, and what is on its way, or wanted by one that goes first, is free in a moment.
-  let mayCome = false;
+  let mayCome = frozenNow(own.state, own) > 0;
   const givers: Giver[] = [];
   for (const [i, found] of others.entries()) {
     const from = elsewhere[i] as string;

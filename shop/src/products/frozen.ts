@@ -13,9 +13,12 @@ type Rights = Pick<StockState, 'available' | 'frozen' | 'frozenIn'>;
 /** What the loss of the region, or its return, has made of the rights, as events that come before all others. */
 export function dueOf({ available, frozen, frozenIn }: Rights, { unclean }: Loss): StockEvent[] {
   if (unclean > frozenIn) return [{ type: 'RightsFrozen', term: unclean, quantity: available }];
-  if (unclean === 0 && frozen > 0) return [{ type: 'RightsThawed', quantity: frozen }];
-  return [];
+  return isDue({ frozen }, { unclean }) ? [{ type: 'RightsThawed', quantity: frozen }] : [];
 }
+
+/** They are sold again from the next decision on. */
+export const isDue = ({ frozen }: Pick<Rights, 'frozen'>, { unclean }: Loss): boolean =>
+  unclean === 0 && frozen > 0;
 
 /** What can be sold, when `dueOf` has happened. */
 export function spendable({ available, frozen, frozenIn }: Rights, { unclean }: Loss): number {

@@ -185,6 +185,7 @@ describe('an order that finds too little', () => {
 
 describe('rights of a region that was lost', () => {
   const frozen: StockEvent = { type: 'RightsFrozen', term: 3, quantity: 6 };
+  const frozenAll: StockEvent = { type: 'RightsFrozen', term: 3, quantity: 10 };
   const lost = { unclean: 3 };
   const writeOff: StockCommand = { type: 'WriteOff', reason: 'the warehouse burned down', by: 'acc_1' };
 
@@ -201,6 +202,40 @@ describe('rights of a region that was lost', () => {
       .when(reserve('b', 2), lost)
       .then({ events: [{ type: 'StockReserved', order: 'b', quantity: 2 }] });
     given(stock, after).when(reserve('b', 3), lost).then({ rejected: 'insufficient-stock' });
+  });
+
+  test('are waited for by orders that find too little, for so many rounds', () => {
+    const next: StockEvent = { type: 'RightsDemanded', demand: 2, wanted: 1 };
+    const before: StockEvent[] = [
+      received,
+      frozenAll,
+      { type: 'ReservationQueued', order: 'b', quantity: 1 },
+    ];
+    given(stock, [...before, demanded])
+      .when(settle(0), lost)
+      .then({ events: [settled(false, 0), next] });
+    // It is back meanwhile.
+    given(stock, [...before, demanded])
+      .when(settle(0))
+      .then({
+        events: [
+          { type: 'RightsThawed', quantity: 10 },
+          { type: 'StockReserved', order: 'b', quantity: 1 },
+          settled(false, 10_000),
+        ],
+      });
+    const rounds = Array.from({ length: 8 }, (_, i): StockEvent[] => [
+      { type: 'RightsDemanded', demand: i + 1, wanted: 1 },
+      { ...settled(false, 0), demand: i + 1 } as StockEvent,
+    ]).flat();
+    given(stock, [...before, ...rounds.slice(0, -1)])
+      .when({ type: 'SettleDemand', demand: 8, granted: 0 }, lost)
+      .then({
+        events: [
+          { ...settled(true, 2_000), demand: 8 } as StockEvent,
+          { type: 'ReservationRefused', order: 'b' },
+        ],
+      });
   });
 
   test('what was promised before is kept', () => {
