@@ -20,12 +20,12 @@ import type { Freshness } from '../sharding/query.ts';
 import { type Partition, partitionKey, placeOfKey } from '../topology/partition.ts';
 import type { RegionName, ServiceName, Topology } from '../topology/topology.ts';
 import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
-import { HOMES, type Homes, keyOfHome, openHomes } from './homes.ts';
+import { type Homes, keyOfHome, openHomes } from './homes.ts';
 import { type Keeper, openKeeper } from './keeper.ts';
 import { openQuarantines, type QuarantineGround } from './quarantine/quarantine.ts';
 import type { QuarantineRequest } from './quarantine/request.ts';
 import type { QuarantineShard } from './quarantine/shelf.ts';
-import { keyOfLease, LEASES, openRegionLease, type RegionLease } from './region-lease.ts';
+import { keyOfLease, openRegionLease, type RegionLease } from './region-lease.ts';
 import { type ChecksumsAt, commonPosition } from './replication/divergence.ts';
 import { type Follower, type FollowerStatus, openFollower } from './replication/follower.ts';
 import type { PartitionOf } from './replication/pages.ts';
@@ -33,6 +33,7 @@ import { type AckRequest, openSource, type ReplicateRequest, type Source } from 
 import { type SwitchedOver, switchOver } from './switchover.ts';
 import { takenUp } from './taken-up.ts';
 import { without } from './unclean.ts';
+import { openWatching } from './watching.ts';
 import { openWatermarks, type Watermarks } from './watermarks.ts';
 
 /** What regions ask of each other, one answer each. JSON. */
@@ -133,11 +134,7 @@ export interface Regions {
 
 export const LEASE_TTL_MS = 3_000;
 const REPLICATED_MS_MAX = 5_000;
-const READ_AGAIN_MS = 200;
 const CHECK_EVERY_MS = 1_000;
-/** A home is heard of four times a second. */
-const SILENT_MS_MIN = 1_000;
-const LOST_THOUGH_HEARD_MS = 10_000;
 /** Regions that start together need not start at once. */
 const NEVER_MET_MS = 20_000;
 
@@ -148,9 +145,6 @@ export function openRegions(options: RegionsOptions): Regions {
   const others = Object.keys(topology.regions).filter((region) => region !== here);
   const followers = new Map<RegionName, Follower>();
   const ended = new AbortController();
-  /** Regions with a lease, and since when the others have none, as this region sees it. */
-  const live = new Set<RegionName>();
-  const lostSinceMs = new Map<RegionName, number>();
   const begunMs = clock.monotonicMs();
   let failover: Failover | null = null;
   let lease: RegionLease | null = null;
@@ -216,6 +210,14 @@ export function openRegions(options: RegionsOptions): Regions {
     },
     report,
   });
+  const watching = openWatching({
+    clock,
+    coordinator,
+    others,
+    learn,
+    silentMs: (region) => followers.get(region)?.silentMs() ?? null,
+    signal: ended.signal,
+  });
 
   function learn(values: readonly (Value | News)[]): void {
     const changed = homes.learn(values);
@@ -278,56 +280,6 @@ export function openRegions(options: RegionsOptions): Regions {
       }),
     );
     return fenced.filter((one) => one !== null);
-  }
-
-  async function refresh(): Promise<number> {
-    const { values, revision } = await coordinator.read(HOMES);
-    learn(values);
-    return revision;
-  }
-
-  async function watchHomes(): Promise<void> {
-    while (!ended.signal.aborted) {
-      try {
-        const revision = await refresh();
-        for await (const news of coordinator.watch(HOMES, revision, ended.signal)) learn(news);
-      } catch (error) {
-        if (!isCardumeError(error)) throw error;
-      }
-      if (!ended.signal.aborted) await clock.sleep(READ_AGAIN_MS);
-    }
-  }
-
-  /** Who has a lease, as this region sees it. */
-  async function watchLeases(): Promise<void> {
-    while (!ended.signal.aborted) {
-      try {
-        const { values, revision } = await coordinator.read(LEASES);
-        const found = new Set(values.map(({ key }) => key.slice(LEASES.length)));
-        for (const region of others) sawLease(region, found.has(region));
-        for await (const news of coordinator.watch(LEASES, revision, ended.signal)) {
-          for (const { key, value } of news) sawLease(key.slice(LEASES.length), value !== null);
-        }
-      } catch (error) {
-        if (!isCardumeError(error)) throw error;
-      }
-      if (!ended.signal.aborted) await clock.sleep(READ_AGAIN_MS);
-    }
-  }
-
-  /** Without a lease, and silent; one that still answers is given time to take its lease again. */
-  function seesLost(region: RegionName): boolean {
-    const sinceMs = lostSinceMs.get(region);
-    if (live.has(region) || sinceMs === undefined) return false;
-    const silentMs = followers.get(region)?.silentMs() ?? Number.POSITIVE_INFINITY;
-    return silentMs > SILENT_MS_MIN || clock.monotonicMs() - sinceMs > LOST_THOUGH_HEARD_MS;
-  }
-
-  function sawLease(region: RegionName, isThere: boolean): void {
-    if (isThere) lostSinceMs.delete(region);
-    else if (!lostSinceMs.has(region)) lostSinceMs.set(region, clock.monotonicMs());
-    if (isThere) live.add(region);
-    else live.delete(region);
   }
 
   function checkSoon(): void {
@@ -440,7 +392,7 @@ export function openRegions(options: RegionsOptions): Regions {
           instance: options.instance,
           ttlMs: LEASE_TTL_MS,
           async taken() {
-            await refresh();
+            await watching.refresh();
             await keeper.gone();
           },
           onUntil(untilMs) {
@@ -493,8 +445,7 @@ export function openRegions(options: RegionsOptions): Regions {
       }
       // What has changed while shards were opened.
       keeper.moved(services.flatMap((service) => homes.partitionsOf(service, here)));
-      void watchHomes();
-      void watchLeases();
+      watching.begin();
       checkSoon();
       quarantines.count();
       failover = openFailover({
@@ -527,7 +478,7 @@ export function openRegions(options: RegionsOptions): Regions {
         case 'fence':
           return (await fence(request.partitions)) as unknown as Json;
         case 'sees-lost':
-          return seesLost(request.region);
+          return watching.seesLost(request.region);
         case 'outbid':
           await outbid(request.service, request.partition);
           return null;
