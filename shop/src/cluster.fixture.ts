@@ -21,7 +21,7 @@ import { openTokens } from 'cardume/identity/tokens';
 import { type Instance, type Secrets, startInstance } from 'cardume/instance';
 import { placeOf } from 'cardume/instance/storage';
 import { engineAsked, storageOf } from 'cardume/testing/storage';
-import type { Bounds, RegionTopology, Topology } from 'cardume/topology';
+import type { Bounds, RegionTopology, ServiceTopology, Topology } from 'cardume/topology';
 import { COORDINATOR_PEER } from 'cardume/topology/engines';
 import house from '../../cardume.config.ts';
 import { acceptedSockets, type Life, lifeOf } from './life.fixture.ts';
@@ -106,6 +106,8 @@ export interface ClusterOptions {
   readonly coordinated?: boolean;
   /** Of orders and products. */
   readonly durability?: 'region' | 'cross-region';
+  /** What services have beside what the house's topology says. */
+  readonly services?: Readonly<Record<string, Partial<ServiceTopology>>>;
   /** Connections of this client to each region. */
   readonly connectionsMax?: number;
   /** What stands between the shop and its provider, such as a line that breaks. */
@@ -120,7 +122,7 @@ const WAIT_MS_MAX = 60_000;
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { bounds = {}, replicas = false, archives = false, connectionsMax = 64 } = options;
-  const { coordinated = false, durability = 'region' } = options;
+  const { coordinated = false, durability = 'region', services: changes = {} } = options;
   const { payments: between = (provider) => provider } = options;
   const real = realHost();
   const folder = await mkdtemp(join(tmpdir(), 'cardume-shop-'));
@@ -135,6 +137,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
           replicas: replicas ? 1 : 0,
           archives: archives && name === 'orders',
           ...(name === 'users' ? {} : { durability }),
+          ...changes[name],
         },
       ] as const,
   );

@@ -109,6 +109,12 @@ export const errors = {
     true,
     'Wait as long as `Retry-After` says.',
   ),
+  'replicas-behind': entry(
+    503,
+    'No other region has the last writes',
+    true,
+    'Reads go on, and writes as soon as another region has caught up. Wait as long as `Retry-After` says.',
+  ),
   'region-unavailable': entry(503, 'No region can be reached', true, 'Wait as long as `Retry-After` says.'),
   fenced: entry(
     503,

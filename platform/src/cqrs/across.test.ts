@@ -60,6 +60,7 @@ function openSecond(): Second {
     },
     isAwaited: () => true,
     unclean: () => 0,
+    checkBound: () => undefined,
   };
 }
 

@@ -17,6 +17,8 @@ export interface Across {
   isAwaited(partition: number): boolean;
   /** See `DecideContext.unclean`. */
   unclean(partition: number): number;
+  /** @throws CardumeError `replicas-behind` when other regions lack more of the partition than its service allows */
+  checkBound(partition: number): void;
 }
 
 const HELD_ENTRIES_MAX = 4_096;

@@ -59,6 +59,8 @@ export interface DecisionsOptions {
   readonly admit: (aggregate: string) => void;
   /** See `DecideContext.unclean`. */
   readonly unclean: (partition: number) => number;
+  /** Throws when nothing further may be decided in the partition now. */
+  readonly mayDecide?: (partition: number) => void;
 }
 
 /** One that waits for the commit that says where its event stands. */
@@ -81,7 +83,7 @@ const ATTEMPTS_MAX = 8;
 const NO_OPTIONS: SendOptions = {};
 
 export function openDecisions(options: DecisionsOptions): Decisions {
-  const { host, log, keys, snapshots, admit, snapshotEveryEvents, unclean } = options;
+  const { host, log, keys, snapshots, admit, mayDecide, snapshotEveryEvents, unclean } = options;
   const kinds = new Map<string, Kind>();
   for (const aggregate of options.aggregates) {
     kinds.set(aggregate.name, { aggregate, codec: codecOf(host.crypto, aggregate) });
@@ -128,6 +130,7 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   function judge(sent: Sent, live: Live, key: Uint8Array | null): Promise<Answer> {
     const { kind, id, command, options } = sent;
     const { version } = live;
+    mayDecide?.(sent.partition);
     if (options.ifVersion !== undefined && options.ifVersion !== version) {
       return toldWhenSettled(
         sent.partition,

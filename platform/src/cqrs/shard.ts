@@ -203,6 +203,7 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     snapshotEveryEvents: bounds.snapshotEveryEvents,
     admit: runner.admit,
     unclean: (partition) => across?.unclean(partition) ?? 0,
+    ...(across === undefined ? {} : { mayDecide: across.checkBound }),
   });
   const visible = across === undefined ? log : visibleAcross(log, across);
   const followers = openFollowers(visible);

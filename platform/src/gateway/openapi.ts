@@ -168,7 +168,8 @@ function codesOf(operation: Operation, parameters: readonly ApiParameter[]): Err
   if (operation.body !== undefined) {
     codes.push('bad-json', 'invalid-input', 'request-timeout', 'body-too-large', 'unsupported-media-type');
   }
-  if (operation.method !== 'GET') codes.push('conflict', 'storage-failed', 'unknown-outcome');
+  if (operation.method !== 'GET')
+    codes.push('conflict', 'replicas-behind', 'storage-failed', 'unknown-outcome');
   if (changesOne(operation)) codes.push('precondition-failed');
   if (operation.idempotent === true) codes.push('idempotency-key-reused');
   if (operation.failures !== undefined) codes.push(...operation.failures);

@@ -77,6 +77,11 @@ export function measureRegions(metrics: Metrics, regions: Regions): void {
     'Entries that were cut off copies here and wait for a decision',
     () => regions.status().undecided ?? 0,
   );
+  metrics.gauge(
+    'replication_alone_seconds',
+    'Since when the oldest of them is: what would be lost now is no older',
+    () => regions.status().aloneMs / 1000,
+  );
   metrics.gauge('region_lease', 'Whether the region may write: 1 or 0', () =>
     regions.status().isHeld ? 1 : 0,
   );

@@ -19,6 +19,7 @@ import type { Clock } from '../host/host.ts';
 import type { Freshness } from '../sharding/query.ts';
 import { type Partition, partitionKey, placeOfKey } from '../topology/partition.ts';
 import type { RegionName, ServiceName, Topology } from '../topology/topology.ts';
+import { type Alone, openAlone } from './alone.ts';
 import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
 import { type Homes, keyOfHome, openHomes } from './homes.ts';
 import { type Keeper, openKeeper } from './keeper.ts';
@@ -67,6 +68,8 @@ export interface RegionsStatus {
   readonly alone: number;
   /** Entries that were cut off copies here and wait for a decision; the version before does not say. */
   readonly undecided?: number;
+  /** Since when the oldest of them is. */
+  readonly aloneMs: number;
   readonly follows: readonly FollowerStatus[];
 }
 
@@ -142,6 +145,7 @@ export function openRegions(options: RegionsOptions): Regions {
   const { clock, topology, here, coordinator, shards, services, report } = options;
   const homes = openHomes(topology);
   const watermarks: Watermarks = openWatermarks(clock, REPLICATED_MS_MAX);
+  const alone: Alone = openAlone(clock, watermarks);
   const others = Object.keys(topology.regions).filter((region) => region !== here);
   const followers = new Map<RegionName, Follower>();
   const ended = new AbortController();
@@ -160,6 +164,18 @@ export function openRegions(options: RegionsOptions): Regions {
   /** The global space is durable in two regions before anything of it is told. */
   const isAwaited = (service: ServiceName, partition: number): boolean =>
     placeOfKey(partition).scope === 0 || topology.services[service]?.durability === 'cross-region';
+
+  /** Where answers wait for a second region nothing is promised that one region alone must keep. */
+  function checkBound(service: ServiceName, partition: number): void {
+    const msMax = topology.services[service]?.rpoMsMax;
+    if (msMax === undefined || isAwaited(service, partition)) return;
+    const ms = alone.ageMs(service, partition);
+    if (ms <= msMax) return;
+    throw new CardumeError(
+      'replicas-behind',
+      `no other region has had all of partition ${partition} of '${service}' for ${Math.round(ms)} ms, and ${msMax} ms are allowed`,
+    );
+  }
 
   async function takeUp(service: ServiceName, partition: number, aboveEpoch = 0): Promise<Head> {
     const shard = shards.holder(service, partition);
@@ -202,6 +218,9 @@ export function openRegions(options: RegionsOptions): Regions {
     setHome(service, partition, isHere) {
       if (shards.isHere(service, partition) === isHere) return; // what other regions have is known still
       watermarks.forget(service, partition);
+      alone.left(service, partition);
+      if (isHere)
+        alone.came(service, partition, shards.holder(service, partition)?.log.head(partition)?.position ?? 0);
       shards.setHome(service, partition, isHere);
       source.remind(service, partition);
     },
@@ -375,6 +394,7 @@ export function openRegions(options: RegionsOptions): Regions {
         const position = shards.holder(service, key)?.log.head(key)?.position ?? 0;
         return sum + Math.max(0, position - watermarks.of(service, key));
       }, 0),
+      aloneMs: Math.round(alone.oldestMs()),
       adopted: own.filter((partition) => homes.bornIn(partition) !== here).length,
       undecided: quarantines.undecided(),
       follows: [...followers.values()].map((follower) => follower.status()),
@@ -416,8 +436,12 @@ export function openRegions(options: RegionsOptions): Regions {
         }),
       isAwaited: (partition) => isAwaited(service, partition),
       unclean: (partition) => homes.find(partitionOf(service, partition)).unclean?.term ?? 0,
+      checkBound: (partition) => checkBound(service, partition),
     }),
-    add: (service, shard) => void source.add(service, shard),
+    add(service, shard) {
+      source.add(service, shard);
+      alone.add(service, shard.log);
+    },
     begin() {
       isBegun = true;
       for (const home of others) {

@@ -141,6 +141,11 @@ export interface ServiceTopology {
    */
   readonly durability?: 'region' | 'cross-region' | undefined;
   /**
+   * With `durability: 'region'`: when the oldest entry that no other region has is older than this, its partition takes no
+   * further writes until another region has caught up. Without it the home goes on alone. Needs a coordinator.
+   */
+  readonly rpoMsMax?: number | undefined;
+  /**
    * Streams that have ended move to compressed archives, when no answer among them is remembered any more. From the first
    * one on, programs that know no archives refuse the log: say it when there is no way back to them.
    */

@@ -130,6 +130,17 @@ describe('parseTopology', () => {
       delete t.coordinator;
       t.services.users.durability = 'cross-region';
     });
+    onlyFault('/services/orders/rpoMsMax', /needs a coordinator/, (t) => {
+      delete t.coordinator;
+      t.services.orders.rpoMsMax = 5_000;
+    });
+    onlyFault('/services/orders/rpoMsMax', /for the durability 'region' alone/, (t) => {
+      t.services.orders.durability = 'cross-region';
+      t.services.orders.rpoMsMax = 5_000;
+    });
+    onlyFault('/services/orders/rpoMsMax', /from 500 to 86400000, got 100/, (t) => {
+      t.services.orders.rpoMsMax = 100;
+    });
     const crossRegion = faultsOf((t) => {
       t.services.users.durability = 'cross-region';
       t.coordinator = { engine: 'embedded', host: '127.0.0.1', port: 9_090 };

@@ -10,6 +10,7 @@ import { Settings } from 'typebox/system';
 import { CardumeError, type Fault } from '../base/errors.ts';
 import { PARTITIONS_MAX, SCOPE_MAX } from '../base/id.ts';
 import { dnsRules } from './dns-rules.ts';
+import { durabilityRules } from './durability-rules.ts';
 import { COORDINATOR_PEER, HOUSE_ENGINES } from './engines.ts';
 import { type Add, didYouMean, escaped, HOST, type Loose, objectOf, shown } from './faults.ts';
 import type { Topology } from './topology.ts';
@@ -38,6 +39,9 @@ const host = Type.String({
 });
 
 const REPLICAS_MAX = 4;
+/** Below it a healthy pair of regions that are far apart would be refused. */
+const RPO_MS_MIN = 500;
+const RPO_MS_MAX = 86_400_000;
 const ENGINES_MAX = 16;
 const OPTIONS_CHARS_MAX = 65_536;
 const ENGINE_EXPECTED = "the name of an engine: 'sqlite', 'mysql', or one of modules";
@@ -138,9 +142,10 @@ const schema = strict(
           durability: Type.Optional(
             Type.String({ pattern: /^(?:region|cross-region)$/, description: "'region' or 'cross-region'" }),
           ),
+          rpoMsMax: Type.Optional(whole(RPO_MS_MIN, RPO_MS_MAX)),
           archives: Type.Optional(Type.Boolean({ description: 'true or false' })),
         },
-        'a service: partitions, globalPartitions, shards, replicas, durability, archives',
+        'a service: partitions, globalPartitions, shards, replicas, durability, rpoMsMax, archives',
       ),
       1,
       256,
@@ -351,7 +356,7 @@ function ruleFaults(value: unknown): Fault[] {
   coordinatorRules(coordinator, add);
   if (edge['dns'] !== undefined) dnsRules(objectOf(edge['dns']), edge, objectOf(top['regions']), add);
   serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
-  if (top['coordinator'] === undefined) durabilityRule(objectOf(top['services']), add);
+  durabilityRules(objectOf(top['services']), top['coordinator'] !== undefined, add);
   engineRules(objectOf(top['engines']), Object.keys(objectOf(top['regions'])).length, add);
   boundRules(objectOf(top['bounds']), add);
   return faults;
@@ -499,14 +504,6 @@ function serviceRules(services: Loose, hosted: unknown, add: Add): void {
   }
   for (const name of Object.keys(services)) {
     if (!seen.has(name)) add('/instances/services', `no instance hosts the service '${name}'`);
-  }
-}
-
-/** Without a coordinator no region follows another: such answers would wait in vain. */
-function durabilityRule(services: Loose, add: Add): void {
-  for (const [name, value] of Object.entries(services)) {
-    if (objectOf(value)['durability'] === 'cross-region')
-      add(`/services/${escaped(name)}/durability`, "'cross-region' needs a coordinator, and there is none");
   }
 }
 
