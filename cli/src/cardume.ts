@@ -141,7 +141,7 @@ Examples:
 
 program
   .command('check-config')
-  .description('Check the topology and name every fault.')
+  .description('Check the topology: name every fault, or what its policies of residency forfeit.')
   .addOption(configOption())
   .addOption(portOption())
   .addOption(dataOption())

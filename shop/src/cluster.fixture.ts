@@ -60,9 +60,12 @@ export interface Cluster {
   settled(): Promise<void>;
   /** `drain` as an operator stops it; `kill` as a crash does: threads, links and sockets end at once. */
   stop(region: string, how: 'drain' | 'kill'): Promise<void>;
-  start(region: string): Promise<void>;
   /** Until it is stopped no other region reaches it, nor has what it writes; it reaches them, and keeps its lease. */
   isolate(region: string): void;
+  /** @param services what they have from now on, in place of `ClusterOptions.services` */
+  start(region: string, services?: ClusterOptions['services']): Promise<void>;
+  /** Of all data: the files of a region stand in a folder of its name. */
+  readonly folder: string;
   /** Lines of the level error that the regions wrote. */
   readonly complaints: readonly string[];
   close(): Promise<void>;
@@ -185,11 +188,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
   const staff = tokenOf({ id: 'operator', role: 'staff' });
 
-  async function start(region: string): Promise<void> {
+  async function start(region: string, changed: ClusterOptions['services'] = {}): Promise<void> {
     const life = lifeOf(counting);
+    const now = Object.entries(topology.services).map(([name, service]) => {
+      return [name, { ...service, ...changed[name] }];
+    });
     const instance = await startInstance({
       host: life.host,
-      topology,
+      topology: { ...topology, services: Object.fromEntries(now) },
       application: shop((provider) => {
         payments.set(region, provider);
         return between(provider);
@@ -315,6 +321,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     stop,
     start,
     isolate: (region) => runningIn(region).life.isolate(),
+    folder,
     complaints,
     async close() {
       agent.destroy();
@@ -326,7 +333,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     },
   };
   const coordinator = coordinated ? await coordinate(counting, topology, secrets, folder) : null;
-  await Promise.all(regions.map(start));
+  await Promise.all(regions.map((region) => start(region)));
   return cluster;
 }
 

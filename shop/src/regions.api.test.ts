@@ -2,6 +2,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { type Body, type Cluster, until } from './cluster.fixture.ts';
+import { inStep, regionsOf } from './in-step.fixture.ts';
 import { startWithOneProduct } from './one-product.fixture.ts';
 
 const clusters: Cluster[] = [];
@@ -15,37 +16,6 @@ async function opened(durability: 'region' | 'cross-region') {
   const { id } = await cluster.done('us-east', 'POST', '/users', { token: cluster.staff, body: person });
   await inStep(cluster);
   return { cluster, product, token: cluster.tokenOf({ id, role: 'customer' }) };
-}
-
-interface RegionSeen {
-  readonly region: string;
-  readonly reachable: boolean;
-  readonly partitions: number;
-  readonly adopted: number;
-  readonly undecided: number;
-  readonly follows: readonly {
-    readonly partitions: number;
-    readonly entries_behind: number;
-    readonly behind_ms: number | null;
-  }[];
-}
-
-async function regionsOf(cluster: Cluster): Promise<readonly RegionSeen[]> {
-  const { regions } = await cluster.done('us-west', 'GET', '/operators/regions', { token: cluster.staff });
-  return regions as RegionSeen[];
-}
-
-function inStep(cluster: Cluster): Promise<void> {
-  return until('all copies are up to date', async () =>
-    (await regionsOf(cluster)).every(
-      ({ reachable, follows }) =>
-        reachable &&
-        follows.every(
-          ({ partitions, entries_behind: behind, behind_ms: ms }) =>
-            partitions === 0 || (behind === 0 && ms !== null && ms < 2_000),
-        ),
-    ),
-  );
 }
 
 const orderOf = (product: string) => ({

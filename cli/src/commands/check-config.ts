@@ -1,4 +1,5 @@
-/** `cardume check-config`: is the topology right? */
+/** `cardume check-config`: is the topology right, and what do its policies of residency cost? */
+import { forfeitsOf } from 'cardume/topology/residency';
 import { type Overrides, openConfiguration } from '../configuration.ts';
 import type { Shell } from '../shell.ts';
 
@@ -11,10 +12,17 @@ export async function checkConfig(shell: Shell, options: CheckConfigOptions): Pr
   const { topology, file, dataFolder } = await openConfiguration(shell, options);
   const regions = Object.keys(topology.regions);
   const services = Object.keys(topology.services);
-  if (options.json) shell.print(JSON.stringify({ file, data: dataFolder, regions, services }));
-  else
-    shell.print(
-      `${file} is right: regions ${regions.join(', ')}; services ${services.join(', ')}; data in ${dataFolder}.`,
-    );
+  const forfeits = forfeitsOf(topology);
+  if (options.json) {
+    const residency = forfeits.map(({ service, bornIn, policy, sentence }) => {
+      return { service, born_in: bornIn, ...policy, sentence };
+    });
+    shell.print(JSON.stringify({ file, data: dataFolder, regions, services, residency }));
+    return 0;
+  }
+  shell.print(
+    `${file} is right: regions ${regions.join(', ')}; services ${services.join(', ')}; data in ${dataFolder}.`,
+  );
+  for (const { sentence } of forfeits) shell.print(sentence);
   return 0;
 }

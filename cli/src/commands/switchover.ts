@@ -14,6 +14,8 @@ interface SwitchedOver {
   readonly to: string;
   readonly partitions: number;
   readonly held_ms: number;
+  readonly kept?: number;
+  readonly kept_why?: readonly string[];
 }
 
 /** @returns the exit code */
@@ -25,13 +27,21 @@ export async function switchover(shell: Shell, options: SwitchoverOptions): Prom
     const body = { to, ...(bornIn === undefined ? {} : { born_in: bornIn }) };
     const done = await operators.ask<SwitchedOver>('POST', path, body);
     if (json === true) shell.print(JSON.stringify(done));
-    else if (done.partitions === 0) shell.print(`Nothing of that was at home in ${from}.`);
-    else
-      shell.print(
-        `${done.partitions} partitions moved from ${from} to ${to}; callers of one waited ${done.held_ms} ms at most.`,
-      );
+    else print(shell, done);
     return 0;
   } finally {
     operators.close();
   }
+}
+
+function print(
+  shell: Shell,
+  { from, to, partitions, held_ms: heldMs, kept = 0, kept_why = [] }: SwitchedOver,
+): void {
+  if (partitions === 0) shell.print(`Nothing of that was at home in ${from}.`);
+  else
+    shell.print(
+      `${partitions} partitions moved from ${from} to ${to}; callers of one waited ${heldMs} ms at most.`,
+    );
+  if (kept > 0) shell.print(`${kept} stay in ${from}: ${kept_why.join('; ')}.`);
 }

@@ -37,6 +37,7 @@ import type { RegionName, RegionTopology, Topology } from '../topology/topology.
 import type { Application } from './application.ts';
 import { openAtHome } from './at-home.ts';
 import { openBus } from './bus.ts';
+import { guestsAsAllowed } from './guests.ts';
 import { hostedShards, tableIndex } from './hosted.ts';
 import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
@@ -275,9 +276,20 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     };
   }
 
+  for (const shard of shardMap.shards) {
+    // What is home to nothing can wait: a reshard opens it when it goes on.
+    const holdsSome = [homesIn, guestsIn].some(
+      (find) => find(shardMap, shard.service, shard.name).length > 0,
+    );
+    if (holdsSome) await open(shard, shardMap);
+  }
+  const heldMap =
+    regions === null ? shardMap : await guestsAsAllowed({ topology, here: region, hosted, report }, shardMap);
+  if (heldMap !== shardMap) store.save(heldMap);
+
   const resharding = openResharding({
     host,
-    map: shardMap,
+    map: heldMap,
     engines: engineNames(topology.engines),
     hosted,
     homes: regions === null ? ALWAYS_HOME : homesBy(regions),
@@ -301,14 +313,6 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     readDeadlineMs: bounds.readDeadlineMs,
     execute: gateway.execute,
   });
-
-  for (const shard of shardMap.shards) {
-    // What is home to nothing can wait: a reshard opens it when it goes on.
-    const holdsSome = [homesIn, guestsIn].some(
-      (find) => find(shardMap, shard.service, shard.name).length > 0,
-    );
-    if (holdsSome) await open(shard, shardMap);
-  }
   await Promise.all(hosted.all().map((shard: Shard) => shard.recover()));
   await peers.listen({ host: here.host, port: here.peerPort });
   const address = await gateway.listen({ host: here.host, port: here.port });

@@ -4,7 +4,7 @@ import { CardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import { type Operation, type OperationContext, operation } from '../gateway/operation.ts';
 import type { RegionsRequest, RegionsStatus } from '../regions/regions.ts';
-import type { SwitchedOver } from '../regions/switchover.ts';
+import type { Moved, SwitchedOver } from '../regions/switchover.ts';
 
 /** Name of the port. */
 export const REGIONS = 'regions';
@@ -92,7 +92,7 @@ const switchover = operation({
   path: '/operators/regions/{region}/switchover',
   summary: 'Move what is at home in a region to another one: nothing is lost, callers wait for a moment',
   description:
-    'Partitions move a few at a time. When one cannot, those before it have moved and the others stay: ask again.',
+    'Partitions move a few at a time. When one cannot, those before it have moved and the others stay: ask again. Those that the other region may not be home to stay in any case, and the answer says why; when there are no others, it is refused.',
   access: 'staff',
   params: Type.Object({ region }, { additionalProperties: false }),
   body: Type.Object(
@@ -108,15 +108,29 @@ const switchover = operation({
     },
     { additionalProperties: false },
   ),
-  replies: { 200: Type.Object({ from: region, to: region, partitions: count, held_ms: count }) },
+  replies: {
+    200: Type.Object({
+      from: region,
+      to: region,
+      partitions: count,
+      held_ms: count,
+      kept: Type.Integer({
+        minimum: 0,
+        description: 'Partitions that stay: the topology lets other regions alone be home to them.',
+      }),
+      kept_why: Type.Array(Type.String()),
+    }),
+  },
   failures: ['not-found', 'conflict', 'invalid-input'],
   async handle({ params: { region: from }, body: { to, born_in: bornIn } }, context) {
     const { ask } = portOf(context, from);
     portOf(context, to);
     if (bornIn !== undefined) portOf(context, bornIn);
     const request: RegionsRequest = { ask: 'switch-over', to, bornIn: bornIn ?? null };
-    const { partitions, heldMs } = (await ask(from, request)) as unknown as SwitchedOver;
-    return { status: 200, body: { from, to, partitions, held_ms: heldMs } };
+    const answer = (await ask(from, request)) as unknown as SwitchedOver;
+    // Of the version before: it knows of none.
+    const { partitions, heldMs, kept = 0, keptWhy = [] } = answer as Moved & Partial<SwitchedOver>;
+    return { status: 200, body: { from, to, partitions, held_ms: heldMs, kept, kept_why: keptWhy } };
   },
 });
 

@@ -9,13 +9,15 @@
  *             holds only as long as the lost region has no lease
  *
  * A partition whose answers waited for a second region is promoted only when every other copy was read, since any of them
- * may be the one that has the last answer; else it stays unavailable, and that is said.
+ * may be the one that has the last answer; else it stays unavailable, and that is said. Copies in regions that may not be home
+ * are left out of all of it: they did not count when an answer, or an effect, waited for a second region.
  */
 import { isCardumeError } from '../base/errors.ts';
 import type { Change, Condition, Coordinator } from '../discovery/coordinator.ts';
 import { firstEpochOf } from '../events/epoch.ts';
 import type { Clock } from '../host/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
+import type { Residency } from '../topology/residency.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
 import { type Home, type Homes, keyOfHome } from './homes.ts';
 import { keyOfLease, LEASES } from './region-lease.ts';
@@ -40,6 +42,7 @@ export interface FailoverGround {
   readonly regions: readonly RegionName[];
   readonly coordinator: Coordinator;
   readonly homes: Homes;
+  readonly residency: Pick<Residency, 'homes' | 'sentence'>;
   /** Of this region; null while it has none. */
   readonly leaseId: () => string | null;
   /** A region that was never there, since this one began, may be about to start. */
@@ -71,11 +74,13 @@ interface Standing {
 }
 
 export function openFailover(ground: FailoverGround): Failover {
-  const { clock, here, regions, coordinator, homes, report } = ground;
+  const { clock, here, regions, coordinator, homes, residency, report } = ground;
   /** Since when each region has had no lease, as this one saw it. */
   const lostSinceMs = new Map<RegionName, number>();
   let isClosed = false;
   const told = new Set<string>();
+  /** Lost regions of which partitions wait for them alone. */
+  const toldBound = new Set<RegionName>();
 
   /** @returns regions with a lease; null when this region is not the steward */
   async function look(): Promise<ReadonlySet<RegionName> | null> {
@@ -111,6 +116,7 @@ export function openFailover(ground: FailoverGround): Failover {
     for (const region of regions) {
       if (live.has(region)) {
         lostSinceMs.delete(region);
+        toldBound.delete(region);
         continue;
       }
       const nowMs = clock.monotonicMs();
@@ -123,15 +129,24 @@ export function openFailover(ground: FailoverGround): Failover {
     }
   }
 
-  async function replace(lost: RegionName, own: readonly Partition[], sinceMs: number): Promise<void> {
+  /** Regions that may be home to it in place of the lost one. */
+  const successorsOf = (partition: Partition, lost: RegionName): readonly RegionName[] =>
+    residency.homes(partition.service, partitionKey(partition)).filter((region) => region !== lost);
+
+  async function replace(lost: RegionName, all: readonly Partition[], sinceMs: number): Promise<void> {
+    const own = all.filter((partition) => successorsOf(partition, lost).length > 0);
+    tellBound(
+      lost,
+      all.filter((partition) => !own.includes(partition)),
+    );
+    if (own.length === 0) return;
     const standing = await fenceAll(lost, own);
-    const others = regions.length - 1;
     const isLate = clock.monotonicMs() - sinceMs > FENCE_PATIENCE_MS;
     const chosen: { readonly partition: Partition; readonly region: RegionName }[] = [];
     let refused = 0;
     for (const partition of own) {
       const copies = standing.get(keyOfHome(partition)) ?? [];
-      const isWhole = copies.length === others;
+      const isWhole = copies.length === successorsOf(partition, lost).length;
       const isAwaited = ground.isAwaited(partition.service, partitionKey(partition));
       if (copies.length === 0 || (!isWhole && (isAwaited || !isLate))) refused += 1;
       else chosen.push({ partition, region: furthest(copies, partitionKey(partition)) });
@@ -149,15 +164,32 @@ export function openFailover(ground: FailoverGround): Failover {
     if (refused === 0) told.delete(lost);
   }
 
+  /** Partitions that wait for their region, since no other may be home to them. */
+  function tellBound(lost: RegionName, bound: readonly Partition[]): void {
+    if (bound.length === 0 || toldBound.has(lost)) return;
+    toldBound.add(lost);
+    const policies = new Set(
+      bound.map((partition) => residency.sentence(partition.service, partitionKey(partition))),
+    );
+    report('partitions of a lost region wait for it: no other may be home to them', {
+      lost,
+      partitions: bound.length,
+      policies: [...policies],
+    });
+  }
+
   /** By partition, the copies that were fenced and read. */
   async function fenceAll(
     lost: RegionName,
     own: readonly Partition[],
   ): Promise<ReadonlyMap<string, Standing[]>> {
-    const request = own.map((partition) => {
-      const epoch = firstEpochOf(homes.find(partition).term + 1);
-      return [partition.service, partitionKey(partition), epoch] as const;
-    });
+    const requestTo = (region: RegionName): FenceRequest =>
+      own
+        .filter((partition) => successorsOf(partition, lost).includes(region))
+        .map((partition) => {
+          const epoch = firstEpochOf(homes.find(partition).term + 1);
+          return [partition.service, partitionKey(partition), epoch] as const;
+        });
     const keys = new Map(
       own.map((partition) => [`${partition.service}/${partitionKey(partition)}`, partition]),
     );
@@ -165,7 +197,7 @@ export function openFailover(ground: FailoverGround): Failover {
     const fenced = await Promise.allSettled(
       regions
         .filter((region) => region !== lost)
-        .map(async (region) => ({ region, answer: await ground.fence(region, request) })),
+        .map(async (region) => ({ region, answer: await ground.fence(region, requestTo(region)) })),
     );
     for (const one of fenced) {
       if (one.status === 'rejected') continue;

@@ -35,6 +35,8 @@ export interface KeeperGround {
   readonly setHome: (service: ServiceName, partition: number, isHere: boolean) => void;
   /** @throws CardumeError `fenced` when another process has the region by now */
   readonly check: () => void;
+  /** @throws CardumeError when the topology lets other regions alone be home to the partition */
+  readonly checkMayBeHome: (service: ServiceName, partition: number) => void;
   /** Takes a copy up: see takenUp. @returns its head */
   readonly takeUp: (service: ServiceName, partition: number) => Promise<Head>;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -76,6 +78,7 @@ export function openKeeper(ground: KeeperGround): Keeper {
     if ((shard.log.head(key)?.epoch ?? floor) < floor) await shard.moving.release(key);
     const isNew = !isServed(shard, key);
     if (isNew) {
+      ground.checkMayBeHome(service, key);
       // What was cut off half way stands as it was before, or as a copy one epoch above.
       const half = shard.log.head(key);
       const epoch = half === undefined ? (await ground.takeUp(service, key)).epoch : half.epoch + 1;

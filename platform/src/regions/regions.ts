@@ -18,6 +18,7 @@ import { decodeToken } from '../events/token.ts';
 import type { Clock } from '../host/host.ts';
 import type { Freshness } from '../sharding/query.ts';
 import { type Partition, partitionKey, placeOfKey } from '../topology/partition.ts';
+import { type Holding, residencyIn } from '../topology/residency.ts';
 import type { RegionName, ServiceName, Topology } from '../topology/topology.ts';
 import { type Alone, openAlone } from './alone.ts';
 import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
@@ -144,7 +145,10 @@ const NEVER_MET_MS = 20_000;
 export function openRegions(options: RegionsOptions): Regions {
   const { clock, topology, here, coordinator, shards, services, report } = options;
   const homes = openHomes(topology);
-  const watermarks: Watermarks = openWatermarks(clock, REPLICATED_MS_MAX);
+  const residency = residencyIn(topology);
+  const watermarks: Watermarks = openWatermarks(clock, REPLICATED_MS_MAX, (service, partition) =>
+    residency.seconds(service, partition, here),
+  );
   const alone: Alone = openAlone(clock, watermarks);
   const others = Object.keys(topology.regions).filter((region) => region !== here);
   const followers = new Map<RegionName, Follower>();
@@ -177,6 +181,14 @@ export function openRegions(options: RegionsOptions): Regions {
     );
   }
 
+  const holdingHere = (service: ServiceName, partition: number): Holding =>
+    residency.holding(service, partition, here);
+
+  function checkMayBeHome(service: ServiceName, partition: number): void {
+    if (holdingHere(service, partition) === 'whole') return;
+    throw new CardumeError('partition-unavailable', residency.sentence(service, partition));
+  }
+
   async function takeUp(service: ServiceName, partition: number, aboveEpoch = 0): Promise<Head> {
     const shard = shards.holder(service, partition);
     if (shard === undefined)
@@ -191,9 +203,12 @@ export function openRegions(options: RegionsOptions): Regions {
   }
 
   const source: Source = openSource({
+    here,
     homeOf: homeShard,
     watermarks,
+    residency,
     check: () => lease?.check(),
+    report,
   });
   const quarantines = openQuarantines({
     crypto: options.crypto,
@@ -215,6 +230,7 @@ export function openRegions(options: RegionsOptions): Regions {
     hold: shards.hold,
     takeUp,
     check: shards.check,
+    checkMayBeHome,
     setHome(service, partition, isHere) {
       if (shards.isHere(service, partition) === isHere) return; // what other regions have is known still
       watermarks.forget(service, partition);
@@ -248,7 +264,10 @@ export function openRegions(options: RegionsOptions): Regions {
 
   function wantedFrom(home: RegionName): PartitionOf[] {
     return services.flatMap((service) =>
-      homes.partitionsOf(service, home).map((partition): PartitionOf => [service, partitionKey(partition)]),
+      homes
+        .partitionsOf(service, home)
+        .map((partition): PartitionOf => [service, partitionKey(partition)])
+        .filter(([, partition]) => holdingHere(service, partition) !== 'nothing'),
     );
   }
 
@@ -288,6 +307,7 @@ export function openRegions(options: RegionsOptions): Regions {
     const fenced = await Promise.all(
       request.map(async ([service, partition, epoch]) => {
         if (shards.holder(service, partition) === undefined) return null;
+        if (holdingHere(service, partition) === 'nothing') return null;
         try {
           const { lastEpoch, position } = await takeUp(service, partition, epoch);
           return [service, partition, lastEpoch, position] as const;
@@ -348,13 +368,21 @@ export function openRegions(options: RegionsOptions): Regions {
     const own = services
       .flatMap((service) => homes.partitionsOf(service, here))
       .filter((partition) => bornIn === null || homes.bornIn(partition) === bornIn);
-    const busy = own.find(({ service, ...place }) => shards.isResharded(service, partitionKey(place)));
+    const mayMove = ({ service, ...place }: Partition): boolean =>
+      residency.holding(service, partitionKey(place), to) === 'whole';
+    const moving = own.filter(mayMove);
+    const kept = own.filter((partition) => !mayMove(partition));
+    const why = new Set(
+      kept.map(({ service, ...place }) => residency.sentence(service, partitionKey(place))),
+    );
+    if (moving.length === 0 && kept.length > 0) throw new CardumeError('conflict', [...why].join('; '));
+    const busy = moving.find(({ service, ...place }) => shards.isResharded(service, partitionKey(place)));
     if (busy !== undefined)
       throw new CardumeError(
         'conflict',
         `'${busy.service}' is being resharded in ${here}: finish it, or roll it back, first`,
       );
-    return switchOver(
+    const done = await switchOver(
       {
         clock,
         isOver: () => ended.signal.aborted,
@@ -372,13 +400,15 @@ export function openRegions(options: RegionsOptions): Regions {
         },
       },
       to,
-      own,
+      moving,
     );
+    return { ...done, kept: kept.length, keptWhy: [...why] };
   }
 
   async function takeCheckpoints(service: ServiceName, packed: readonly Json[]): Promise<void> {
     for (const checkpoint of packed.map(unpackCheckpoint)) {
       const { partition } = checkpoint;
+      checkMayBeHome(service, partition);
       await shards.holder(service, partition)?.moving.putCheckpoints(partition, [checkpoint]);
     }
   }
@@ -458,6 +488,7 @@ export function openRegions(options: RegionsOptions): Regions {
           },
           wanted: () => wantedFrom(home),
           shardOf: shards.holder,
+          mayOpen: (service, partition) => holdingHere(service, partition) === 'whole',
           takeUp,
           diverged: (service, partition) => cutBack(home, service, partition),
           async fenced(service, partition) {
@@ -478,6 +509,7 @@ export function openRegions(options: RegionsOptions): Regions {
         regions: Object.keys(topology.regions),
         coordinator,
         homes,
+        residency,
         leaseId: () => lease?.id() ?? null,
         hasMet: (region) =>
           followers.get(region)?.silentMs() != null || clock.monotonicMs() - begunMs > NEVER_MET_MS,
@@ -498,7 +530,7 @@ export function openRegions(options: RegionsOptions): Regions {
         case 'ack':
           return source.acked(from, request.ack) as unknown as Json;
         case 'checksums':
-          return source.checksums(request.service, request.partition, request.positions);
+          return source.checksums(from, request.service, request.partition, request.positions);
         case 'fence':
           return (await fence(request.partitions)) as unknown as Json;
         case 'sees-lost':
@@ -523,6 +555,8 @@ export function openRegions(options: RegionsOptions): Regions {
       const token = seen?.service === service ? decodeToken(seen.token) : null;
       return partitions.every((partition) => {
         const home = homes.homeOf(partitionOf(service, partition));
+        // What cannot be read whole is read at its home.
+        if (holdingHere(service, partition) !== 'whole') return false;
         if (home === here) return homeShard(service, partition) !== undefined;
         const copy = followers.get(home)?.copyOf(service, partition);
         if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;

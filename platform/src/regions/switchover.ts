@@ -46,7 +46,14 @@ export interface SwitchoverGround {
 }
 
 /** JSON. */
-export interface SwitchedOver {
+export interface SwitchedOver extends Moved {
+  /** Partitions that stay, since the other region may not be home to them. */
+  readonly kept: number;
+  /** Sentences. */
+  readonly keptWhy: readonly string[];
+}
+
+export interface Moved {
   readonly partitions: number;
   /** The longest that callers of one partition waited. */
   readonly heldMs: number;
@@ -62,7 +69,7 @@ export async function switchOver(
   ground: SwitchoverGround,
   to: RegionName,
   partitions: readonly Partition[],
-): Promise<SwitchedOver> {
+): Promise<Moved> {
   const waiting = [...partitions];
   let heldMs = 0;
   async function work(): Promise<void> {

@@ -1,13 +1,14 @@
 /**
- * Up to which position each partition that is at home here is durable in a second region: the greatest that any other
- * region has acknowledged. Positions that were acknowledged stay so, as long as the home does.
+ * Up to which position each partition that is at home here is durable in a second region: the greatest that any region whose
+ * disk counts has acknowledged. Positions that were acknowledged stay so, as long as the home does. What no other region may
+ * hold waits for none.
  */
 import { CardumeError } from '../base/errors.ts';
 import type { Clock, Timer } from '../host/host.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
 
 export interface Watermarks {
-  /** 0: nothing is known yet. */
+  /** 0: nothing is known yet. Beyond all positions: no other region's disk counts. */
   of(service: ServiceName, partition: number): number;
   /** Of one region; null: it follows nothing of the partition. */
   by(service: ServiceName, partition: number, region: RegionName): number | null;
@@ -38,7 +39,12 @@ interface Line {
   waiters: Waiter[];
 }
 
-export function openWatermarks(clock: Clock, waitMsMax: number): Watermarks {
+/** @param seconds regions whose disks count for the partition; all do when it is left out */
+export function openWatermarks(
+  clock: Clock,
+  waitMsMax: number,
+  seconds?: (service: ServiceName, partition: number) => readonly RegionName[],
+): Watermarks {
   const lines = new Map<string, Line>();
   const listeners = new Set<(service: ServiceName, partition: number, watermark: number) => void>();
 
@@ -52,13 +58,20 @@ export function openWatermarks(clock: Clock, waitMsMax: number): Watermarks {
     return line;
   }
 
+  const isAlone = (service: ServiceName, partition: number): boolean =>
+    seconds?.(service, partition).length === 0;
+
   return {
-    of: (service, partition) => lines.get(`${service}/${partition}`)?.watermark ?? 0,
+    of(service, partition) {
+      if (isAlone(service, partition)) return Number.MAX_SAFE_INTEGER;
+      return lines.get(`${service}/${partition}`)?.watermark ?? 0;
+    },
     by: (service, partition, region) => lines.get(`${service}/${partition}`)?.regions.get(region) ?? null,
     acked(region, service, partition, position) {
       const line = lineOf(service, partition);
       line.regions.set(region, position);
       if (position <= line.watermark) return;
+      if (seconds?.(service, partition).includes(region) === false) return;
       line.watermark = position;
       const waiting = line.waiters;
       line.waiters = waiting.filter((waiter) => waiter.position > position);
@@ -70,6 +83,7 @@ export function openWatermarks(clock: Clock, waitMsMax: number): Watermarks {
       for (const listener of listeners) listener(service, partition, position);
     },
     reached(service, partition, position) {
+      if (isAlone(service, partition)) return Promise.resolve();
       const line = lineOf(service, partition);
       if (line.watermark >= position) return Promise.resolve();
       return new Promise((resolve, reject) => {

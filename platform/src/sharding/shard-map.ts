@@ -18,6 +18,8 @@ export interface ShardMap {
    * They stay where they are.
    */
   readonly guests?: Readonly<Record<ServiceName, Readonly<Record<string, string>>>>;
+  /** Of guests that may not be held whole here: what is held of them, by service and partition key. */
+  readonly held?: Readonly<Record<ServiceName, Readonly<Record<string, 'sealed' | 'nothing'>>>>;
   readonly reshard: Reshard | null;
 }
 

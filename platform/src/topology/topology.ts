@@ -146,10 +146,25 @@ export interface ServiceTopology {
    */
   readonly rpoMsMax?: number | undefined;
   /**
+   * By the region where partitions are born: which regions may hold them. Every region holds those that are not named, and
+   * the global space.
+   */
+  readonly residency?: Readonly<Record<RegionName, ResidencyPolicy>> | undefined;
+  /**
    * Streams that have ended move to compressed archives, when no answer among them is remembered any more. From the first
    * one on, programs that know no archives refuse the log: say it when there is no way back to them.
    */
   readonly archives?: boolean | undefined;
+}
+
+export interface ResidencyPolicy {
+  /** They hold them whole, and may be home to them; the region of their birth is one of them. */
+  readonly regions: readonly RegionName[];
+  /**
+   * What other regions hold: `nothing`, or `sealed`: entries whose personal fields cannot be read there, since keys of their
+   * subjects are never sent there. Other fields stand in them as they are.
+   */
+  readonly elsewhere: 'nothing' | 'sealed';
 }
 
 export interface InstanceTopology {

@@ -130,17 +130,6 @@ describe('parseTopology', () => {
       delete t.coordinator;
       t.services.users.durability = 'cross-region';
     });
-    onlyFault('/services/orders/rpoMsMax', /needs a coordinator/, (t) => {
-      delete t.coordinator;
-      t.services.orders.rpoMsMax = 5_000;
-    });
-    onlyFault('/services/orders/rpoMsMax', /for the durability 'region' alone/, (t) => {
-      t.services.orders.durability = 'cross-region';
-      t.services.orders.rpoMsMax = 5_000;
-    });
-    onlyFault('/services/orders/rpoMsMax', /from 500 to 86400000, got 100/, (t) => {
-      t.services.orders.rpoMsMax = 100;
-    });
     const crossRegion = faultsOf((t) => {
       t.services.users.durability = 'cross-region';
       t.coordinator = { engine: 'embedded', host: '127.0.0.1', port: 9_090 };
@@ -160,6 +149,75 @@ describe('parseTopology', () => {
       /ISO 3166.*got "usa"/,
       (t) => (t.regions['us-east'].countries[0] = 'usa'),
     );
+  });
+
+  it('checks what outlives a region, and who may hold what', () => {
+    onlyFault('/services/orders/rpoMsMax', /needs a coordinator/, (t) => {
+      delete t.coordinator;
+      t.services.orders.rpoMsMax = 5_000;
+    });
+    onlyFault('/services/orders/rpoMsMax', /for the durability 'region' alone/, (t) => {
+      t.services.orders.durability = 'cross-region';
+      t.services.orders.rpoMsMax = 5_000;
+    });
+    onlyFault('/services/orders/rpoMsMax', /from 500 to 86400000, got 100/, (t) => {
+      t.services.orders.rpoMsMax = 100;
+    });
+    const policy = (bornIn: string, regions: Broken, elsewhere: Broken, change: (users: Broken) => void) => {
+      return (t: Broken): void => {
+        t.services.users.residency = { [bornIn]: { regions, elsewhere } };
+        change(t.services.users);
+      };
+    };
+    const nothing = (): void => undefined;
+    const across = (users: Broken): void => {
+      users.durability = 'cross-region';
+    };
+    const bound = (users: Broken): void => {
+      users.rpoMsMax = 5_000;
+    };
+    const at = '/services/users/residency/eu-west';
+    onlyFault(
+      '/services/users/residency/eu-wets',
+      /no region 'eu-wets'; did you mean 'eu-west'/,
+      policy('eu-wets', ['eu-west'], 'nothing', nothing),
+    );
+    onlyFault(`${at}/regions`, /at least one region, got \[\]/, policy('eu-west', [], 'nothing', nothing));
+    onlyFault(
+      `${at}/regions`,
+      /expected 'eu-west' among them/,
+      policy('eu-west', ['us-east'], 'sealed', nothing),
+    );
+    onlyFault(
+      `${at}/regions/1`,
+      /'eu-west' is listed twice/,
+      policy('eu-west', ['eu-west', 'eu-west'], 'sealed', nothing),
+    );
+    onlyFault(
+      `${at}/regions/1`,
+      /no region 'us-wst'; did you mean/,
+      policy('eu-west', ['eu-west', 'us-wst'], 'sealed', nothing),
+    );
+    onlyFault(
+      `${at}/elsewhere`,
+      /'nothing' or 'sealed', got "all"/,
+      policy('eu-west', ['eu-west'], 'all', nothing),
+    );
+    onlyFault(
+      at,
+      /'cross-region' needs a second region that may hold/,
+      policy('eu-west', ['eu-west'], 'nothing', across),
+    );
+    onlyFault(
+      at,
+      /rpoMsMax needs a second region that may hold/,
+      policy('eu-west', ['eu-west'], 'nothing', bound),
+    );
+    for (const change of [across, bound]) {
+      assert.deepEqual(faultsOf(policy('eu-west', ['eu-west'], 'sealed', change)), {});
+      assert.deepEqual(faultsOf(policy('eu-west', ['eu-west', 'us-east'], 'nothing', change)), {});
+    }
+    assert.deepEqual(faultsOf(policy('eu-west', ['eu-west'], 'nothing', nothing)), {});
   });
 
   it('checks the rules that span fields', () => {

@@ -111,6 +111,17 @@ const dns = strict(
   'a DNS server: port, zone, name, policy, ttlS, …',
 );
 
+const residencyPolicy = strict(
+  {
+    regions: Type.Array(Type.String({ description: 'the name of a region' }), {
+      minItems: 1,
+      description: 'a list of at least one region',
+    }),
+    elsewhere: Type.String({ pattern: /^(?:nothing|sealed)$/, description: "'nothing' or 'sealed'" }),
+  },
+  'a policy: regions, elsewhere',
+);
+
 const schema = strict(
   {
     name: Type.String({ pattern: NAME, description: NAME_EXPECTED }),
@@ -143,9 +154,10 @@ const schema = strict(
             Type.String({ pattern: /^(?:region|cross-region)$/, description: "'region' or 'cross-region'" }),
           ),
           rpoMsMax: Type.Optional(whole(RPO_MS_MIN, RPO_MS_MAX)),
+          residency: Type.Optional(named(residencyPolicy, 1, SCOPE_MAX, 'policies of regions')),
           archives: Type.Optional(Type.Boolean({ description: 'true or false' })),
         },
-        'a service: partitions, globalPartitions, shards, replicas, durability, rpoMsMax, archives',
+        'a service: partitions, globalPartitions, shards, replicas, durability, rpoMsMax, residency, archives',
       ),
       1,
       256,
@@ -356,7 +368,8 @@ function ruleFaults(value: unknown): Fault[] {
   coordinatorRules(coordinator, add);
   if (edge['dns'] !== undefined) dnsRules(objectOf(edge['dns']), edge, objectOf(top['regions']), add);
   serviceRules(objectOf(top['services']), objectOf(top['instances'])['services'], add);
-  durabilityRules(objectOf(top['services']), top['coordinator'] !== undefined, add);
+  const regions = Object.keys(objectOf(top['regions']));
+  durabilityRules(objectOf(top['services']), regions, top['coordinator'] !== undefined, add);
   engineRules(objectOf(top['engines']), Object.keys(objectOf(top['regions'])).length, add);
   boundRules(objectOf(top['bounds']), add);
   return faults;

@@ -99,7 +99,7 @@ export const regionalBugs: readonly Planted[] = [
     changes: [
       {
         file: 'platform/src/regions/replication/source.ts',
-        find: 'const keys = entries.length === 0 ? [] : await shard.moving.keysFor(entries);',
+        find: 'const keys = entries.length === 0 || isSealed ? [] : await shard.moving.keysFor(entries);',
         put: 'const keys: never[] = [];',
       },
     ],

@@ -39,6 +39,8 @@ export interface FollowerGround {
   /** Partitions that are to be followed from this home. */
   readonly wanted: () => readonly PartitionOf[];
   readonly shardOf: (service: ServiceName, partition: number) => FollowerShard | undefined;
+  /** Whether its keys may be held here. */
+  readonly mayOpen: (service: ServiceName, partition: number) => boolean;
   /** Takes a copy up: see takenUp. @returns its head @throws CardumeError `conflict` when it is at home here */
   readonly takeUp: (service: ServiceName, partition: number) => Promise<Head>;
   /** The copy has entries that its home does not: they are cut, and then it is followed again. */
@@ -150,7 +152,8 @@ export function openFollower(ground: FollowerGround): Follower {
       for (const { service, partition, homeEpoch, entries, keys } of unpackPages(parcel.pages)) {
         const shard = shardOf(service, partition);
         if (shard === undefined || !lanes.has(nameOf(service, partition))) continue;
-        if (keys.length > 0) await shard.moving.putKeys(partition, keys);
+        if (keys.length > 0 && ground.mayOpen(service, partition))
+          await shard.moving.putKeys(partition, keys);
         const group = byShard.get(shard) ?? { service, pages: [] };
         byShard.set(shard, group);
         group.pages.push({ partition, homeEpoch, entries });

@@ -1,13 +1,14 @@
 /**
  * The home's end of replication: each other region follows, over one stream, all partitions that are at home here. What
  * was committed a moment ago is sent from memory, the rest is read from the log; a region that reads slowly holds up
- * nobody, since what is sent is pulled, a parcel at a time.
+ * nobody, since what is sent is pulled, a parcel at a time. A region is sent no more of a partition than it may hold.
  */
 import { CardumeError, isCardumeError } from '../../base/errors.ts';
 import type { Json } from '../../base/json.ts';
 import type { ShardMoving } from '../../cqrs/shard-moving.ts';
 import { sameChecksum } from '../../events/checksum.ts';
 import type { Entry, Head, Log } from '../../events/log.ts';
+import type { Residency } from '../../topology/residency.ts';
 import type { RegionName, ServiceName } from '../../topology/topology.ts';
 import type { Watermarks } from '../watermarks.ts';
 import { charsOf, PARCEL_CHARS_MAX, type Page, type Parcel, type PartitionOf, packPages } from './pages.ts';
@@ -19,11 +20,14 @@ export interface SourceShard {
 }
 
 export interface SourceGround {
+  readonly here: RegionName;
   /** The shard that is home to the partition; undefined: none is, here. */
   readonly homeOf: (service: ServiceName, partition: number) => SourceShard | undefined;
   readonly watermarks: Watermarks;
+  readonly residency: Pick<Residency, 'holding' | 'homes'>;
   /** @throws CardumeError `partition-unavailable` when the region may not write now: others may know more than it does */
   readonly check: () => void;
+  readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
 /** JSON. */
@@ -58,7 +62,12 @@ export interface Source {
   /** @throws CardumeError `conflict` for a session that has ended */
   acked(region: RegionName, request: AckRequest): AckAnswer;
   /** Checksums of entries, in base64, or null where there is none: for who looks where two histories part. */
-  checksums(service: ServiceName, partition: number, positions: readonly number[]): Promise<Json>;
+  checksums(
+    region: RegionName,
+    service: ServiceName,
+    partition: number,
+    positions: readonly number[],
+  ): Promise<Json>;
 }
 
 /** One region follows one partition. */
@@ -88,10 +97,12 @@ const RECENT_ENTRIES_MAX = 256;
 const PAGE_ENTRIES = 512;
 export const UNKNOWN = -1;
 
-export function openSource({ homeOf, watermarks, check }: SourceGround): Source {
+export function openSource({ here, homeOf, watermarks, residency, check, report }: SourceGround): Source {
   const sessions = new Map<string, Session>();
   /** By partition, gapless, the newest last. */
   const recent = new Map<string, Entry[]>();
+  /** Losses. */
+  const told = new Set<string>();
 
   function committed(service: ServiceName, entries: readonly Entry[]): void {
     if (sessions.size === 0) {
@@ -129,7 +140,11 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
   }
 
   /** @returns null when the partition is not at home here any more */
-  async function nextPage(lane: Lane, charsMax: number): Promise<{ page: Page; chars: number } | null> {
+  async function nextPage(
+    region: RegionName,
+    lane: Lane,
+    charsMax: number,
+  ): Promise<{ page: Page; chars: number } | null> {
     const { service, partition } = lane;
     const shard = homeOf(service, partition);
     const head = shard?.log.head(partition);
@@ -141,7 +156,8 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
       entries.push(entry);
       chars += charsOf(entry);
     }
-    const keys = entries.length === 0 ? [] : await shard.moving.keysFor(entries);
+    const isSealed = residency.holding(service, partition, region) !== 'whole';
+    const keys = entries.length === 0 || isSealed ? [] : await shard.moving.keysFor(entries);
     lane.toldEpoch = head.epoch;
     lane.sent = entries.at(-1)?.position ?? lane.sent;
     return { page: { service, partition, homeEpoch: head.epoch, entries, keys }, chars };
@@ -154,7 +170,7 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
     for (const lane of [...session.due]) {
       if (chars >= PARCEL_CHARS_MAX) break;
       session.due.delete(lane);
-      const next = await nextPage(lane, PARCEL_CHARS_MAX - chars);
+      const next = await nextPage(session.region, lane, PARCEL_CHARS_MAX - chars);
       if (next === null) {
         session.lanes.delete(`${lane.service}/${lane.partition}`);
         gone.push([lane.service, lane.partition]);
@@ -199,16 +215,40 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
       const [service, partition, position] = asked;
       const shard = homeOf(service, partition);
       const head = shard?.log.head(partition);
-      if (shard === undefined || head === undefined) gone.push([service, partition]);
-      else if (!(await isOurs(shard, head, asked))) diverged.push([service, partition]);
-      else {
+      if (shard === undefined || head === undefined || !mayHold(session.region, service, partition))
+        gone.push([service, partition]);
+      else if (await isOurs(shard, head, asked)) {
         const lane = { service, partition, sent: position, toldEpoch: 0 };
         session.lanes.set(`${service}/${partition}`, lane);
         session.due.add(lane); // the asker learns at least the epoch
         watermarks.acked(session.region, service, partition, position);
+      } else if (!isOnlyHome(service, partition)) diverged.push([service, partition]);
+      else {
+        tellLoss(session.region, asked);
+        gone.push([service, partition]);
       }
     }
     return { pages: '', diverged, gone: goneFrom(session, gone), came: [] };
+  }
+
+  /** Then its history cannot have parted from a copy's: what the copy has was here, and is not. */
+  const isOnlyHome = (service: ServiceName, partition: number): boolean =>
+    residency.homes(service, partition).every((region) => region === here);
+
+  function tellLoss(region: RegionName, [service, partition, position]: FollowFrom): void {
+    const key = `${region}/${service}/${partition}`;
+    if (told.has(key)) return;
+    told.add(key);
+    report('a home has lost entries that a copy has: they stay in the copy, which follows it no further', {
+      service,
+      partition,
+      copy: region,
+      position,
+    });
+  }
+
+  function mayHold(region: RegionName, service: ServiceName, partition: number): boolean {
+    return residency.holding(service, partition, region) !== 'nothing';
   }
 
   function goneFrom(session: Session, gone: readonly PartitionOf[]): readonly PartitionOf[] {
@@ -291,8 +331,8 @@ export function openSource({ homeOf, watermarks, check }: SourceGround): Source 
       }
       return behind;
     },
-    async checksums(service, partition, positions) {
-      const shard = homeOf(service, partition);
+    async checksums(region, service, partition, positions) {
+      const shard = mayHold(region, service, partition) ? homeOf(service, partition) : undefined;
       const found: (string | null)[] = [];
       for (const position of positions) {
         const [entry] = (await shard?.log.readPartition(partition, position - 1, 1)) ?? [];
