@@ -85,7 +85,7 @@ test('options belong to the command that they stand behind', async () => {
   assert.match(err, /^http:\/\/127\.0\.0\.1:1 does not answer/);
 });
 
-test('check-config names every fault at its path', async () => {
+test('check-config names every fault at its path, and what policies of residency forfeit', async () => {
   const good = await cardume('check-config', '--json');
   assert.equal(good.code, 0);
   assert.deepEqual((JSON.parse(good.out) as { regions: string[] }).regions, [
@@ -93,6 +93,28 @@ test('check-config names every fault at its path', async () => {
     'us-west',
     'eu-west',
   ]);
+
+  const policy = join(folder, 'policy.config.ts');
+  await writeFile(
+    policy,
+    `import house from ${JSON.stringify(houseConfig)};
+const users = { ...house.services.users, residency: { 'eu-west': { regions: ['eu-west'], elsewhere: 'nothing' } } };
+export default { ...house, services: { ...house.services, users } };`,
+  );
+  const forfeit = 'users of eu-west: held by eu-west alone; forfeits ';
+  const [told, asJson] = await Promise.all([
+    cardume('check-config', '--config', policy),
+    cardume('check-config', '--config', policy, '--json'),
+  ]);
+  assert.ok(told.out.split('\n')[1]?.startsWith(forfeit), told.out + told.err);
+  const [{ sentence, ...rest }] = (JSON.parse(asJson.out) as { residency: [{ sentence: string }] }).residency;
+  assert.deepEqual(rest, {
+    service: 'users',
+    born_in: 'eu-west',
+    regions: ['eu-west'],
+    elsewhere: 'nothing',
+  });
+  assert.ok(sentence.startsWith(forfeit));
 
   const broken = join(folder, 'broken.config.ts');
   await writeFile(

@@ -83,7 +83,17 @@ describe('residency', { skip }, () => {
       const { done, ask, staff } = cluster;
       const people = await registered(cluster);
       const { eva, ann } = people;
+      // Whose account is active behind an effect, which waits for no other region: none will ever have its cause.
+      const own = {
+        name: 'Emil Ernst',
+        country: 'AT',
+        email: 'emil@example.com',
+        password: 'many-small-fish',
+      };
+      const emil = (await done('us-west', 'POST', '/users', { key: 'emil', body: own })).id;
       await inStep(cluster);
+      equal(hasEntries(cluster, 'us-east', emil), false);
+      equal(hasEntries(cluster, 'eu-west', emil), true);
       for (const region of ['us-east', 'us-west']) {
         equal(await stands(cluster, region, eva), false, region);
         equal(await stands(cluster, region, ann), true, region);

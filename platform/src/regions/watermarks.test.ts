@@ -33,6 +33,22 @@ test('a region that has lost its disk has less; what was told before stays told'
   sim.close();
 });
 
+test('only disks that count make a watermark, and where none does nothing waits', async () => {
+  const sim = simulation({ seed: 4 });
+  const watermarks = openWatermarks(sim.machine('eu-west').clock, 5_000, (service) =>
+    service === 'orders' ? ['us-west'] : [],
+  );
+  watermarks.acked('us-east', 'orders', 33, 8);
+  strictEqual(watermarks.by('orders', 33, 'us-east'), 8);
+  strictEqual(watermarks.of('orders', 33), 0);
+  const waits = watermarks.reached('orders', 33, 3);
+  watermarks.acked('us-west', 'orders', 33, 3);
+  await sim.run(waits, 1);
+  strictEqual(watermarks.of('orders', 33), 3);
+  await sim.run(watermarks.reached('users', 33, 1_000), 1);
+  sim.close();
+});
+
 test('nothing is known of a home that has moved, and who waits is not told that it was done', async () => {
   const sim = simulation({ seed: 3 });
   const watermarks = openWatermarks(sim.machine('us-east').clock, 5_000);

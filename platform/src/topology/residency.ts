@@ -89,7 +89,7 @@ function costOf(
   if (regions.length === 1) {
     if (elsewhere === 'nothing')
       return `held by ${bornIn} alone; forfeits cross-region durability and failover: while ${bornIn} is away they are unavailable, and if it loses its disk they are lost.`;
-    return `held by ${bornIn}, and sealed by ${there}; forfeits failover: while ${bornIn} is away they are unavailable, and if it loses its disk their personal fields are lost.`;
+    return `held by ${bornIn}, and sealed by ${there}; forfeits failover: while ${bornIn} is away they are unavailable, and if it loses its disk their personal fields are lost, and nothing brings the rest back by itself.`;
   }
   const stops = isAcross && regions.length === 2 ? ', and while one of them is away they take no writes' : '';
   const what =
