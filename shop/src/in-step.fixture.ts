@@ -6,6 +6,8 @@ interface RegionSeen {
   readonly reachable: boolean;
   readonly partitions: number;
   readonly adopted: number;
+  /** Entries that no other region has yet. */
+  readonly alone: number;
   readonly undecided: number;
   readonly follows: readonly {
     readonly partitions: number;
@@ -19,12 +21,13 @@ export async function regionsOf(cluster: Cluster, from = 'us-west'): Promise<rea
   return regions as RegionSeen[];
 }
 
-/** Waits until every copy has what its home has. */
+/** Waits until every copy has what its home has, and homes know it. */
 export function inStep(cluster: Cluster): Promise<void> {
   return until('all copies are up to date', async () =>
     (await regionsOf(cluster)).every(
-      ({ reachable, follows }) =>
+      ({ reachable, alone, follows }) =>
         reachable &&
+        alone === 0 &&
         follows.every(
           ({ partitions, entries_behind: behind, behind_ms: ms }) =>
             partitions === 0 || (behind === 0 && ms !== null && ms < 2_000),
