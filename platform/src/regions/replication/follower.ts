@@ -12,7 +12,8 @@ import type { ShardMoving } from '../../cqrs/shard-moving.ts';
 import type { CopyPage, Head } from '../../events/log.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import type { RegionName, ServiceName } from '../../topology/topology.ts';
-import { type Parcel, type PartitionOf, unpackPages } from './pages.ts';
+import { type Arrived, gathered } from './gathered.ts';
+import type { PartitionOf } from './pages.ts';
 import {
   type AckAnswer,
   type AckRequest,
@@ -124,8 +125,10 @@ export function openFollower(ground: FollowerGround): Follower {
 
   const nameOf = (service: string, partition: number): string => `${service}/${partition}`;
 
+  /** How old copies are that were followed before, and not cut since, is known still. */
   async function takeAllUp(): Promise<FollowFrom[]> {
     const from: FollowFrom[] = [];
+    const taken = new Map<string, Lane>();
     for (const [service, partition] of ground.wanted()) {
       const shard = shardOf(service, partition);
       if (shard === undefined) continue;
@@ -139,25 +142,25 @@ export function openFollower(ground: FollowerGround): Follower {
       }
       from.push([service, partition, head.position, head.checksum.toBase64()]);
       const { position } = head;
-      const lane = { service, partition, position, told: position, asOfMs: null, target: null };
-      lanes.set(nameOf(service, partition), lane);
+      const name = nameOf(service, partition);
+      const asOfMs = lanes.get(name)?.asOfMs ?? null;
+      taken.set(name, { service, partition, position, told: position, asOfMs, target: null });
     }
+    lanes = taken;
     return from;
   }
 
-  async function apply(parcel: Parcel): Promise<Refused> {
+  async function apply({ pages: arrivals }: Arrived): Promise<Refused> {
     const refused: Refused = { diverged: [], fenced: [] };
     const byShard = new Map<FollowerShard, { service: string; pages: CopyPage[] }>();
-    if (parcel.pages !== '') {
-      for (const { service, partition, homeEpoch, entries, keys } of unpackPages(parcel.pages)) {
-        const shard = shardOf(service, partition);
-        if (shard === undefined || !lanes.has(nameOf(service, partition))) continue;
-        if (keys.length > 0 && ground.mayOpen(service, partition))
-          await shard.moving.putKeys(partition, keys);
-        const group = byShard.get(shard) ?? { service, pages: [] };
-        byShard.set(shard, group);
-        group.pages.push({ partition, homeEpoch, entries });
-      }
+    for (const { service, partition, homeEpoch, entries, keys } of arrivals) {
+      const shard = shardOf(service, partition);
+      if (shard === undefined || !lanes.has(nameOf(service, partition))) continue;
+      if (keys.length > 0 && ground.mayOpen(service, partition))
+        await shard.moving.putKeys(partition, keys);
+      const group = byShard.get(shard) ?? { service, pages: [] };
+      byShard.set(shard, group);
+      group.pages.push({ partition, homeEpoch, entries });
     }
     await Promise.all(
       [...byShard].map(async ([shard, { service, pages }]) => {
@@ -238,7 +241,6 @@ export function openFollower(ground: FollowerGround): Follower {
 
   /** One session, until it breaks or something else is wanted. */
   async function follow(signal: AbortSignal): Promise<void> {
-    lanes = new Map();
     begun += 1;
     const from = await takeAllUp();
     if (from.length === 0) {
@@ -255,25 +257,25 @@ export function openFollower(ground: FollowerGround): Follower {
     const refused: Refused = { diverged: [], fenced: [] };
     let again: Timer | null = null;
     let isAgain = false;
+    const parcels = gathered(link.replicate({ session, from }, ended.signal), ended.signal);
     try {
-      for await (const item of link.replicate({ session, from }, ended.signal)) {
-        const parcel = item as unknown as Parcel;
+      for await (const arrived of parcels) {
         heardMs = clock.monotonicMs();
         acks ??= acknowledging(session, (error) => {
           failure ??= error;
           end();
         });
-        for (const [service, partition] of [...parcel.gone, ...parcel.diverged])
+        for (const [service, partition] of [...arrived.gone, ...arrived.diverged])
           lanes.delete(nameOf(service, partition));
-        if (parcel.came.length > 0) restart();
+        if (arrived.came.length > 0) restart();
         // It comes to its home in a moment, or a later map says where it is; whoever has it may not tell.
-        if (parcel.gone.length > 0)
+        if (arrived.gone.length > 0)
           again ??= clock.after(GONE_AGAIN_MS, () => {
             isAgain = true;
             end();
           });
-        const { diverged, fenced } = await apply(parcel);
-        refused.diverged.push(...parcel.diverged, ...diverged);
+        const { diverged, fenced } = await apply(arrived);
+        refused.diverged.push(...arrived.diverged, ...diverged);
         refused.fenced.push(...fenced);
         acks.now();
         if (refused.diverged.length + refused.fenced.length > 0) break;
@@ -285,6 +287,7 @@ export function openFollower(ground: FollowerGround): Follower {
         troubledSinceMs = null;
       }
     } finally {
+      end();
       acks?.end();
       again?.cancel();
       signal.removeEventListener('abort', end);
