@@ -15,7 +15,7 @@ async function opened(durability: 'region' | 'cross-region') {
   const person = { name: 'Ann', country: 'US' };
   const { id } = await cluster.done('us-east', 'POST', '/users', { token: cluster.staff, body: person });
   await inStep(cluster);
-  return { cluster, product, token: cluster.tokenOf({ id, role: 'customer' }) };
+  return { cluster, product, customer: id, token: cluster.tokenOf({ id, role: 'customer' }) };
 }
 
 const orderOf = (product: string) => ({
@@ -118,7 +118,7 @@ describe('three regions', { skip }, () => {
   });
 
   test('a read that may be old is answered from the copies near by, and sees what its token names', async () => {
-    const { cluster, product, token } = await opened('region');
+    const { cluster, product, customer, token } = await opened('region');
     const { headers, body } = await cluster.ask('us-east', 'POST', '/orders', {
       token,
       body: orderOf(product),
@@ -136,8 +136,12 @@ describe('three regions', { skip }, () => {
     );
     await cluster.settled();
     await inStep(cluster);
-    await cluster.stop('us-east', 'kill'); // and nobody has taken over yet
+    // Nobody takes over what is durable in two regions, and nobody else can tell.
+    await Promise.all([cluster.stop('us-west', 'kill'), cluster.stop('us-east', 'kill')]);
     equal((await cluster.done('eu-west', 'GET', '/orders?limit=5', read)).items.length, 1);
+    equal((await cluster.done('eu-west', 'GET', `/orders/${body.id}`, read)).status, 'confirmed');
+    equal((await cluster.done('eu-west', 'GET', `/users/${customer}`, read)).name, 'Ann');
+    equal((await cluster.done('eu-west', 'GET', `/products/${product}`, read)).name, 'Cod');
   });
 
   test('what was written in the moment of a loss is listed, and submitted again, given up or refused', async () => {

@@ -19,8 +19,14 @@ export interface Bus {
   /**
    * State of one aggregate after all that was decided before. `version` 0: it does not exist.
    * @param lasting only what outlives the loss of its region: see `SendOptions`
+   * @param freshness how old it may be, so that a copy may tell; when left out it is the newest
    */
-  load<State>(of: AggregateOf<State>, id: string, lasting?: boolean): Promise<Loaded<State>>;
+  load<State>(
+    of: AggregateOf<State>,
+    id: string,
+    lasting?: boolean,
+    freshness?: Freshness | null,
+  ): Promise<Loaded<State>>;
   /**
    * Rows of read models with a bounded query; scans run in reader threads.
    * @throws CardumeError `query-refused`, `invalid-cursor`, `deadline-exceeded`, `read-model-halted`,
@@ -53,12 +59,13 @@ export interface Bus {
   ): AsyncIterable<StreamEvent>;
 }
 
-/** The same bus, for whoever is content with old rows: of queries, and of single ones. */
+/** The same bus, for whoever is content with what is old. */
 export function reading(bus: Bus, freshness: Freshness): Bus {
   return {
     ...bus,
     query: (query, bounds) => bus.query(query, { freshness, ...bounds }),
     row: (service, table, place, key) => bus.row(service, table, place, key, freshness),
+    load: (of, id, isLasting) => bus.load(of, id, isLasting, freshness),
   };
 }
 

@@ -35,6 +35,8 @@ export interface Decisions {
     partition?: number,
   ): Promise<Answer>;
   load(aggregate: string, id: string, partition?: number): Promise<Loaded<unknown>>;
+  /** Of a copy, as far as it is here; null: it has personal fields, and no key here opens them. */
+  loadHeld(aggregate: string, id: string, partition?: number): Promise<Loaded<unknown> | null>;
   answered(partition: number, key: IdempotencyKey): Promise<Answer | null>;
   /**
    * Appends what was decided before, of one aggregate, all or nothing, with the time of now: see resubmitting.ts.
@@ -385,6 +387,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
         );
         if (isDurable && begun === lives.generationOf(partition)) return seen;
       }
+    },
+    async loadHeld(name, id, known) {
+      const kind = kindOf(name);
+      const live = await lives.read(kind, partitionOf(kind, id, known), id);
+      return kind.codec.personal && !live.opened ? null : copyOf(live);
     },
     answered: find,
     append,

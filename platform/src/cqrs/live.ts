@@ -40,6 +40,8 @@ export interface Lives {
    * version, and the command is decided on what the log holds.
    */
   born(kind: Kind, partition: number, id: string): Live | Promise<Live>;
+  /** Folded from the log each time: of a copy, which others write. */
+  read(kind: Kind, partition: number, id: string): Promise<Live>;
   /** An append with its events begins. */
   hold(live: Live): void;
   /** It stands in the log. */
@@ -142,6 +144,7 @@ export function openLives(options: LivesOptions): Lives {
 
   return {
     find,
+    read,
     born(kind, partition, id) {
       if (cached.has(id) || held.has(id) || loading.has(id)) return find(kind, partition, id);
       const live = fresh(kind, partition, id);

@@ -76,7 +76,7 @@ export interface ShardOptions {
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
-export interface Shard extends Omit<Decisions, 'load' | 'append'> {
+export interface Shard extends Omit<Decisions, 'load' | 'loadHeld' | 'append'> {
   /** @param isLasting see `Bus.load` */
   load(name: string, id: string, partition?: number, isLasting?: boolean): ReturnType<Decisions['load']>;
   readonly log: Log;
@@ -100,7 +100,11 @@ export interface Shard extends Omit<Decisions, 'load' | 'append'> {
     within: Within,
     freshness?: Freshness | null,
   ): Promise<Value[][]>;
-  /** As `row` and `scan`, of whatever is held here, other regions' copies too: the caller knows how old those are. */
+  /**
+   * As `load`, `row` and `scan`, of whatever is held here, other regions' copies too: the caller knows how old those are.
+   * An aggregate is null when its personal fields cannot be opened here.
+   */
+  loadHeld(name: string, id: string, partition: number): ReturnType<Decisions['loadHeld']>;
   rowHeld(table: string, partition: number, key: Row): Promise<Row | null>;
   scanHeld(plan: Plan, partitions: readonly number[], within: Within): Promise<Value[][]>;
   /** What was cut off another copy of a partition that is at home here; told when a second region has it. */
@@ -282,6 +286,10 @@ export async function openShard(options: ShardOptions): Promise<Shard> {
     recover: runner.recover,
     begin: runner.begin,
     replicas: replicas.status,
+    loadHeld: (name, id, partition) =>
+      log.head(partition) === undefined
+        ? decisions.loadHeld(name, id, partition)
+        : decisions.load(name, id, partition),
     async rowHeld(name, partition, key) {
       health.refuseRefolding([partition]);
       const row = await reading.row(tableNamed(name), partition, key);

@@ -10,7 +10,11 @@ import type { Bus } from '../cqrs/bus.ts';
 import type { Host } from '../host/host.ts';
 import type { Address } from '../host/network.ts';
 import type { Tokens } from '../identity/tokens.ts';
+
 import { READY_PATH, WRITES_HEADER } from '../links/readiness.ts';
+
+import type { Freshness } from '../sharding/query.ts';
+
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Bounds } from '../topology/topology.ts';
@@ -42,8 +46,8 @@ export interface GatewayOptions {
   readonly secret: Uint8Array;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Whether this instance hosts the place now: such calls run here, without a message. */
-  hostedHere(service: string, place: Place): boolean;
+  /** Whether this instance hosts the place now, or has a copy of it that is fresh enough: such calls run here, without a message. */
+  hostedHere(service: string, place: Place, freshness: Freshness | null): boolean;
   /** Sends the call to the place's host, where `execute` runs it. Rejects with the CardumeError that it gave there. */
   forward(service: string, place: Place, call: Call): Promise<PlainReply>;
   /** Why the instance cannot serve now; empty: it is ready. */

@@ -12,6 +12,7 @@ import { expectedError, problemHeaders, problemOf } from '../base/problem.ts';
 import type { Host } from '../host/host.ts';
 import { ANONYMOUS, type Principal } from '../identity/principal.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import type { Freshness } from '../sharding/query.ts';
 import type { Log } from '../telemetry/log.ts';
 import { formatTraceParent, parseTraceParent, startSpan } from '../telemetry/trace.ts';
 import type { Call, PlainReply } from './call.ts';
@@ -59,8 +60,8 @@ export interface PipelineOptions {
   readonly limits: Limits;
   readonly log: Log;
   readonly execution: Execution;
-  /** Whether this instance hosts the place now. */
-  hostedHere(service: string, place: Place): boolean;
+  /** Whether this instance hosts the place now, or has a copy of it that is fresh enough. */
+  hostedHere(service: string, place: Place, freshness: Freshness | null): boolean;
   /** HMAC-SHA256 under the cluster's secret. */
   secretDigest(text: string): Uint8Array;
   /** Resolves when the home of the token has what it names. @throws CardumeError */
@@ -159,7 +160,8 @@ export function openPipeline(options: PipelineOptions): Pipeline {
     if (operation.place === undefined) return execution.run(route, call, onGone);
     const input = { params: call.params, search: call.search, body: call.body } as never;
     const place = operation.place(input, { principal: call.principal, key: call.key, geography });
-    if (place === null || options.hostedHere(service, place)) return execution.run(route, call, onGone);
+    if (place === null || options.hostedHere(service, place, call.freshness ?? null))
+      return execution.run(route, call, onGone);
     return options.forward(service, place, call);
   }
 

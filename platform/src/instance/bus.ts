@@ -6,6 +6,7 @@
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import { type Place, parseId } from '../base/id.ts';
 import type { AggregateOf, Answer, Bus, StreamEvent } from '../cqrs/bus.ts';
+import type { Shard } from '../cqrs/shard.ts';
 import { decodeToken } from '../events/token.ts';
 import type { Clock } from '../host/host.ts';
 import type { Peers } from '../links/peer.ts';
@@ -46,6 +47,21 @@ export interface BusOptions {
   readonly readDeadlineMs: number;
 }
 
+/** Whether a read that may be old is answered from what is held here. */
+export function areFreshIn(
+  copies: Pick<Copies, 'areFresh'> | null,
+  service: string,
+  partitions: readonly number[],
+  freshness: Freshness | null,
+): boolean {
+  return (
+    copies !== null &&
+    freshness !== null &&
+    freshness.maxStalenessMs > 0 &&
+    copies.areFresh(service, partitions, freshness)
+  );
+}
+
 const FOLLOW_AGAIN_MS = 50;
 /** No region's name: all that is asked for stands here. */
 const HELD_HERE = '';
@@ -67,11 +83,7 @@ export function openBus(options: BusOptions): Bus {
     service: string,
     named: readonly number[] | null | undefined,
     freshness: Freshness | null,
-  ): boolean =>
-    copies !== null &&
-    freshness !== null &&
-    freshness.maxStalenessMs > 0 &&
-    copies.areFresh(service, partitionsOf(service, named), freshness);
+  ): boolean => areFreshIn(copies, service, partitionsOf(service, named), freshness);
 
   /** What is held here answers, while it is as fresh as it was found. */
   async function whileFresh<T>(work: () => Promise<T>): Promise<T> {
@@ -79,6 +91,25 @@ export function openBus(options: BusOptions): Bus {
     const answer = await work();
     if (turns === copies?.turns) return answer;
     throw new CardumeError('partition-unavailable', 'copies of other regions are being followed anew');
+  }
+
+  /** @param held null: what is held here cannot tell */
+  function nearBy<T>(
+    service: string,
+    partition: number,
+    freshness: Freshness | null,
+    held: (holder: Shard) => Promise<T | null>,
+    fromHome: () => Promise<T>,
+  ): Promise<T> {
+    if (freshness === null) return fromHome();
+    return atHome.again(true, async () => {
+      const holder = hosted.holder(service, partition);
+      const found =
+        holder !== undefined && isFreshHere(service, [partition], freshness)
+          ? await whileFresh(() => held(holder))
+          : null;
+      return found ?? fromHome();
+    });
   }
 
   function ask<T>(region: RegionName, message: Message, signal?: AbortSignal): Promise<T> {
@@ -146,26 +177,32 @@ export function openBus(options: BusOptions): Bus {
         (home) => ask(home, { kind: 'send', service, aggregate, id, command, options: sendOptions }),
       );
     },
-    load(of, id, isLasting = false) {
+    load(of, id, isLasting = false, freshness = null) {
       const place = parseId(id);
       const partition = partitionKey(place);
       const { service, aggregate } = of;
-      return atHome.ask(
+      return nearBy(
         service,
-        place,
-        true,
+        partition,
+        freshness,
+        (holder) => holder.loadHeld(aggregate, id, partition) as Promise<never>,
         () =>
-          hosted.call(
+          atHome.ask(
             service,
-            partition,
-            (shard) => shard.load(aggregate, id, partition, isLasting) as Promise<never>,
+            place,
+            true,
+            () =>
+              hosted.call(
+                service,
+                partition,
+                (shard) => shard.load(aggregate, id, partition, isLasting) as Promise<never>,
+              ),
+            async (home) => {
+              const message: Message = { kind: 'load', service, aggregate, id, lasting: isLasting };
+              const { state, version, token, unclean = 0 } = await ask<LoadAnswer>(home, message);
+              return { state: unpackState(state) as never, version, token, unclean };
+            },
           ),
-        async (home) => {
-          const message: Message = { kind: 'load', service, aggregate, id, lasting: isLasting };
-          const answer = await ask<LoadAnswer>(home, message);
-          const { state, version, token, unclean = 0 } = answer;
-          return { state: unpackState(state) as never, version, token, unclean };
-        },
       );
     },
     async query(query, { deadlineMs = readDeadlineMs, signal, freshness = null } = {}) {
@@ -197,23 +234,23 @@ export function openBus(options: BusOptions): Bus {
           (await Promise.all(cluster.targetsOf(part).map((region) => asked(region, part)))).flat(),
         readDeadlineMs,
       ),
-    row(service, table, place, key, freshness = null): Promise<Row | null> {
+    row(service, table, place, key, freshness = null) {
       const partition = partitionKey(place);
-      const fromHome = (): Promise<Row | null> =>
-        atHome.ask(
-          service,
-          place,
-          true,
-          () => hosted.call(service, partition, (shard) => shard.row(table, partition, key, freshness)),
-          (home) => ask(home, { kind: 'row', service, table, partition, key, freshness }),
-        );
-      if (freshness === null) return fromHome();
-      return atHome.again(true, () => {
-        const holder = hosted.holder(service, partition);
-        return holder !== undefined && isFreshHere(service, [partition], freshness)
-          ? whileFresh(() => holder.rowHeld(table, partition, key))
-          : fromHome();
-      });
+      return nearBy(
+        service,
+        partition,
+        freshness,
+        async (holder) => ({ row: await holder.rowHeld(table, partition, key) }),
+        async () => ({
+          row: await atHome.ask(
+            service,
+            place,
+            true,
+            () => hosted.call(service, partition, (shard) => shard.row(table, partition, key, freshness)),
+            (home) => ask<Row | null>(home, { kind: 'row', service, table, partition, key, freshness }),
+          ),
+        }),
+      ).then(({ row }) => row);
     },
     answered(service, place, key): Promise<Answer | null> {
       const partition = partitionKey(place);

@@ -31,13 +31,15 @@ import {
 } from '../sharding/shard-map.ts';
 import { openTelemetry } from '../telemetry/telemetry.ts';
 import { engineNames, HOUSE_ENGINES } from '../topology/engines.ts';
-import { placeOfKey } from '../topology/partition.ts';
+import { partitionKey, placeOfKey } from '../topology/partition.ts';
 import { staticPlacement } from '../topology/placement.ts';
 import type { RegionName, RegionTopology, Topology } from '../topology/topology.ts';
 import type { Application } from './application.ts';
 import { openAtHome } from './at-home.ts';
-import { openBus } from './bus.ts';
+
+import { areFreshIn, openBus } from './bus.ts';
 import { guestsAsAllowed } from './guests.ts';
+
 import { hostedShards, tableIndex } from './hosted.ts';
 import { openMapStore } from './map-store.ts';
 import { asJson, type Message } from './message.ts';
@@ -195,7 +197,8 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     secret: secrets.clusterSecret,
     log,
     metrics,
-    hostedHere: hosted.hosts,
+    hostedHere: (service, place, freshness) =>
+      hosted.hosts(service, place) || areFreshIn(regions, service, [partitionKey(place)], freshness),
     forward: (service: string, place: Place, call: Call): Promise<PlainReply> =>
       atHome.ask(
         service,

@@ -156,8 +156,7 @@ export function openFollower(ground: FollowerGround): Follower {
     for (const { service, partition, homeEpoch, entries, keys } of arrivals) {
       const shard = shardOf(service, partition);
       if (shard === undefined || !lanes.has(nameOf(service, partition))) continue;
-      if (keys.length > 0 && ground.mayOpen(service, partition))
-        await shard.moving.putKeys(partition, keys);
+      if (keys.length > 0 && ground.mayOpen(service, partition)) await shard.moving.putKeys(partition, keys);
       const group = byShard.get(shard) ?? { service, pages: [] };
       byShard.set(shard, group);
       group.pages.push({ partition, homeEpoch, entries });
