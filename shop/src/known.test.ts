@@ -1,6 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { naturalId } from 'cardume/base/id';
+import type { Bus } from 'cardume/cqrs/bus';
 import { Known } from './orders/known.ts';
 import { product as definition, products } from './products/product.ts';
 import { service } from './products/products.ts';
@@ -36,6 +37,26 @@ test('an offer is known for five seconds, what is not for sale is never offered'
   play.now(products, heart, { type: 'Withdraw' });
   play.nowMs += 5_000;
   deepStrictEqual(await offer(), null);
+});
+
+test('an offer that is wanted often is asked for anew before it is too old, and nobody waits for that', async () => {
+  const play = new Rehearsal([service]);
+  let isAway = false;
+  const bus = { ...play.bus, load: ((...asked) => (isAway ? hung : play.bus.load(...asked))) as Bus['load'] };
+  const hung = new Promise<never>(() => undefined);
+  const known = new Known();
+  const priceAfter = async (ms: number): Promise<number | undefined> => {
+    play.nowMs += ms;
+    return (await known.offer(heart, bus, play.nowMs))?.priceE4;
+  };
+  const listed = { name: 'Heart', description: '', category: 'gifts', pictures: [], currency: 'GBP' };
+  play.now(products, heart, { type: 'List', sku: 'heart', price_e4: 25_500, ...listed });
+  deepStrictEqual(await priceAfter(0), 25_500);
+  play.now(products, heart, { type: 'Change', price_e4: 30_000 });
+  deepStrictEqual(await priceAfter(2_500), 25_500);
+  deepStrictEqual(await priceAfter(1), 30_000);
+  isAway = true;
+  deepStrictEqual(await priceAfter(4_998), 30_000);
 });
 
 test('a customer’s country is known once the account exists', async () => {

@@ -9,21 +9,38 @@ import { type Offer, offers } from '../contracts/catalogue.ts';
 import { Recent } from '../contracts/recent.ts';
 
 const offerMsMax = 5_000;
+/** Older ones are asked for anew while they are still sold: of what sells often nobody waits for another region. */
+const askedAgainMs = 2_500;
 const entriesMax = 20_000;
 
+interface KnownOffer {
+  readonly offer: Offer;
+  readonly askedMs: number;
+  isAskedAgain: boolean;
+}
+
 export class Known {
-  readonly #offers = new Recent<{ readonly offer: Offer; readonly untilMs: number }>(entriesMax);
+  readonly #offers = new Recent<KnownOffer>(entriesMax);
   readonly #countries = new Recent<string>(entriesMax);
 
   /** @returns null when no such product is for sale */
   async offer(product: string, bus: Bus, nowMs: number): Promise<Offer | null> {
     const known = this.#offers.get(product);
-    if (known !== undefined && nowMs < known.untilMs) return known.offer;
+    if (known === undefined || nowMs - known.askedMs >= offerMsMax) return this.#ask(product, bus, nowMs);
+    if (nowMs - known.askedMs >= askedAgainMs && !known.isAskedAgain) {
+      known.isAskedAgain = true;
+      // Should it fail, whoever finds nothing known asks, and is told.
+      this.#ask(product, bus, nowMs).catch(() => undefined);
+    }
+    return known.offer;
+  }
+
+  async #ask(product: string, bus: Bus, askedMs: number): Promise<Offer | null> {
     const state = await stateOf(bus, offers, product);
     if (state === null || state.withdrawn) return null;
     const { sku, priceE4, currency, withdrawn } = state;
     const offer = { sku, priceE4, currency, withdrawn };
-    this.#offers.set(product, { offer, untilMs: nowMs + offerMsMax });
+    this.#offers.set(product, { offer, askedMs, isAskedAgain: false });
     return offer;
   }
 
