@@ -45,6 +45,7 @@ export const interestingRegional = [
   'partitions were switched over',
   'a lost region was replaced',
   'entries were quarantined',
+  'an order was lost with its region',
 ] as const;
 export type Interesting = (typeof interesting)[number] | (typeof interestingRegional)[number];
 

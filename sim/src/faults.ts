@@ -2,6 +2,7 @@
 import { isCardumeError } from 'cardume/base';
 import type { RandomStream } from 'cardume/testing/simulated/stream';
 import type { Coverage } from './coverage.ts';
+import { openLosses } from './losses.ts';
 import { COORDINATOR, type Fault, type FaultKind, type Plan, pause } from './plan.ts';
 import type { World } from './world.ts';
 
@@ -21,10 +22,6 @@ export interface Happened {
 }
 
 const DOWN_MS_MEAN = 700;
-/** Longer than a lease and a replacement. */
-const LOST_MS_MIN = 5_000;
-/** What is written in this time dies with the region. */
-const ALONE_MS_MAX = 1_500;
 const FULL_AGAIN_LOOK_MS = 20;
 const FULL_AGAIN_MS_MAX = 400;
 /** A process that is replaced is away for longer than its successor needs to start. */
@@ -34,7 +31,6 @@ const REPLACED_AWAKE_MS = 3_000;
 const CLOCK_JUMP_MS_MAX = 60_000;
 const SLOW_SYNC_US_MAX = 40_000;
 const CLOG_MS_MAX = 800;
-const CLOG_OVER_MS = 1;
 const POWER_OPERATIONS_MAX = 60;
 
 /** @param onHappened hears of each */
@@ -65,14 +61,10 @@ export function openFaults(
     const torn = how === 'power' ? machine.torn : 0;
     if (torn > 0) coverage.reached('writes were torn at a loss of power');
     clock.after(downMs, () => {
-      if (isDown() && !isLost(region)) world.boot(region); // what came after it starts the next by itself
+      if (isDown() && !losses.isLost(region)) world.boot(region); // what came after it starts the next by itself
     });
     return torn;
   }
-
-  /** Whatever else befalls a lost region, nobody starts it before its time. */
-  const lostUntilMs = new Map<string, number>();
-  const isLost = (region: string): boolean => simulation.elapsedMs() < (lostUntilMs.get(region) ?? 0);
 
   /** Each fault draws from a stream of its own: one that is left out changes no other. */
   const streamOf = ({ number }: Fault): RandomStream => simulation.stream(`fault/${number}`);
@@ -83,34 +75,62 @@ export function openFaults(
     return ['', '', '.log.db', '.views.db'][streamOf(fault).below(4)] as string;
   }
 
-  /** Faults of one kind may overlap: what they do ends with the last of them. */
+  /** Faults of one kind may overlap: what they do ends with the last of them. @returns ends this one */
   const under = new Map<string, number[]>();
+  function begin(what: string, amount: number, set: (amounts: readonly number[]) => void): () => void {
+    const amounts = under.get(what) ?? [];
+    under.set(what, amounts);
+    amounts.push(amount);
+    set(amounts);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      amounts.splice(amounts.indexOf(amount), 1);
+      if (!isHealed) set(amounts);
+    };
+  }
+
   function during(
     what: string,
     amount: number,
     forMs: number,
     set: (amounts: readonly number[]) => void,
   ): void {
-    const amounts = under.get(what) ?? [];
-    under.set(what, amounts);
-    amounts.push(amount);
-    set(amounts);
-    clock.after(forMs, () => {
-      amounts.splice(amounts.indexOf(amount), 1);
-      if (!isHealed) set(amounts);
-    });
+    clock.after(forMs, begin(what, amount, set));
   }
 
-  /** Nothing passes from one machine to another. */
+  /** Nothing passes from one machine to another. @returns ends it */
+  function cutOne(machine: string, other: string): () => void {
+    return begin(`${machine} -> ${other}`, 1, ({ length }) =>
+      length > 0
+        ? simulation.links.partition(machine, other, 'one')
+        : simulation.links.healWay(machine, other),
+    );
+  }
+
   function cut(here: string, there: string, forMs: number): void {
     for (const machine of machinesOf(here))
-      for (const other of machinesOf(there))
-        during(`${machine} -> ${other}`, 1, forMs, ({ length }) =>
-          length > 0
-            ? simulation.links.partition(machine, other, 'one')
-            : simulation.links.healWay(machine, other),
-        );
+      for (const other of machinesOf(there)) clock.after(forMs, cutOne(machine, other));
   }
+
+  function clogOne(here: string, there: string, latencyMs: number): () => void {
+    return begin([here, there].sort().join(' - '), latencyMs, (all) =>
+      simulation.links.latency(here, there, Math.max(world.apartMs(here, there), ...all)),
+    );
+  }
+
+  const losses = openLosses({
+    plan,
+    world,
+    clock,
+    streamOf,
+    cut: cutOne,
+    clog: clogOne,
+    end,
+    isHealed: () => isHealed,
+    wrong,
+  });
 
   const kinds: Readonly<Record<FaultKind, (fault: Fault) => string>> = {
     power(fault) {
@@ -183,10 +203,7 @@ export function openFaults(
     },
     clog({ region, peer, forMs, amount }) {
       const latencyMs = 20 + Math.floor(amount * CLOG_MS_MAX);
-      for (const other of machinesOf(peer))
-        during([region, other].sort().join(' - '), latencyMs, forMs, (all) =>
-          simulation.links.latency(region, other, Math.max(CLOG_OVER_MS, ...all)),
-        );
+      for (const other of machinesOf(peer)) clock.after(forMs, clogOne(region, other, latencyMs));
       return `${region} and ${peer} are ${latencyMs} ms apart for ${forMs} ms`;
     },
     clock({ region, amount }) {
@@ -237,34 +254,11 @@ export function openFaults(
     'disk-slow'({ region, forMs, amount }) {
       const us = Math.ceil(amount * SLOW_SYNC_US_MAX);
       during(`syncs of ${region}`, us, forMs, (all) =>
-        world.machine(region).syncUs(Math.max(plan.syncUs, ...all)),
+        world.machine(region).syncUs(Math.max(world.syncUs(region), ...all)),
       );
       return `a sync of ${region} takes ${us} us for ${forMs} ms`;
     },
-    lost(fault) {
-      const { region, forMs, amount } = fault;
-      // Whoever loses two of three at once waits for one of them: that is not what is looked for here.
-      if (plan.regions.some(isLost)) return `${region} would be lost, and another is`;
-      const downMs = LOST_MS_MIN + forMs;
-      const alone = plan.regions.filter((other) => other !== region);
-      const aloneMs = amount < 0.5 ? 0 : Math.ceil(amount * ALONE_MS_MAX);
-      for (const other of aloneMs > 0 ? alone : []) {
-        cut(region, other, aloneMs + 1);
-        cut(other, region, aloneMs + 1);
-      }
-      lostUntilMs.set(region, simulation.elapsedMs() + aloneMs + downMs);
-      clock.after(aloneMs, () => {
-        if (isHealed) return;
-        end(region, 'kill', downMs);
-        clock.after(downMs, () => {
-          if (world.instance(region) !== null) return;
-          world.down(region);
-          world.machine(region).kill();
-          world.boot(region);
-        });
-      });
-      return `${region} is lost for ${downMs} ms${aloneMs > 0 ? `, and reaches no other for ${aloneMs} ms before` : ''}`;
-    },
+    ...losses.kinds,
     'bank-down'({ forMs }) {
       during('bank', 1, forMs, ({ length }) => {
         world.bank.isDown = length > 0;
@@ -295,9 +289,9 @@ export function openFaults(
       for (const region of machines) {
         const machine = world.machine(region);
         machine.mendDisk();
-        machine.syncUs(plan.syncUs);
+        machine.syncUs(world.syncUs(region));
         for (const other of [...machines, ...clientMachines(plan)])
-          if (other !== region) simulation.links.latency(region, other, CLOG_OVER_MS);
+          if (other !== region) simulation.links.latency(region, other, world.apartMs(region, other));
       }
     },
   };

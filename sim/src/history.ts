@@ -21,6 +21,16 @@ export interface OrderAsked extends Write {
   readonly body: unknown;
   /** What it was answered; null: nothing final. */
   answer: { readonly status: number; readonly id: string | null } | null;
+  /** What its key was answered besides, since the first was lost. */
+  readonly others: string[];
+}
+
+/** Of an order: wrong, unless it was lost with its region. */
+export interface Doubt {
+  readonly id: string;
+  readonly what: string;
+  /** Nothing of it is there. */
+  readonly isGone: boolean;
 }
 
 export interface Registered extends Write {
@@ -65,6 +75,7 @@ export interface Report extends Read {
 
 export interface History {
   readonly orders: OrderAsked[];
+  readonly doubts: Doubt[];
   readonly registrations: Registered[];
   readonly listings: Listing[];
   /** Transfers of stock that were acknowledged. */
@@ -92,6 +103,7 @@ export interface History {
 export function newHistory(): History {
   return {
     orders: [],
+    doubts: [],
     registrations: [],
     listings: [],
     transfers: [],

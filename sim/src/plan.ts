@@ -8,6 +8,19 @@
  */
 import { type RandomStream, randomStream } from 'cardume/testing/simulated/stream';
 
+/** Where regions take over from each other, one of these at a time. */
+export const lossKinds = [
+  /** A region is away for longer than its lease: others take over what it had. */
+  'lost',
+  /** So are two, one after the other, and the third was behind: it must not pass for all that is left. */
+  'lost-pair',
+  /** A region reaches nobody but its clients for longer than its lease, or stands still, and lives on: it is replaced unawares. */
+  'stranded',
+  /** A process stands still while its partitions leave the region, come back, and move between shards beside it. */
+  'usurped',
+] as const;
+export type LossKind = (typeof lossKinds)[number];
+
 export const faultKinds = [
   /** The power of a machine fails: what was not synced is lost, torn or there. */
   'power',
@@ -41,8 +54,7 @@ export const faultKinds = [
   'disk-slow',
   /** The payment provider does not answer. */
   'bank-down',
-  /** A region is away for longer than its lease: others take over what it had. */
-  'lost',
+  ...lossKinds,
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -82,8 +94,14 @@ export interface Plan {
   readonly stock: number;
   /** What a sync of a disk that is well takes, on average. */
   readonly syncUs: number;
+  /** A region whose syncs take many times that: its copies are behind. */
+  readonly slowRegion: string | null;
+  /** How far regions are from each other, one way. */
+  readonly apartMs: number;
   /** Regions follow each other, agree by a coordinator, and take over from each other. */
   readonly isCoordinated: boolean;
+  /** What acknowledgements of orders wait for; null: no other region follows. */
+  readonly ordersDurability: 'region' | 'cross-region' | null;
   /** An operator moves partitions between shards all the while. */
   readonly isResharded: boolean;
   /** Customers place orders and do nothing else: for measuring. */
@@ -108,8 +126,15 @@ export interface PlanChanges {
 }
 
 const REGIONS = ['us-east', 'us-west', 'eu-west'] as const;
-/** A region that is lost is replaced before the world is healed. */
-const REPLACED_WITHIN_MS = 6_000;
+/** What a loss takes, with what comes of it. */
+const LOSS_MS = 6_000;
+/** A region that is lost may be replaced before the world is healed. */
+const LAST_LOSS_MS = 4_500;
+/** From one loss to the next. */
+const LOSS_EVERY_MS = 6_500;
+const FIRST_LOSS_MS_MAX = 2_500;
+/** One way, between two machines of one place. */
+export const NEAR_MS = 1;
 /** Machine of what regions agree on. */
 export const COORDINATOR = 'coordinator';
 
@@ -120,7 +145,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   const isCoordinated = changes.isRegional === true;
   const regions = isCoordinated ? REGIONS : drawnRegions;
   const drawnMs = one(6_000, 10_000, 20_000);
-  const faultsMs = isCoordinated ? drawnMs / 2 + REPLACED_WITHIN_MS : drawnMs;
+  const faultsMs = isCoordinated ? drawnMs / 2 + LOSS_MS : drawnMs;
   const drawn: Plan = {
     seed,
     regions,
@@ -138,13 +163,17 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     stock: one(10, 60, 400),
     replicas: randomStream(seed, 'plan/replicas').below(2),
     isCoordinated,
+    ordersDurability: isCoordinated ? durabilityOf(randomStream(seed, 'plan/durability')) : null,
     isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),
+    ...(isCoordinated ? geographyOf(randomStream(seed, 'plan/geography')) : NO_GEOGRAPHY),
     thinkMs: one(150, 400, 800),
     faultsMs,
     bankLossPercent: one(0, 0, 5, 20),
-    faults: faultsOf(randomStream(seed, 'plan/faults'), regions, faultsMs, isCoordinated),
+    faults: isCoordinated
+      ? regionalFaultsOf(seed, regions, faultsMs)
+      : localFaultsOf(seed, regions, faultsMs),
   };
   const { faults, customers, set } = changes;
   const plan = { ...drawn, ...set };
@@ -155,34 +184,87 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
   };
 }
 
+const NO_GEOGRAPHY = { slowRegion: null, apartMs: NEAR_MS };
+
+function geographyOf(stream: RandomStream): Pick<Plan, 'slowRegion' | 'apartMs'> {
+  return {
+    slowRegion: stream.below(3) === 0 ? (REGIONS[stream.below(REGIONS.length)] as string) : null,
+    apartMs: stream.below(3) === 0 ? 5 * 2 ** stream.below(4) : NEAR_MS,
+  };
+}
+
+const durabilityOf = (stream: RandomStream): 'region' | 'cross-region' =>
+  stream.below(3) === 0 ? 'region' : 'cross-region';
+
+type Drawn = Omit<Fault, 'number'>;
+
+const numbered = (found: readonly Drawn[]): readonly Fault[] =>
+  found.toSorted((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }));
+
+/** One seed of twelve has no faults: what fails there fails without any. */
+const hasNone = (stream: RandomStream): boolean => stream.below(12) === 0;
+
+function localFaultsOf(seed: number, regions: readonly string[], faultsMs: number): readonly Fault[] {
+  const stream = randomStream(seed, 'plan/faults');
+  return hasNone(stream) ? [] : numbered(faultsOf(stream, regions, faultsMs, 2));
+}
+
+function regionalFaultsOf(seed: number, regions: readonly string[], faultsMs: number): readonly Fault[] {
+  const stream = randomStream(seed, 'plan/faults');
+  if (hasNone(stream)) return [];
+  // Of regions that are lost while much else fails, most cannot be replaced.
+  const ofFive = stream.below(3);
+  const others = faultsOf(stream, [...regions, COORDINATOR], faultsMs, ofFive);
+  return numbered([...others, ...lossesOf(randomStream(seed, 'plan/losses'), regions, faultsMs)]);
+}
+
 /** Each kind is in the mix or not, and comes at a mean interval of its own. */
 function faultsOf(
   stream: RandomStream,
-  regions: readonly string[],
+  machines: readonly string[],
   faultsMs: number,
-  isCoordinated: boolean,
-): readonly Fault[] {
-  const found: Omit<Fault, 'number'>[] = [];
-  // One seed of twelve has none: what fails there fails without any.
-  if (stream.below(12) === 0) return [];
-  // Of regions that are lost while much else fails, most cannot be replaced.
-  const isCalm = isCoordinated && stream.below(2) === 0;
+  ofFive: number,
+): readonly Drawn[] {
+  const found: Drawn[] = [];
   for (const kind of faultKinds) {
-    const isIn = stream.below(5) < (kind === 'lost' ? 4 : isCalm ? 1 : 2);
+    if ((lossKinds as readonly string[]).includes(kind)) continue;
+    const isIn = stream.below(5) < ofFive;
     const meanMs = 1_000 * 2 ** (4 * stream.fraction());
-    const isLoss = kind === 'lost';
-    if (!isIn || (isLoss && !isCoordinated)) continue;
-    const untilMs = isLoss ? faultsMs - REPLACED_WITHIN_MS : faultsMs;
-    for (let atMs = pause(stream, meanMs); atMs < untilMs; atMs += pause(stream, meanMs)) {
-      const machines = isCoordinated && !isLoss ? [...regions, COORDINATOR] : regions;
-      const region = machines[stream.below(machines.length)] as string;
-      const peers = [...machines.filter((name) => name !== region), 'clients'];
-      const peer = peers[stream.below(peers.length)] as string;
-      const forMs = Math.min(faultsMs - atMs, pause(stream, 1_500));
-      found.push({ atMs, kind, region, peer, forMs, amount: stream.fraction() });
-    }
+    if (!isIn) continue;
+    for (let atMs = pause(stream, meanMs); atMs < faultsMs; atMs += pause(stream, meanMs))
+      found.push(drawn(stream, kind, machines, atMs, faultsMs));
   }
-  return found.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }));
+  return found;
+}
+
+/** In most seeds, one after another. */
+function lossesOf(stream: RandomStream, regions: readonly string[], faultsMs: number): readonly Drawn[] {
+  const found: Drawn[] = [];
+  if (stream.below(8) === 0) return [];
+  const lastMs = faultsMs - LAST_LOSS_MS;
+  for (
+    let atMs = 200 + stream.below(FIRST_LOSS_MS_MAX);
+    atMs <= lastMs;
+    atMs += LOSS_EVERY_MS + pause(stream, 500)
+  ) {
+    const kind = lossKinds[Math.max(0, stream.below(lossKinds.length + 1) - 1)] as LossKind;
+    found.push(drawn(stream, kind, regions, atMs, faultsMs));
+  }
+  return found;
+}
+
+function drawn(
+  stream: RandomStream,
+  kind: FaultKind,
+  machines: readonly string[],
+  atMs: number,
+  faultsMs: number,
+): Drawn {
+  const region = machines[stream.below(machines.length)] as string;
+  const peers = [...machines.filter((name) => name !== region), 'clients'];
+  const peer = peers[stream.below(peers.length)] as string;
+  const forMs = Math.min(faultsMs - atMs, pause(stream, 1_500));
+  return { atMs, kind, region, peer, forMs, amount: stream.fraction() };
 }
 
 /** Exponential: most are short, a few are long. */

@@ -136,6 +136,7 @@ test('three real regions, killed again and again under load, pass every check of
     staffToken: tokens.issue({ id: 'operator', role: 'staff' }).token,
     thinkMs: 20,
     isRush: false,
+    mayLose: false,
     isOver: () => isOver,
     wrong,
     note: () => undefined,
@@ -174,7 +175,7 @@ test('three real regions, killed again and again under load, pass every check of
   const revenue = await staff.revenue();
   for (const child of children.values()) await ended(child, 'SIGTERM');
   const hostOf = () => host;
-  const { books } = await checkDisks({
+  const { books, cuts } = await checkDisks({
     topology,
     dataFolder: data,
     hostOf,
@@ -182,10 +183,11 @@ test('three real regions, killed again and again under load, pass every check of
     coverage,
     bank: null,
     homeOf: null,
+    mayLose: false,
     revenue,
     wrong,
   });
-  checkHistory(history, { books, wrong });
+  checkHistory(history, { books, cuts, wrong });
   checkLines(lines, coverage, wrong);
 
   deepStrictEqual(wrongs, [], `CARDUME_SIM_SEED=${SEED}`);

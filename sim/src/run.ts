@@ -11,11 +11,12 @@ import { checkQuarantine } from './checks/quarantine.ts';
 import { Customer } from './clients/customer.ts';
 import { Operator } from './clients/operator.ts';
 import { Staff } from './clients/staff.ts';
+import { Watcher } from './clients/watcher.ts';
 import { Coverage, type Interesting } from './coverage.ts';
 import { allEnded } from './ending.ts';
 import { type Happened, openFaults } from './faults.ts';
 import { type History, newHistory } from './history.ts';
-import { COORDINATOR, type Plan, type PlanChanges, planOf } from './plan.ts';
+import { COORDINATOR, NEAR_MS, type Plan, type PlanChanges, planOf } from './plan.ts';
 import { openWorld, type RegionState, type World } from './world.ts';
 
 export interface RunOptions extends PlanChanges {
@@ -103,6 +104,12 @@ export async function run(seed: number, options: RunOptions = {}): Promise<Ran> 
   };
 }
 
+/** Regions that are replaced while they live. */
+function watchedIn({ faults, isRush }: Plan): readonly string[] {
+  const stranded = faults.filter(({ kind }) => kind === 'stranded' && !isRush);
+  return [...new Set(stranded.map(({ region }) => region))];
+}
+
 interface Watch {
   readonly history: History;
   readonly coverage: Coverage;
@@ -128,6 +135,7 @@ async function live(
     staffToken: world.staffToken,
     thinkMs: plan.thinkMs,
     isRush: plan.isRush,
+    mayLose: plan.ordersDurability === 'region',
     isOver: () => isOver,
     wrong,
     note: simulation.note,
@@ -135,9 +143,13 @@ async function live(
   const allRun = (): boolean => regions.every((region) => world.instance(region) !== null);
 
   for (const machine of plan.isCoordinated ? [COORDINATOR, ...regions] : regions) {
-    world.machine(machine).syncUs(plan.syncUs);
+    world.machine(machine).syncUs(world.syncUs(machine));
     world.boot(machine);
   }
+  if (plan.apartMs > NEAR_MS)
+    for (const here of regions)
+      for (const there of regions)
+        if (here < there) simulation.links.latency(here, there, world.apartMs(here, there));
   await simulation.run(allRun, START_MS_MAX);
   note('all regions stand');
 
@@ -156,6 +168,12 @@ async function live(
     return new Customer(name, ground, world.transport(name), simulation.stream(name), products, emails);
   });
   const operator = new Operator(ground, world.transport('operator-1'), simulation.stream('operator-1'));
+  const watchers = watchedIn(plan).map((region) => {
+    const name = `watcher-of-${region}`;
+    const country = world.topology.regions[region]?.countries.find((one) => one !== '*') as string;
+    const stream = simulation.stream(name);
+    return new Watcher(name, ground, world.transport(name), stream, region, country, world.tokenOf);
+  });
   note(
     `${products.length} products stand; ${customers.length} customers and ${plan.faults.length} faults begin`,
   );
@@ -166,6 +184,7 @@ async function live(
     ...staff.map((one) => one.live(products)),
     ...(plan.isResharded && !plan.isRush ? [operator.live()] : []),
     ...(plan.isCoordinated && !plan.isRush ? [operator.switchRegions()] : []),
+    ...watchers.map((watcher) => watcher.live()),
   ]);
   await simulation.advance(plan.faultsMs);
 
@@ -195,7 +214,7 @@ async function live(
   note('all regions are stopped');
   const { topology, dataFolder, bank } = world;
   const hostOf = (region: string) => world.machine(region);
-  const { shelves, books } = await checkDisks({
+  const { shelves, books, cuts } = await checkDisks({
     topology,
     dataFolder,
     hostOf,
@@ -204,11 +223,12 @@ async function live(
     bank,
     revenue,
     homeOf: plan.isCoordinated ? await homesAt(world) : null,
+    mayLose: ground.mayLose,
     wrong,
   });
   if (plan.isCoordinated)
     for (const region of regions) checkQuarantine(region, shelves, world.machine(region).lines, wrong);
-  checkHistory(history, { books, wrong });
+  checkHistory(history, { books, cuts, wrong });
   for (const { region, base } of shelves) {
     for (const end of ['log', 'views', 'memory', 'keys']) {
       const { crypto, bytesOf } = world.machine(region);

@@ -14,7 +14,7 @@ import { COORDINATOR_PEER } from 'cardume/topology/engines';
 import house from '../../cardume.config.ts';
 import { type Bank, openBank } from './bank.ts';
 import type { Coverage } from './coverage.ts';
-import { COORDINATOR, type Plan } from './plan.ts';
+import { COORDINATOR, NEAR_MS, type Plan } from './plan.ts';
 import { headersOf, type Transport } from './transport.ts';
 
 export interface World {
@@ -24,6 +24,10 @@ export interface World {
   readonly bank: Bank;
   readonly dataFolder: string;
   machine(region: string): SimulatedMachine;
+  /** What a sync of its disk takes when it is well. */
+  syncUs(region: string): number;
+  /** One way between two machines whose link is well. */
+  apartMs(here: string, there: string): number;
   /** The instance that runs there; null while it starts, or when it is down. */
   instance(region: string): Instance | null;
   /** Starts a process where none runs or starts, again and again until one stands. */
@@ -39,6 +43,8 @@ export interface World {
   transport(machine: string): Transport;
   /** Of the role staff, for an hour less what clocks may be behind. */
   readonly staffToken: string;
+  /** So is this one, of a customer. */
+  tokenOf(account: string): string;
 }
 
 export interface RegionState {
@@ -51,6 +57,7 @@ const DATA = '/data';
 const COORDINATOR_ADDRESS = { host: '10.0.0.99', port: 90 };
 export const COORDINATOR_FILE = '/data/coordinator.db';
 const START_AGAIN_MS = 400;
+const SLOW_SYNC_US = 25_000;
 const CLOCKS_BEHIND_MS_MAX = 600_000;
 
 /** @param wrong takes what must never happen */
@@ -153,6 +160,9 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
     bank,
     dataFolder: DATA,
     machine: (region) => sim.machine(region),
+    syncUs: (region) => (region === plan.slowRegion ? Math.max(SLOW_SYNC_US, plan.syncUs) : plan.syncUs),
+    apartMs: (here, there) =>
+      plan.regions.includes(here) && plan.regions.includes(there) ? plan.apartMs : NEAR_MS,
     instance: (region) => running.get(region) ?? null,
     boot,
     states,
@@ -173,6 +183,7 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
       };
     },
     staffToken: tokens.issue({ id: 'operator', role: 'staff' }).token,
+    tokenOf: (account) => tokens.issue({ id: account, role: 'customer' }).token,
   };
 }
 
@@ -200,7 +211,7 @@ function topologyOf(plan: Plan): Topology {
         globalPartitions: 0,
         shards: Math.min(plan.ordersShards, partitions),
         replicas,
-        ...durable,
+        ...(plan.ordersDurability === null ? {} : { durability: plan.ordersDurability }),
       },
     },
     bounds: {

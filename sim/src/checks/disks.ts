@@ -8,6 +8,7 @@ import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
 import { checkAccounts } from './accounts.ts';
 import { atHome } from './copies.ts';
+import { type Cuts, checkDoubts, cutOrders, NO_CUTS, touchedBy } from './cuts.ts';
 import type { HomeOf } from './homes.ts';
 import { checkMoney, checkOrders, noteOrders, type OrderBook, ordersOn, soldBy } from './orders.ts';
 import { checkOrderRows, checkReadModels } from './read-models.ts';
@@ -26,13 +27,17 @@ export interface Disks {
   readonly revenue: { readonly revenue: string; readonly orders: number } | null;
   /** Null: homes never move, and no region holds what is another's. */
   readonly homeOf: HomeOf | null;
+  /** What is acknowledged of orders may be lost with its region, and stands in a quarantine then. */
+  readonly mayLose: boolean;
   readonly wrong: (what: string) => void;
 }
 
 /** @returns what stood there */
-export async function checkDisks(
-  disks: Disks,
-): Promise<{ readonly shelves: readonly Shelf[]; readonly books: ReadonlyMap<string, OrderBook> }> {
+export async function checkDisks(disks: Disks): Promise<{
+  readonly shelves: readonly Shelf[];
+  readonly books: ReadonlyMap<string, OrderBook>;
+  readonly cuts: Cuts;
+}> {
   const { topology, history, coverage, bank, revenue, wrong } = disks;
   const all = await openShelves(topology, disks.dataFolder, disks.hostOf);
   const { homeOf } = disks;
@@ -46,9 +51,18 @@ export async function checkDisks(
   }
   const books = ordersOn(shelves);
   for (const shelf of all) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
-  checkOrders(books, refusedOrders(shelves), history, wrong);
-  if (bank !== null) await checkMoney(books, bank, wrong);
-  checkStock(shelves, soldBy(books), history, topology, coverage, wrong);
+  const cuts = disks.mayLose ? cutOrders(all) : NO_CUTS;
+  checkDoubts(history, books, cuts, wrong);
+  checkOrders(books, cuts, refusedOrders(shelves), history, coverage, wrong);
+  if (bank !== null) await checkMoney(books, cuts, bank, wrong);
+  checkStock(
+    shelves,
+    { sold: soldBy(books), touched: touchedBy(books, cuts) },
+    history,
+    topology,
+    coverage,
+    wrong,
+  );
   checkAccounts(shelves, history, coverage, wrong);
   checkRevenue(books, revenue, wrong);
   noteOrders(books, coverage);
@@ -60,7 +74,7 @@ export async function checkDisks(
     if (book !== undefined && (epochs.get(book.partition) ?? 0) > (book.epochs[0] ?? 0))
       coverage.reached('an answer of before a restart was given again after it');
   }
-  return { shelves, books };
+  return { shelves, books, cuts };
 }
 
 function checkRevenue(

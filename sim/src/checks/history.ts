@@ -1,5 +1,6 @@
 /** What clients were told, held against itself: each object behaves as one copy would. */
 import type { History } from '../history.ts';
+import { type Cuts, isLost } from './cuts.ts';
 import { linearizable, type Verdict } from './linearizable.ts';
 import { counter, faultsOfBank, faultsOfSet, register } from './models.ts';
 import type { OrderBook } from './orders.ts';
@@ -8,11 +9,13 @@ import { checkReports } from './reports.ts';
 export interface Against {
   /** The orders that there are. */
   readonly books: ReadonlyMap<string, OrderBook>;
+  /** Orders that were lost with their region, or shortened. */
+  readonly cuts: Cuts;
   readonly wrong: (what: string) => void;
 }
 
-export function checkHistory(history: History, { books, wrong }: Against): void {
-  checkVersions(history, wrong);
+export function checkHistory(history: History, { books, cuts, wrong }: Against): void {
+  checkVersions(history, cuts, wrong);
   checkListings(history, wrong);
   const judge = (what: string, verdict: Verdict): void => {
     if (verdict !== 'linearizable') wrong(`the history of ${what} is ${verdict}`);
@@ -21,7 +24,7 @@ export function checkHistory(history: History, { books, wrong }: Against): void 
     judge(`the name of ${account}`, linearizable(register, accesses));
   for (const [name, accesses] of history.received)
     judge(`what was received of ${name}`, linearizable(counter, accesses));
-  checkReports(books, history, wrong);
+  checkReports(books, cuts, history, wrong);
   for (const fault of faultsOfBank(history.looks)) wrong(`stock: ${fault}`);
   for (const [customer, lists] of history.lists) {
     const told = new Map(history.orders.map((asked) => [asked.answer?.id, asked]));
@@ -36,7 +39,10 @@ export function checkHistory(history: History, { books, wrong }: Against): void 
           untilMs: asked?.untilMs ?? Number.POSITIVE_INFINITY,
         };
       });
-    for (const fault of faultsOfSet(added, lists)) wrong(`orders of ${customer}: ${fault}`);
+    const known = lists.map((list) => {
+      return { ...list, elements: list.elements.filter((id) => !isLost(books, cuts, id)) };
+    });
+    for (const fault of faultsOfSet(added, known)) wrong(`orders of ${customer}: ${fault}`);
   }
 }
 
@@ -52,15 +58,17 @@ function checkListings({ listings }: History, wrong: (what: string) => void): vo
 }
 
 /** No answer shows an older version than an answer that had ended before it was asked. */
-function checkVersions({ seen }: History, wrong: (what: string) => void): void {
+function checkVersions({ seen }: History, cuts: Cuts, wrong: (what: string) => void): void {
   for (const [id, all] of Map.groupBy(seen, (one) => one.id)) {
+    // Behind what was cut they began anew.
+    const most = (cuts.get(id)?.version ?? Number.POSITIVE_INFINITY) - 1;
     const ended = [...all].sort((a, b) => a.untilMs - b.untilMs);
     const begun = [...all].sort((a, b) => a.fromMs - b.fromMs);
     let newest = 0;
     let next = 0;
     for (const one of begun) {
       for (; next < ended.length && (ended[next]?.untilMs ?? 0) < one.fromMs; next += 1)
-        newest = Math.max(newest, ended[next]?.version ?? 0);
+        newest = Math.max(newest, Math.min(most, ended[next]?.version ?? 0));
       if (one.version < newest)
         wrong(
           `${one.client} saw version ${one.version} of ${id} at ${one.untilMs} ms; ${newest} was told before`,

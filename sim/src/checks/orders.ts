@@ -4,6 +4,7 @@ import { parseId } from 'cardume/base/id';
 import type { Bank } from '../bank.ts';
 import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
+import { type Cuts, isLost, wasActedOn } from './cuts.ts';
 import { eventIn, type Shelf } from './shelf.ts';
 
 export interface OrderBook {
@@ -54,8 +55,10 @@ export function ordersOn(shelves: readonly Shelf[]): Map<string, OrderBook> {
 /** @param short orders that some stock refused */
 export function checkOrders(
   books: ReadonlyMap<string, OrderBook>,
+  cuts: Cuts,
   short: ReadonlySet<string>,
   history: History,
+  coverage: Coverage,
   wrong: (what: string) => void,
 ): void {
   const byKey = new Map<string, string>();
@@ -73,12 +76,15 @@ export function checkOrders(
     const customer = placed?.customer ?? '';
     placedBy.set(customer, (placedBy.get(customer) ?? 0) + 1);
   }
-  for (const { customer, key, answer } of history.orders) {
+  for (const { customer, key, answer, others } of history.orders) {
     if (answer?.id === null || answer?.id === undefined) continue;
-    const book = books.get(answer.id);
-    if (book === undefined) wrong(`${answer.id} was acknowledged (key ${key}) and is lost`);
-    else if (book.state.placed?.customer !== customer)
-      wrong(`${answer.id} belongs to ${book.state.placed?.customer}`);
+    for (const id of [answer.id, ...others]) {
+      const book = books.get(id);
+      if (isLost(books, cuts, id)) coverage.reached('an order was lost with its region');
+      else if (book === undefined) wrong(`${id} was acknowledged (key ${key}) and is lost`);
+      else if (book.state.placed?.customer !== customer)
+        wrong(`${id} belongs to ${book.state.placed?.customer}`);
+    }
   }
   for (const [customer, asked] of Map.groupBy(history.orders, (one) => one.customer)) {
     const placed = placedBy.get(customer) ?? 0;
@@ -89,6 +95,7 @@ export function checkOrders(
 /** A confirmed order has paid its total once; any other holds no money. */
 export async function checkMoney(
   books: ReadonlyMap<string, OrderBook>,
+  cuts: Cuts,
   bank: Bank,
   wrong: (what: string) => void,
 ): Promise<void> {
@@ -106,7 +113,8 @@ export async function checkMoney(
       wrong(`${id} was rejected as declined, and was to be paid with ${bank.tokens.get(id)}`);
   }
   for (const key of bank.amounts.keys())
-    if (!books.has(key)) wrong(`the bank was asked for ${key}, which does not exist`);
+    if (!books.has(key) && !wasActedOn(books, cuts, key))
+      wrong(`the bank was asked for ${key}, which does not exist`);
 }
 
 /** Pieces sold by confirmed orders, by `<scope of the region> <unique part of the product's id>`. */

@@ -5,6 +5,7 @@
  */
 import { formatAmount } from 'cardume/base/money';
 import type { History, Report } from '../history.ts';
+import type { Cuts } from './cuts.ts';
 import type { OrderBook } from './orders.ts';
 
 /** From when on an order counts, as far as anybody can know: not before `fromMs`, and from `untilMs` on for certain. */
@@ -16,6 +17,7 @@ interface Confirmation {
 
 export function checkReports(
   books: ReadonlyMap<string, OrderBook>,
+  cuts: Cuts,
   { reports, seen, orders }: Pick<History, 'reports' | 'seen' | 'orders'>,
   wrong: (what: string) => void,
 ): void {
@@ -24,7 +26,7 @@ export function checkReports(
   const all: Confirmation[] = [];
   for (const { id, key, state, types } of books.values()) {
     const version = types.indexOf('OrderConfirmed') + 1;
-    if (version === 0) continue;
+    if (version === 0 || cuts.has(id)) continue;
     const looks = seenOf.get(id) ?? [];
     const before = looks.filter((look) => look.version < version).map(({ fromMs }) => fromMs);
     // Who was confirmed may have been cancelled since: then it is counted for some time, nobody knows how long.
@@ -35,6 +37,11 @@ export function checkReports(
       untilMs: Math.min(Number.POSITIVE_INFINITY, ...behind),
       costE4: state.placed?.total_e4 ?? 0,
     });
+  }
+  // What was confirmed may have been cut, and have come once more: it may count at any time.
+  for (const { id, placed } of cuts.values()) {
+    const costE4 = (books.get(id)?.state.placed ?? placed)?.total_e4 ?? 0;
+    all.push({ fromMs: 0, untilMs: Number.POSITIVE_INFINITY, costE4 });
   }
   for (const report of reports) {
     const fault = faultOf(report, all);

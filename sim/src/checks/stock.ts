@@ -8,10 +8,16 @@ import { eventIn, refusalIn, type Shelf } from './shelf.ts';
 
 const SHORT = /^(\d+) are wanted, (\d+) are available in the region$/;
 
-/** @param sold pieces of confirmed orders, by scope and product */
+export interface Taken {
+  /** Pieces of confirmed orders, by scope and product. */
+  readonly sold: ReadonlyMap<string, number>;
+  /** Stocks that orders had taken from which were lost with two regions. */
+  readonly touched: ReadonlySet<string>;
+}
+
 export function checkStock(
   shelves: readonly Shelf[],
-  sold: ReadonlyMap<string, number>,
+  { sold, touched }: Taken,
   history: History,
   topology: Topology,
   coverage: Coverage,
@@ -45,19 +51,19 @@ export function checkStock(
   const supply = new Map<string, { received: number; left: number }>();
   for (const [id, state] of states) {
     const name = `${parseId(id).scope} ${uniqueOf(id)}`;
-    if (state.reserved !== 0 || state.reservations.size > 0)
+    if (!touched.has(name) && (state.reserved !== 0 || state.reservations.size > 0))
       wrong(`${id}: ${state.reserved} are reserved for nobody`);
     if (state.inTransit.size > 0) wrong(`${id}: ${state.inTransit.size} transfers are still on their way`);
-    if (state.line.size > 0 || state.demand !== null)
+    if (!touched.has(name) && (state.line.size > 0 || state.demand !== null))
       wrong(`${id}: ${state.line.size} orders stand in line, demand ${state.demand?.number ?? 'none'}`);
-    if (state.sold !== (sold.get(name) ?? 0))
+    if (!touched.has(name) && state.sold !== (sold.get(name) ?? 0))
       wrong(`${id}: ${state.sold} are sold, confirmed orders have ${sold.get(name) ?? 0}`);
     if (state.available + state.reserved + state.sold + state.frozen !== rights(state))
       wrong(`${id}: its parts are not its rights`);
     const sum = supply.get(uniqueOf(id)) ?? { received: 0, left: 0 };
     supply.set(uniqueOf(id), {
       received: sum.received + state.received - state.writtenOff,
-      left: sum.left + state.available + state.sold + state.frozen,
+      left: sum.left + state.available + state.sold + state.frozen + (touched.has(name) ? state.reserved : 0),
     });
   }
   for (const [product, { received, left }] of supply)

@@ -21,6 +21,8 @@ export interface Ground {
   readonly thinkMs: number;
   /** Customers place orders and do nothing else. */
   readonly isRush: boolean;
+  /** What is acknowledged of orders may be lost with its region. */
+  readonly mayLose: boolean;
   /** Nothing new is begun any more. */
   readonly isOver: () => boolean;
   readonly wrong: (what: string) => void;
@@ -72,26 +74,32 @@ export class Client {
     return this.ground.clock.sleep(pause(this.stream, this.ground.thinkMs));
   }
 
+  anywhere(): string {
+    return this.one(this.ground.regions);
+  }
+
   /** Mostly the region near by. */
   region(): string {
-    return this.chance(80) ? this.near : this.one(this.ground.regions);
+    return this.chance(80) ? this.near : this.anywhere();
   }
 
   /**
    * @param expected statuses that may be the final answer
    * @param once writes without a key are tried once: whether they happened stays unknown
+   * @param regionOf where each attempt goes
    */
   async tell(
     operation: string,
     request: Request | ((region: string) => Request),
     expected: readonly number[],
     once = false,
+    regionOf: () => string = () => this.region(),
   ): Promise<Told> {
     const { clock, elapsedMs } = this.ground;
     const fromMs = elapsedMs();
     const mustAnswer = this.ground.isOver() && !once;
     let lastFromMs = fromMs;
-    let region = this.region();
+    let region = regionOf();
     for (let attempts = 1; ; attempts += 1) {
       lastFromMs = elapsedMs();
       const asked = typeof request === 'function' ? request(region) : request;
@@ -120,7 +128,7 @@ export class Client {
         return { reply: null, fromMs, lastFromMs, untilMs, attempts, region };
       }
       await clock.sleep(pause(this.stream, PAUSE_MS_MEAN));
-      region = this.region();
+      region = regionOf();
     }
   }
 

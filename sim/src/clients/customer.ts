@@ -100,6 +100,7 @@ export class Customer {
       customer: this.member.id as string,
       body,
       answer: null,
+      others: [],
     };
     ground.history.orders.push(asked);
     const request: Request = { method: 'POST', path: '/orders', key, body };
@@ -115,14 +116,15 @@ export class Customer {
       await this.#look(own);
     if (client.chance(12)) await this.#list();
     if (own !== undefined && client.chance(12)) await this.#listWith(own);
-    if (client.chance(4)) await this.#reuse(key, body);
+    if (client.chance(4)) await this.#reuse(asked);
   }
 
   #placed(asked: OrderAsked, told: Told): void {
     const reply = told.reply as Reply;
     const id = (reply.body.id as string | undefined) ?? null;
     if (asked.answer !== null) {
-      if (asked.answer.id !== id)
+      if (this.#mayLose && id !== null && asked.answer.id !== id) asked.others.push(id);
+      else if (asked.answer.id !== id)
         this.client.ground.wrong(`${this.client.name}: key ${asked.key} made ${asked.answer.id} and ${id}`);
       return;
     }
@@ -133,19 +135,46 @@ export class Customer {
     this.orders.push({ asked, id, status: 'placed', statusMs: told.untilMs, seen });
   }
 
+  get #mayLose(): boolean {
+    return this.client.ground.mayLose;
+  }
+
+  /** It is wrong, unless the order was lost with its region. */
+  #doubt(id: string, what: string, isGone = false): void {
+    if (this.#mayLose) this.client.ground.history.doubts.push({ id, what, isGone });
+    else this.client.ground.wrong(what);
+  }
+
+  /** There is no such order: it must have been lost, and nobody asks for it any more. */
+  #gone({ id }: Own, operation: string, { untilMs }: Told): void {
+    this.#doubt(id, `${operation} found nothing of ${id} at ${untilMs} ms, which was acknowledged`, true);
+    const at = this.orders.findIndex((one) => one.id === id);
+    if (at >= 0) this.orders.splice(at, 1);
+  }
+
   /** The same key with another body must be refused, and change nothing. */
-  async #reuse(key: string, body: object): Promise<void> {
+  async #reuse(asked: OrderAsked): Promise<void> {
+    const { key } = asked;
     const lines = [{ product: this.client.one(this.#products), quantity: 999 }];
-    const request: Request = { method: 'POST', path: '/orders', key, body: { ...body, lines } };
-    const told = await this.member.tell('place again', request, [422]);
-    if (told.reply !== null)
+    const body = { ...(asked.body as object), lines };
+    const request: Request = { method: 'POST', path: '/orders', key, body };
+    const told = await this.member.tell('place again', request, this.#mayLose ? [201, 422] : [422]);
+    if (told.reply?.status === 201) {
+      this.#doubt(asked.answer?.id as string, `${key} was used again for another order`, true);
+      asked.others.push(told.reply.body.id as string);
+    } else if (told.reply !== null)
       this.client.ground.coverage.reached('a key was reused with another body and refused');
   }
 
   /** @returns whether it was answered */
   async #look(own: Own): Promise<boolean> {
-    const told = await this.member.tell('look', { method: 'GET', path: `/orders/${own.id}` }, [200]);
+    const request: Request = { method: 'GET', path: `/orders/${own.id}` };
+    const told = await this.member.tell('look', request, this.#mayLose ? [200, 404] : [200]);
     if (told.reply === null) return false;
+    if (told.reply.status === 404) {
+      this.#gone(own, 'a look', told);
+      return false;
+    }
     this.client.seen(own.id, told);
     this.#sawStatus(own, told.reply.body.status as string, told);
     const { lines } = own.asked.body as { lines: { product: string; quantity: number }[] };
@@ -161,7 +190,8 @@ export class Customer {
     // Looks that overlapped may have ended in another order.
     if (lastFromMs < own.statusMs) return;
     if (!(AFTER[own.status] ?? []).includes(status))
-      this.client.ground.wrong(
+      this.#doubt(
+        own.id,
         `${own.id} was ${own.status} at ${own.statusMs} ms, and ${status} at ${untilMs} ms`,
       );
     own.status = status;
@@ -171,10 +201,11 @@ export class Customer {
   async #cancel(own: Own): Promise<void> {
     const key = this.member.key();
     const request: Request = { method: 'POST', path: `/orders/${own.id}/cancel`, key };
-    const told = await this.member.tell('cancel', request, [202, 409]);
+    const told = await this.member.tell('cancel', request, this.#mayLose ? [202, 404, 409] : [202, 409]);
     if (told.reply === null) return;
+    if (told.reply.status === 404) this.#gone(own, 'a cancellation', told);
     if (told.reply.status === 409 && told.lastFromMs >= own.statusMs && own.status === 'confirmed')
-      this.client.ground.wrong(`${own.id} was confirmed, and could not be cancelled`);
+      this.#doubt(own.id, `${own.id} was confirmed, and could not be cancelled`);
     if (told.reply.status === 202) this.#sawStatus(own, told.reply.body.status as string, told);
   }
 
@@ -190,21 +221,34 @@ export class Customer {
 
   /** However old the rest may be: whoever shows the token of a write sees it. */
   async #listWith({ id, seen }: Own): Promise<void> {
-    const found = await this.#listed(60_000, seen);
+    const found = await this.#listed(60_000, { id, seen });
     if (found !== null && !found.elements.includes(id))
-      this.client.ground.wrong(`${this.client.name}: a list that was to have ${id} lacks it`);
+      this.#doubt(id, `${this.client.name}: a list that was to have ${id} lacks it`, true);
   }
 
-  async #listed(staleMs: number, seen?: string) {
+  /** @param written a write that must be in it, unless it was lost with its region */
+  async #listed(staleMs: number, written?: Pick<Own, 'id' | 'seen'>) {
     const { ground, name: client } = this.client;
     const found: string[] = [];
     let fromMs = 0;
     let after = '';
     for (let pages = 0; pages < 200; pages += 1) {
       const path = `/orders?limit=${PAGE}${after === '' ? '' : `&after=${encodeURIComponent(after)}`}`;
-      const request: Request = { method: 'GET', path, staleMs: staleMs === 0 ? undefined : staleMs, seen };
-      const told = await this.member.tell('list', request, [200]);
+      const request: Request = {
+        method: 'GET',
+        path,
+        staleMs: staleMs === 0 ? undefined : staleMs,
+        seen: written?.seen,
+      };
+      // What may be old is told by the copies of any region.
+      const regionOf = staleMs === 0 ? undefined : () => this.client.anywhere();
+      const expected = this.#mayLose && written !== undefined ? [200, 400] : [200];
+      const told = await this.member.tell('list', request, expected, false, regionOf);
       if (told.reply === null) return null;
+      if (told.reply.status === 400) {
+        this.#doubt((written as Own).id, `${client}: the token of ${written?.id} was refused`);
+        return null;
+      }
       if (after === '') fromMs = told.lastFromMs;
       found.push(...(told.reply.body.items as { id: string }[]).map(({ id }) => id));
       if (told.reply.body.next === null) break;
@@ -235,7 +279,7 @@ export class Customer {
   async conclude(): Promise<void> {
     const { ground } = this.client;
     if (this.member.id === null) return;
-    for (const own of this.orders) {
+    for (const own of [...this.orders]) {
       if (!(await this.#look(own))) continue;
       if (!FINAL.has(own.status)) ground.wrong(`${own.id} has not ended: it is ${own.status}`);
       if (!this.client.chance(25)) continue;

@@ -98,13 +98,20 @@ export class Member {
   }
 
   /** Asks as oneself: signs in where there is no token yet, or where it is refused. */
-  async tell(operation: string, request: Request, expected: readonly number[], once = false): Promise<Told> {
+  async tell(
+    operation: string,
+    request: Request,
+    expected: readonly number[],
+    once = false,
+    regionOf?: () => string,
+  ): Promise<Told> {
     for (;;) {
       const told = await this.client.tell(
         operation,
         (region) => ({ ...request, token: this.#tokens.get(region) ?? 'none.none.none' }),
         [...expected, 401],
         once,
+        regionOf,
       );
       if (told.reply?.status !== 401) return told;
       if (!(await this.#signIn(told.region))) return { ...told, reply: null };

@@ -1,0 +1,77 @@
+/**
+ * Orders whose entries were cut off, in all regions' quarantines together. In the mode `region` what was acknowledged may be
+ * lost with its region: then it stands there, and nothing that was told of it binds any more. Everything else does.
+ */
+import { type OrderEvent, type OrderPlaced, quantities } from '@cardume/shop/orders/order';
+import { parseId } from 'cardume/base/id';
+import type { History } from '../history.ts';
+import type { OrderBook } from './orders.ts';
+import type { Shelf } from './shelf.ts';
+
+export interface CutOrder {
+  readonly id: string;
+  /** The first that was cut. */
+  readonly version: number;
+  /** Regions that have it in their quarantine: what two had was acted on, and two had to be lost for it to go. */
+  readonly regions: ReadonlySet<string>;
+  /** Null: it was not cut itself, but what came of it. */
+  readonly placed: OrderPlaced | null;
+}
+
+/** By id. */
+export type Cuts = ReadonlyMap<string, CutOrder>;
+
+export const NO_CUTS: Cuts = new Map();
+
+export function cutOrders(shelves: readonly Shelf[]): Cuts {
+  const found = new Map<string, CutOrder>();
+  for (const { host, service, base, region } of shelves) {
+    if (service.name !== 'orders') continue;
+    const log = host.disk.database(`${base}.log.db`, { readOnly: true });
+    const rows = log
+      .prepare('SELECT stream, version, type, data FROM quarantine WHERE version IS NOT NULL')
+      .all();
+    log.close();
+    for (const { stream, version, type, data } of rows) {
+      const id = stream as string;
+      const one = found.get(id);
+      const event = { ...JSON.parse(data as string), type } as OrderEvent;
+      found.set(id, {
+        id,
+        version: Math.min(one?.version ?? Number.POSITIVE_INFINITY, version as number),
+        regions: new Set(one?.regions).add(region),
+        placed: event.type === 'OrderPlaced' ? event : (one?.placed ?? null),
+      });
+    }
+  }
+  return found;
+}
+
+/** Nothing of it is left: it was not only shortened. */
+export const isLost = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
+  !books.has(id) && cuts.get(id)?.version === 1;
+
+/** What was acted on before it was lost, with two regions: its effects stand alone. */
+export const wasActedOn = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
+  isLost(books, cuts, id) && (cuts.get(id)?.regions.size ?? 0) > 1;
+
+/** Stocks that lost orders may have taken from, by `<scope of the region> <unique part of the product's id>`. */
+export function touchedBy(books: ReadonlyMap<string, OrderBook>, cuts: Cuts): ReadonlySet<string> {
+  const touched = new Set<string>();
+  for (const { id, placed } of cuts.values()) {
+    if (placed === null || !wasActedOn(books, cuts, id)) continue;
+    for (const [product] of quantities(placed)) touched.add(`${parseId(id).scope} ${product.slice(8)}`);
+  }
+  return touched;
+}
+
+/** What clients found wrong of orders is right where they were cut. */
+export function checkDoubts(
+  { doubts }: History,
+  books: ReadonlyMap<string, OrderBook>,
+  cuts: Cuts,
+  wrong: (what: string) => void,
+): void {
+  for (const { id, what, isGone } of doubts)
+    if (isGone ? !isLost(books, cuts, id) : !cuts.has(id)) wrong(`${what}, and no quarantine has it`);
+}
