@@ -256,7 +256,10 @@ export function simulatedDisk(kernel: Kernel, machine: string, sqlite: SqliteVfs
       });
     },
     bytesOf: (name) => files.files.get(files.pathOf(name))?.all() ?? null,
-    close: () => sqlite.forget(files),
+    close() {
+      sqlite.forget(files);
+      files.release();
+    },
   };
 }
 

@@ -80,6 +80,13 @@ export class VirtualFile {
     this.#seen.become(this.#durable);
   }
 
+  /** Nobody reads it any more. */
+  release(): void {
+    this.#unsynced = [];
+    this.#seen.release();
+    this.#durable.release();
+  }
+
   #reach({ offset, bytes }: Unsynced): void {
     if (bytes === null) this.#durable.truncate(offset);
     else this.#durable.write(bytes, offset);
@@ -131,6 +138,12 @@ export class VirtualFiles {
     for (const one of this.#folders) if (isBelow(one)) this.#folders.delete(one);
   }
 
+  /** The simulation is over. */
+  release(): void {
+    for (const file of this.files.values()) file.release();
+    this.files.clear();
+  }
+
   /** Atomic and durable. */
   replace(path: string, bytes: Uint8Array): void {
     const file = new VirtualFile();
@@ -155,6 +168,7 @@ export class VirtualFiles {
 
 /** An array of bytes that grows. */
 class Bytes {
+  /** What lies behind `size` is of an earlier use. */
   #room = new Uint8Array(0);
   size = 0;
 
@@ -165,6 +179,7 @@ class Bytes {
   }
 
   write(from: Uint8Array, offset: number): void {
+    if (offset > this.size) this.truncate(offset);
     const end = offset + from.length;
     this.#reserve(end);
     this.#room.set(from, offset);
@@ -173,7 +188,7 @@ class Bytes {
 
   truncate(size: number): void {
     this.#reserve(size);
-    if (size < this.size) this.#room.fill(0, size, this.size);
+    if (size > this.size) this.#room.fill(0, this.size, size);
     this.size = size;
   }
 
@@ -182,14 +197,43 @@ class Bytes {
   }
 
   become(other: Bytes): void {
-    this.#room = new Uint8Array(other.copy());
-    this.size = other.size;
+    this.#reserve(other.size);
+    this.size = other.read(this.#room, 0);
+  }
+
+  release(): void {
+    giveRoom(this.#room);
+    this.#room = new Uint8Array(0);
+    this.size = 0;
   }
 
   #reserve(size: number): void {
     if (size <= this.#room.length) return;
-    const grown = new Uint8Array(Math.max(size, this.#room.length * 2, 4_096));
-    grown.set(this.#room);
+    const grown = takeRoom(size);
+    grown.set(this.#room.subarray(0, this.size));
+    giveRoom(this.#room);
     this.#room = grown;
   }
+}
+
+/** A run touches hundreds of megabytes, which the system would have to clear: the next run takes the same. By their size. */
+const rooms = new Map<number, Uint8Array<ArrayBuffer>[]>();
+const ROOM_BYTES_MIN = 4_096;
+const ROOMS_BYTES_MAX = 256 * 1024 * 1024;
+let roomsBytes = 0;
+
+function takeRoom(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = Math.max(ROOM_BYTES_MIN, 2 ** Math.ceil(Math.log2(size)));
+  const room = rooms.get(bytes)?.pop();
+  if (room === undefined) return new Uint8Array(bytes);
+  roomsBytes -= bytes;
+  return room;
+}
+
+function giveRoom(room: Uint8Array<ArrayBuffer>): void {
+  if (room.length === 0 || roomsBytes + room.length > ROOMS_BYTES_MAX) return;
+  roomsBytes += room.length;
+  const same = rooms.get(room.length);
+  if (same === undefined) rooms.set(room.length, [room]);
+  else same.push(room);
 }
