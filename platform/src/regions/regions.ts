@@ -14,7 +14,6 @@ import type { Shard } from '../cqrs/shard.ts';
 import type { ProcessCheckpoint } from '../cqrs/storage.ts';
 import type { Coordinator, News, Value } from '../discovery/coordinator.ts';
 import type { Head } from '../events/log.ts';
-import { decodeToken } from '../events/token.ts';
 import type { Clock } from '../host/host.ts';
 import type { Freshness } from '../sharding/query.ts';
 import { type Partition, partitionKey, placeOfKey } from '../topology/partition.ts';
@@ -24,6 +23,7 @@ import { type Alone, openAlone } from './alone.ts';
 import { type Failover, type FenceAnswer, type FenceRequest, openFailover } from './failover.ts';
 import { type Homes, keyOfHome, openHomes } from './homes.ts';
 import { type Keeper, openKeeper } from './keeper.ts';
+import { areFresh, type NearByGround } from './near-by.ts';
 import { openQuarantines, type QuarantineGround } from './quarantine/quarantine.ts';
 import type { QuarantineRequest } from './quarantine/request.ts';
 import type { QuarantineShard } from './quarantine/shelf.ts';
@@ -431,6 +431,15 @@ export function openRegions(options: RegionsOptions): Regions {
     };
   }
 
+  const nearBy: NearByGround = {
+    clock,
+    here,
+    homes,
+    residency,
+    isOpen: (service, partition) => homeShard(service, partition) !== undefined,
+    copyOf: (home, service, partition) => followers.get(home)?.copyOf(service, partition),
+  };
+
   return {
     homes,
     join() {
@@ -550,19 +559,7 @@ export function openRegions(options: RegionsOptions): Regions {
       }
     },
     status,
-    areFresh(service, partitions, { maxStalenessMs, seen }) {
-      const sinceMs = clock.monotonicMs() - maxStalenessMs;
-      const token = seen?.service === service ? decodeToken(seen.token) : null;
-      return partitions.every((partition) => {
-        const home = homes.homeOf(partitionOf(service, partition));
-        // What cannot be read whole is read at its home.
-        if (holdingHere(service, partition) !== 'whole') return false;
-        if (home === here) return homeShard(service, partition) !== undefined;
-        const copy = followers.get(home)?.copyOf(service, partition);
-        if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;
-        return token?.partition !== partition || token.position <= copy.position;
-      });
-    },
+    areFresh: (service, partitions, freshness) => areFresh(nearBy, service, partitions, freshness),
     get turns() {
       return turns + [...followers.values()].reduce((sum, follower) => sum + follower.sessions(), 0);
     },

@@ -170,7 +170,7 @@ export const regionalBugs: readonly Planted[] = [
     isRare: true,
     changes: [
       {
-        file: 'platform/src/regions/regions.ts',
+        file: 'platform/src/regions/near-by.ts',
         find: 'if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;',
         put: 'if (copy?.asOfMs == null) return false;',
       },
