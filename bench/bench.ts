@@ -4,7 +4,7 @@
  *
  *   npm run bench
  *   npm run bench -- --only a,c
- *   npm run bench -- shards        those whose titles begin so
+ *   npm run bench -- regions       those whose titles begin so
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -12,6 +12,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { run as archives } from './archives.ts';
+import { run as catchingUp } from './catching-up.ts';
 import { run as dns } from './dns.ts';
 import type { Benchmark, Figure, Say } from './figure.ts';
 import { run as logAppend } from './log-append.ts';
@@ -23,6 +24,7 @@ import { run as orders } from './orders.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { probeDisk } from './probe.ts';
 import { run as productReads } from './product-reads.ts';
+import { run as regions } from './regions.ts';
 import { run as reservations } from './reservations.ts';
 import { run as resharding } from './resharding.ts';
 import { run as simulation } from './simulation.ts';
@@ -54,6 +56,8 @@ const benchmarks: readonly Benchmark[] = [
   { letter: 'j', title: 'shards: orders on MariaDB', run: mysqlOrders },
   { letter: 'k', title: 'shards: the first rows of a million', run: topRows },
   { letter: 'l', title: 'shards: resharding', run: resharding },
+  { letter: 'o', title: 'regions: copies that catch up', run: catchingUp },
+  { letter: 'p', title: 'regions: far from each other', run: regions },
   { letter: 'n', title: 'DNS', run: dns },
   { letter: 'f', title: 'start and memory', run: start },
   { letter: 'c', title: 'product reads', run: async (say) => productReads(await platform(say), say) },
@@ -63,11 +67,11 @@ const benchmarks: readonly Benchmark[] = [
 const RESULT = fileURLToPath(new URL('../.cardume/bench/latest.json', import.meta.url));
 
 const letters = benchmarks.map(({ letter }) => letter).sort();
-const help = `Runs the benchmarks (about 15 minutes; 'shards' alone 8) and prints one table; also written to .cardume/bench/latest.json.
+const help = `Runs the benchmarks (about 20 minutes; 'shards' alone 8, 'regions' 4) and prints one table; also written to .cardume/bench/latest.json.
 
   npm run bench
   npm run bench -- --only a,c
-  npm run bench -- shards        those whose titles begin so
+  npm run bench -- shards        those whose titles begin so; regions, too
 
 ${[...benchmarks]
   .sort((one, other) => one.letter.localeCompare(other.letter))

@@ -20,8 +20,8 @@ const ROUND_MS = 4_000;
 /** What was sent before has arrived. */
 const QUIET_MS = 1_500;
 
-const PEAK_ORDERS = 6_000;
-const PEAK_CALLERS = 96;
+const PEAK_ORDERS = 4_000;
+const PEAK_CALLERS = 48;
 const LAG_MS = 20_000;
 const LOOK_EVERY_MS = 100;
 const CONFIRMED_MS_MAX = 120_000;
