@@ -11,6 +11,8 @@ export interface Faults {
   begin(): void;
   /** The world is whole again: everything runs, nothing is cut, full, slow or skewed any further. */
   heal(): void;
+  /** See `Losses.alone`. */
+  readonly alone: readonly (number | null)[];
   /** What came about, in order. */
   readonly happened: readonly Happened[];
 }
@@ -272,6 +274,7 @@ export function openFaults(
   }
 
   return {
+    alone: losses.alone,
     happened,
     begin() {
       for (const fault of plan.faults) {

@@ -26,6 +26,8 @@ export interface Losses {
   readonly kinds: Readonly<Record<LossKind, (fault: Fault) => string>>;
   /** Whatever else befalls it, nobody starts it before its time. */
   isLost(region: string): boolean;
+  /** What each region that was lost said to have alone, in the moment of its loss; null: nothing. */
+  readonly alone: readonly (number | null)[];
 }
 
 /** Longer than a lease and a replacement. */
@@ -51,7 +53,9 @@ const FAR_MS_MAX = 350;
 const FAR_FOR_MS = 6_000;
 const LOOK_MS = 10;
 const LOOKS_MAX = 800;
-const USURPED_ASLEEP_MS = 2_500;
+/** It may wake before its lease has ended, or after. */
+const USURPED_ASLEEP_MS_MIN = 800;
+const USURPED_ASLEEP_MORE_MS = 2_600;
 const USURPED_AWAKE_MS = 3_000;
 const ASK_MS_MAX = 5_000;
 const COME_BACK_TRIES = 6;
@@ -64,6 +68,7 @@ export function openLosses(ground: LossGround): Losses {
   const { plan, world, clock, streamOf, cut, clog, end, isHealed } = ground;
   const { simulation } = world;
   const lostUntilMs = new Map<string, number>();
+  const alone: (number | null)[] = [];
   let quietUntilMs = 0;
 
   /** @returns whether another loss has not come to its end */
@@ -84,6 +89,7 @@ export function openLosses(ground: LossGround): Losses {
   /** Its process ends, and nobody starts another in that time. */
   function lose(region: string, downMs: number): void {
     if (isHealed()) return;
+    void world.alone(region).then((entries) => alone.push(entries));
     lostUntilMs.set(region, simulation.elapsedMs() + downMs);
     end(region, 'kill', downMs);
     clock.after(downMs, () => {
@@ -142,6 +148,7 @@ export function openLosses(ground: LossGround): Losses {
 
   return {
     isLost,
+    alone,
     kinds: {
       lost(fault) {
         const { region, forMs, amount } = fault;
@@ -209,7 +216,7 @@ export function openLosses(ground: LossGround): Losses {
       usurped(fault) {
         const { region } = fault;
         const stream = streamOf(fault);
-        const asleepMs = USURPED_ASLEEP_MS + stream.below(1_000);
+        const asleepMs = USURPED_ASLEEP_MS_MIN + stream.below(USURPED_ASLEEP_MORE_MS);
         if (isBusy(asleepMs + USURPED_AWAKE_MS)) return `${region} would be usurped, and another is lost`;
         const [other] = othersOf(fault, stream);
         const service = ['orders', 'users', 'products'][stream.below(3)] as string;

@@ -4,6 +4,7 @@
  * disks is held against what clients were told.
  */
 import { checkLines } from './checks/alarms.ts';
+import { checkAlone } from './checks/cuts.ts';
 import { checkDisks } from './checks/disks.ts';
 import { checkHistory } from './checks/history.ts';
 import { homesAt } from './checks/homes.ts';
@@ -16,7 +17,7 @@ import { Coverage, type Interesting } from './coverage.ts';
 import { allEnded } from './ending.ts';
 import { type Happened, openFaults } from './faults.ts';
 import { type History, newHistory } from './history.ts';
-import { COORDINATOR, NEAR_MS, type Plan, type PlanChanges, planOf } from './plan.ts';
+import { COORDINATOR, type FaultKind, NEAR_MS, type Plan, type PlanChanges, planOf } from './plan.ts';
 import { openWorld, type RegionState, type World } from './world.ts';
 
 export interface RunOptions extends PlanChanges {
@@ -51,6 +52,13 @@ const SET_UP_MS_MAX = 30_000;
 /** Payments that nobody decides are given up after half a minute, and effects pause for ten seconds at most. */
 const CONVERGE_MS_MAX = 150_000;
 const VIOLATIONS_MAX = 20;
+const TAKES_NOTHING: ReadonlySet<FaultKind> = new Set([
+  'clock',
+  'clog',
+  'disk-slow',
+  'bank-down',
+  'disconnect',
+]);
 /** More than customers, so that all can register, and few enough that they meet. */
 const EMAILS = 7;
 
@@ -226,6 +234,9 @@ async function live(
     mayLose: ground.mayLose,
     wrong,
   });
+  // Regions were lost one by one, and nothing else took any with it: what they had alone is what could be lost.
+  if (plan.faults.every(({ kind }) => kind === 'lost' || TAKES_NOTHING.has(kind)))
+    checkAlone(history, books, cuts, faults.alone, wrong);
   if (plan.isCoordinated)
     for (const region of regions) checkQuarantine(region, shelves, world.machine(region).lines, wrong);
   checkHistory(history, { books, cuts, wrong });

@@ -76,7 +76,10 @@ const program = new Command('npm run sim --')
   .option('--customers <n>', 'with --seed: so many customers', count)
   .option('--events', 'with --seed: print every event')
   .option('--picture <file>', 'with --seed: draw the run as SVG')
-  .option('--regional', 'three regions that take over from each other')
+  .option(
+    '--regional',
+    'three regions that take over from each other; with --planted: only for bugs of these',
+  )
   .option('--plant <bug>', 'with a bug that the simulation must find', bug)
   .option('--planted', 'search for every such bug, and say how many seeds each took')
   .option('--common', 'with --planted: only for those that few seeds show, as CI does')
@@ -91,6 +94,7 @@ Examples:
   npm run sim -- --minutes 10 --until-failure     search
   npm run sim -- --seed 42 --shrink               make a failure small
   npm run sim -- --seed 42 --plant oversold       see a bug being found
+  npm run sim -- --planted --regional             search for the bugs of regions
 
 Bugs: ${planted.map(({ name }) => name).join(', ')}`,
   )
@@ -99,10 +103,13 @@ Bugs: ${planted.map(({ name }) => name).join(', ')}`,
     else process.exitCode = await (options.seed === undefined ? many(options) : one(options.seed, options));
   });
 
-async function bugs({ jobs, common, seeds = SEEDS_A_BUG_MAX }: Options): Promise<number> {
+async function bugs({ jobs, common, regional, seeds = SEEDS_A_BUG_MAX }: Options): Promise<number> {
   print('seeds  bug                    what it does; what showed it');
   const all = await plantedSuite(host, {
-    bugs: planted.filter(({ isRare }) => common !== true || isRare !== true),
+    bugs: planted.filter(
+      ({ isRare, isRegional }) =>
+        (common !== true || isRare !== true) && (regional !== true || isRegional === true),
+    ),
     seedsMax: seeds,
     jobs,
     onFound({ bug: { name, what }, seeds: took, violation }) {

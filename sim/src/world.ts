@@ -5,6 +5,7 @@
 import { shop } from '@cardume/shop/shop';
 import { isCardumeError } from 'cardume/base';
 import { startCoordinator } from 'cardume/discovery/embedded/server';
+import type { HttpOptions } from 'cardume/gateway/http';
 import { openTokens } from 'cardume/identity/tokens';
 import { type Instance, type Secrets, startInstance } from 'cardume/instance';
 import { type SimulatedMachine, type Simulation, simulation } from 'cardume/testing/simulated/host';
@@ -32,6 +33,8 @@ export interface World {
   instance(region: string): Instance | null;
   /** Starts a process where none runs or starts, again and again until one stands. */
   boot(region: string): void;
+  /** Entries that the region says it has alone, in this moment; null when it does not say. */
+  alone(region: string): Promise<number | null>;
   /**
    * What ran there has ended, or is cut off from its clients.
    * @returns whether nothing has been started there since
@@ -76,6 +79,8 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
   const states: RegionState[] = [];
   /** Which start of a region counts: what an earlier one comes to does not. */
   const starts = new Map<string, number>();
+  /** What the instance that was started last shows of itself. */
+  const pages = new Map<string, HttpOptions['pages']>();
 
   /** What regions agree on, in a process of its own. */
   function bootCoordinator(): void {
@@ -118,7 +123,10 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
       region,
       dataFolder: DATA,
       secrets,
-      openServer: simulatedHttp(host),
+      openServer(options) {
+        pages.set(region, options.pages);
+        return simulatedHttp(host)(options);
+      },
     }).then(
       (instance) => {
         if (!isCurrent()) return;
@@ -165,6 +173,12 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
       plan.regions.includes(here) && plan.regions.includes(there) ? plan.apartMs : NEAR_MS,
     instance: (region) => running.get(region) ?? null,
     boot,
+    async alone(region) {
+      if (!running.has(region)) return null;
+      const shown = await pages.get(region)?.get('/metrics')?.();
+      const told = /^cardume_replication_alone_entries (\d+)$/m.exec(String(shown?.body));
+      return told === null ? null : Number(told[1]);
+    },
     states,
     down,
     transport(name) {

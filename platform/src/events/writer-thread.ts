@@ -92,8 +92,9 @@ export function serve(host: Host, port: Port, init: WriterInit): void {
         await close(id);
         return null;
       default:
-        // A home comes only to who may write: a process that stood still does not take it from its successor.
-        if (body.kind === 'adopt' || body.kind === 'unseat') mayCommit();
+        // A home comes only to who may write, and what was dropped is begun anew by nobody else: a process that stood still
+        // does not do it beside its successor.
+        if (body.kind === 'adopt' || body.kind === 'unseat' || body.kind === 'begin') mayCommit();
         return onCopy(engine.copies, tail, body);
     }
   }

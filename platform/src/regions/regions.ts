@@ -196,7 +196,7 @@ export function openRegions(options: RegionsOptions): Regions {
         'partition-unavailable',
         `partition ${partition} of '${service}' is not held here`,
       );
-    return takenUp(shard, partition, aboveEpoch, async () => {
+    return takenUp(shard, partition, aboveEpoch, shards.check, async () => {
       await lease?.confirm();
       shards.check();
     });

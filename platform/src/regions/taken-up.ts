@@ -12,7 +12,8 @@ export interface CopyShard {
  * Takes a copy up, or begins one. An earlier process of the region, which this one has replaced, may have adopted the
  * partition a moment ago, and not know yet: it is taken from it.
  * @param aboveEpoch whoever opens the copy later, does so in an epoch above this one
- * @param confirm throws when another process has replaced this one
+ * @param check throws when another process has the files by now
+ * @param confirm asks the coordinator, too
  * @returns its head
  * @throws CardumeError `conflict` when the partition is at home here
  */
@@ -20,12 +21,14 @@ export async function takenUp(
   { log, moving }: CopyShard,
   partition: number,
   aboveEpoch: number,
+  check: () => void,
   confirm: () => Promise<void>,
 ): Promise<Head> {
   if (log.head(partition) !== undefined)
     throw new CardumeError('conflict', `partition ${partition} is at home here`);
   const stands = await moving.follow(partition, aboveEpoch).catch(nullWhereConflict);
   if (stands !== null) return stands;
+  check(); // what is missing in files that another process has moved things in was dropped
   if ((await moving.begin(partition).catch(nullWhereConflict)) === null) {
     await confirm();
     await moving.unseat(partition);

@@ -65,6 +65,21 @@ export function touchedBy(books: ReadonlyMap<string, OrderBook>, cuts: Cuts): Re
   return touched;
 }
 
+/** What a region says that it has alone is what would be lost with it: no more was lost than all of them said. */
+export function checkAlone(
+  { orders }: History,
+  books: ReadonlyMap<string, OrderBook>,
+  cuts: Cuts,
+  alone: readonly (number | null)[],
+  wrong: (what: string) => void,
+): void {
+  const ids = orders.flatMap(({ answer, others }) => [answer?.id ?? '', ...others]);
+  const lost = ids.filter((id) => isLost(books, cuts, id)).length;
+  const said = alone.reduce<number>((sum, entries) => sum + (entries ?? Number.POSITIVE_INFINITY), 0);
+  if (lost > said)
+    wrong(`${lost} orders were lost, and regions had said that they have ${said} entries alone`);
+}
+
 /** What clients found wrong of orders is right where they were cut. */
 export function checkDoubts(
   { doubts }: History,

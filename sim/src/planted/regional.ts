@@ -153,6 +153,23 @@ export const regionalBugs: readonly Planted[] = [
     ],
   },
   {
+    name: 'dropped-copy-begun-anew',
+    what: 'a process that was replaced, and does not know yet, begins copies that its successor has dropped',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/taken-up.ts',
+        find: '  check(); // what',
+        put: '  // what',
+      },
+      {
+        file: 'platform/src/events/writer-thread.ts',
+        find: " || body.kind === 'begin') mayCommit();",
+        put: ') mayCommit();',
+      },
+    ],
+  },
+  {
     name: 'own-adoption-undone',
     what: 'who follows takes a partition from the very process that adopts it',
     isRare: true,
