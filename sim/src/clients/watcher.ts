@@ -1,14 +1,17 @@
 /**
  * Looks at one account in all regions in turn, many times a second, while its name is changed: a region that was replaced
- * and does not know it tells something old. Whoever does not answer at once is left alone.
+ * and does not know it tells something old. And it looks up one price in the region, content with something a little old,
+ * while the price grows elsewhere: copies that lag behind must not be told. Whoever does not answer at once is left alone.
  */
 import type { RandomStream } from 'cardume/testing/simulated/stream';
 import type { Request, Transport } from '../transport.ts';
-import { Client, type Ground } from './client.ts';
+import { Client, type Ground, type Told } from './client.ts';
 
 const TIMEOUT_MS = 300;
 const LOOK_MS = 50;
-const RENAME_MS = 200;
+const CHANGE_MS = 200;
+/** What a price may be old. */
+const STALE_MS = 100;
 
 export class Watcher {
   readonly client: Client;
@@ -16,8 +19,6 @@ export class Watcher {
   readonly #country: string;
   readonly #transport: Transport;
   readonly #tokenOf: (account: string) => string;
-  #id = '';
-  #token = '';
 
   /**
    * @param region where the account is to be at home
@@ -41,47 +42,95 @@ export class Watcher {
   }
 
   async live(): Promise<void> {
+    await Promise.all([this.#watchAccount(), this.#watchPrice()]);
+  }
+
+  /** What is written in the region itself, when it is alone, would wait for another, and all looks with it. */
+  get #others(): readonly string[] {
+    return this.client.ground.regions.filter((region) => region !== this.#region);
+  }
+
+  async #untilOver(everyMs: number, work: (times: number) => Promise<void>): Promise<void> {
+    const { clock, isOver } = this.client.ground;
+    for (let times = 1; !isOver(); times += 1) {
+      await work(times);
+      await clock.sleep(everyMs);
+    }
+  }
+
+  async #watchAccount(): Promise<void> {
     const { client } = this;
     const { name, ground } = client;
     const body = { name, country: this.#country, email: `${name}@example.com`, password: 'many-small-fish' };
     const request: Request = { method: 'POST', path: '/users', key: `${name}-1`, body };
     const told = await client.tell('register', request, [201]);
     if (told.reply === null) return;
-    this.#id = told.reply.body.id as string;
-    this.#token = this.#tokenOf(this.#id);
-    client.seen(this.#id, told);
-    const { regions, clock, isOver } = ground;
-    // What is written in the region itself, when it is alone, would wait for another, and all looks with it.
-    const others = regions.filter((region) => region !== this.#region);
-    const looking = async (): Promise<void> => {
-      for (let looks = 0; !isOver(); looks += 1) {
-        await this.#ask('GET', regions[looks % regions.length] as string);
-        await clock.sleep(LOOK_MS);
-      }
+    const id = told.reply.body.id as string;
+    const [path, token] = [`/users/${id}`, this.#tokenOf(id)];
+    client.seen(id, told);
+    const { regions } = ground;
+    const seen = async (region: string, asked: Request): Promise<void> => {
+      const answer = await this.#ask(region, asked);
+      if (answer !== null) client.seen(id, answer);
     };
-    const renaming = async (): Promise<void> => {
-      for (let names = 0; !isOver(); names += 1) {
-        await this.#ask('PATCH', client.one(others), { name: `${name} ${names}` });
-        await clock.sleep(RENAME_MS);
-      }
-    };
-    await Promise.all([looking(), renaming()]);
+    await Promise.all([
+      this.#untilOver(LOOK_MS, (times) =>
+        seen(regions[times % regions.length] as string, { method: 'GET', path, token }),
+      ),
+      this.#untilOver(CHANGE_MS, (times) =>
+        seen(client.one(this.#others), { method: 'PATCH', path, token, body: { name: `${name} ${times}` } }),
+      ),
+    ]);
   }
 
-  async #ask(method: 'GET' | 'PATCH', region: string, body?: object): Promise<void> {
+  async #watchPrice(): Promise<void> {
+    const { client } = this;
+    const { name, ground } = client;
+    const category = name;
+    const token = ground.staffToken;
+    const priceOf = (amount: number) => ({ amount: `${amount}.00`, currency: 'GBP' });
+    const body = { sku: name.toUpperCase(), name, category, price: priceOf(1) };
+    const listed: Request = { method: 'POST', path: '/products', key: `${name}-2`, token, body };
+    const told = await client.tell('list a product', listed, [201]);
+    if (told.reply === null) return;
+    const path = `/products/${told.reply.body.id}`;
+    const acknowledged = [{ price: 1, untilMs: told.untilMs }];
+    const find: Request = { method: 'GET', path: `/products?category=${category}`, staleMs: STALE_MS };
+    await Promise.all([
+      this.#untilOver(CHANGE_MS, async (times) => {
+        const price = times + 1;
+        const asked: Request = { method: 'PATCH', path, token, body: { price: priceOf(price) } };
+        const answer = await this.#ask(client.one(this.#others), asked);
+        if (answer !== null) acknowledged.push({ price, untilMs: answer.untilMs });
+      }),
+      this.#untilOver(LOOK_MS, async () => {
+        const answer = await this.#ask(this.#region, find);
+        if (answer === null) return;
+        const sinceMs = answer.fromMs - STALE_MS;
+        const least = acknowledged.findLast(({ untilMs }) => untilMs < sinceMs)?.price ?? 0;
+        const shown = Number(answer.reply?.body.items[0]?.price.amount ?? 0);
+        if (shown < least)
+          ground.wrong(
+            `${name}: a price may be ${STALE_MS} ms old, and is ${shown} where ${least} was told before`,
+          );
+      }),
+    ]);
+  }
+
+  /** @returns null when it was not answered at once */
+  async #ask(region: string, request: Request): Promise<Told | null> {
     const { client } = this;
     const { elapsedMs, note } = client.ground;
     const fromMs = elapsedMs();
-    const request: Request = { method, path: `/users/${this.#id}`, token: this.#token, body };
     const reply = await this.#transport.ask(region, request, TIMEOUT_MS);
-    if (reply === null) return;
+    if (reply === null) return null;
     const untilMs = elapsedMs();
-    note(`${client.name} ${method} ${reply.status} ${JSON.stringify(reply.body)}`);
-    if (reply.status === 200)
-      client.seen(this.#id, { reply, fromMs, lastFromMs: fromMs, untilMs, attempts: 1, region });
-    else if (reply.status !== 503)
+    note(`${client.name} ${request.method} ${reply.status} ${JSON.stringify(reply.body)}`);
+    if (reply.status === 200) return { reply, fromMs, lastFromMs: fromMs, untilMs, attempts: 1, region };
+    if (reply.status !== 503)
       client.ground.wrong(
-        `${client.name}: ${method} was answered ${reply.status} ${JSON.stringify(reply.body)}`,
+        `${client.name}: ${request.method} was answered ${reply.status} ${JSON.stringify(reply.body)}`,
       );
+    return null;
   }
 }

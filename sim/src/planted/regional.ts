@@ -106,9 +106,14 @@ export const regionalBugs: readonly Planted[] = [
   },
   {
     name: 'switched-without-its-tail',
-    what: 'a planned move does not wait for the last entries',
+    what: 'a planned move does not wait until the other region has all entries',
     isRare: true,
     changes: [
+      {
+        file: 'platform/src/regions/switchover.ts',
+        find: 'await untilReached(clock, watermarks, to, service, key, before.position, CATCH_UP_MS_MAX);',
+        put: '',
+      },
       {
         file: 'platform/src/regions/switchover.ts',
         find: 'const { position } = shard.log.head(key) ?? before;\n    await untilReached(clock, watermarks, to, service, key, position, CATCH_UP_MS_MAX);',
