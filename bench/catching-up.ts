@@ -37,6 +37,10 @@ const host = realHost();
 const places = Array.from({ length: 16 }, (_, partition) => ({ scope: 1, partition }));
 const partitions = places.map(partitionKey);
 
+function told(message: string, fields: Readonly<Record<string, unknown>>): never {
+  throw new Error(message, { cause: fields });
+}
+
 async function withShard<T>(folder: string, isHome: boolean, work: (shard: Shard) => Promise<T>): Promise<T> {
   const pool = openWriterPool(host, { threadsMax: 1 });
   const readers = openReaders(host, { threadsMax: 1, deadlineMs: 5_000 });
@@ -51,9 +55,7 @@ async function withShard<T>(folder: string, isHome: boolean, work: (shard: Shard
     masterKey: host.random.bytes(32),
     bus: {} as Bus, // effects do not begin
     ports: {},
-    report: (message, fields) => {
-      throw new Error(message, { cause: fields });
-    },
+    report: told,
   });
   try {
     await shard.recover();
@@ -99,6 +101,9 @@ async function take(home: Shard): Promise<number> {
 async function follow(home: Shard, copy: Shard): Promise<number> {
   const watermarks = openWatermarks(host.clock, CAUGHT_UP_MS_MAX);
   const source = openSource({
+    here: HOME,
+    residency: { holding: () => 'whole', homes: () => [HOME, COPY] },
+    report: told,
     homeOf: (_service, partition) => (home.log.head(partition) === undefined ? undefined : home),
     watermarks,
     check: () => undefined,
@@ -134,7 +139,8 @@ async function follow(home: Shard, copy: Shard): Promise<number> {
     newSession: () => COPY,
     wanted: () => partitions.map((partition) => [service.name, partition] as const),
     shardOf: () => copy,
-    takeUp: (_service, partition) => takenUp(copy, partition, 0, refused),
+    mayOpen: () => true,
+    takeUp: (_service, partition) => takenUp(copy, partition, 0, () => undefined, refused),
     diverged: refused,
     fenced: refused,
     report: (message, fields) => {

@@ -12,6 +12,7 @@ const EU = 3 * 1024;
 const US = 1 * 1024;
 const WEST = 2 * 1024;
 const NOW_MS = 10_000;
+const HELD_MS = NOW_MS - 500;
 
 /** Copies here, in us-east, have five entries each, and are as of a second ago; that of us-west's is of no known age. */
 function areFreshHere(
@@ -31,6 +32,7 @@ function areFreshHere(
       homes: openHomes(topology),
       residency: residencyIn(topology),
       isOpen: (_service, partition) => partition === US,
+      heldAt: (ms) => ms <= HELD_MS,
       copyOf: (home) => ({ position: 5, asOfMs: home === 'us-west' ? null : NOW_MS - 1_000 }),
     },
     'users',
@@ -45,7 +47,12 @@ test('homes that are open here and copies of a known age answer, as long as none
   strictEqual(areFreshHere([US, EU], old(1_000)), true);
   strictEqual(areFreshHere([US, EU], old(999)), false);
   strictEqual(areFreshHere([US, US + 1], old(60_000)), false);
+  strictEqual(areFreshHere([US], old(500)), true);
   strictEqual(areFreshHere([US, WEST], old(60_000)), false);
+});
+
+test('a home whose lease has run out is as old as that', () => {
+  strictEqual(areFreshHere([US], old(499)), false);
 });
 
 test('what a token names is in the copy, or the home is asked', () => {

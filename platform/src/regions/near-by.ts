@@ -14,6 +14,8 @@ export interface NearByGround {
   readonly residency: Pick<Residency, 'holding'>;
   /** The partition is at home here, and open. */
   readonly isOpen: (service: ServiceName, partition: number) => boolean;
+  /** The region's lease held at this moment of the monotonic clock, or later. */
+  readonly heldAt: (ms: number) => boolean;
   /** Of the follower of that home. */
   readonly copyOf: (
     home: RegionName,
@@ -24,7 +26,7 @@ export interface NearByGround {
 
 /** Whether all of the partitions are as fresh here as is asked for. */
 export function areFresh(
-  { clock, here, homes, residency, isOpen, copyOf }: NearByGround,
+  { clock, here, homes, residency, isOpen, heldAt, copyOf }: NearByGround,
   service: ServiceName,
   partitions: readonly number[],
   { maxStalenessMs, seen }: Freshness,
@@ -33,7 +35,8 @@ export function areFresh(
   const token = seen?.service === service ? decodeToken(seen.token) : null;
   return partitions.every((partition) => {
     const home = homes.homeOf({ service, ...placeOfKey(partition) });
-    if (home === here) return isOpen(service, partition);
+    // A home whose lease has run out may have been replaced since.
+    if (home === here) return isOpen(service, partition) && heldAt(sinceMs);
     if (residency.holding(service, partition, here) !== 'whole') return false;
     const copy = copyOf(home, service, partition);
     if (copy?.asOfMs == null || copy.asOfMs < sinceMs) return false;

@@ -14,6 +14,8 @@ export interface RegionLease {
   /** @throws CardumeError `partition-unavailable` when it does not hold now */
   check(): void;
   isHeld(): boolean;
+  /** Whether it held at that moment of the monotonic clock, or does later: until then nobody else wrote what is at home here. */
+  heldAt(ms: number): boolean;
   /** Asks the coordinator. @throws CardumeError when the lease is another process's, or that cannot be found out */
   confirm(): Promise<void>;
   /** The coordinator's; null while there is none. */
@@ -160,6 +162,7 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
   next();
   return {
     isHeld,
+    heldAt: (ms) => ms < untilMs,
     async confirm() {
       if (held === null || (await revisionNow()) !== held.revision)
         throw new CardumeError('fenced', `the lease of ${region} is not this process's`);

@@ -437,6 +437,7 @@ export function openRegions(options: RegionsOptions): Regions {
     homes,
     residency,
     isOpen: (service, partition) => homeShard(service, partition) !== undefined,
+    heldAt: (ms) => lease?.heldAt(ms) === true,
     copyOf: (home, service, partition) => followers.get(home)?.copyOf(service, partition),
   };
 
