@@ -141,6 +141,7 @@ async function follow(home: Shard, copy: Shard): Promise<number> {
     shardOf: () => copy,
     mayOpen: () => true,
     takeUp: (_service, partition) => takenUp(copy, partition, 0, () => undefined, refused),
+    checkpointsOf: async () => [],
     diverged: refused,
     fenced: refused,
     report: (message, fields) => {

@@ -32,6 +32,8 @@ export interface ProcessRunner {
    * @returns where its processes stand, for whoever takes them up; none when one has halted
    */
   release(partition: number): readonly ProcessCheckpoint[];
+  /** Where its processes stood when that was last saved; none when some were not. */
+  saved(partition: number): Promise<readonly ProcessCheckpoint[]>;
   /** The partition has come, with entries up to the position: its processes are taken up. */
   adopt(partition: number, position: number): Promise<void>;
   /** Stops effects and timers and saves checkpoints. */
@@ -276,6 +278,10 @@ export function openProcessRunner(options: ProcessRunnerOptions): ProcessRunner 
       const states = checkpoints.has(partition) ? statesOf(partition) : [];
       forget(partition);
       return states;
+    },
+    async saved(partition) {
+      const found = await Promise.all(processes.map(({ name }) => options.findCheckpoint(name, partition)));
+      return found.every((one) => one !== null) ? found : [];
     },
     async adopt(partition, position) {
       forget(partition); // what is left of a release that was cut off

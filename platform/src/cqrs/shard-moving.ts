@@ -40,6 +40,8 @@ export interface ShardMoving {
   unseat(partition: number): Promise<Head>;
   /** Of processes: for whoever is about to adopt. */
   putCheckpoints(partition: number, checkpoints: readonly ProcessCheckpoint[]): Promise<void>;
+  /** Of processes, as they were last saved; none when some were not. */
+  savedCheckpoints(partition: number): Promise<readonly ProcessCheckpoint[]>;
   /** Whether the partition is at home here, with its processes: an adoption, or a release, may have been cut off. */
   owns(partition: number): boolean;
   /** The copy is the home from now on: see `Moving.adopt`. Asked for again, it goes on where it was cut off. */
@@ -195,6 +197,7 @@ export function shardMoving(ground: ShardMovingGround): {
       async putCheckpoints(partition, checkpoints) {
         for (const checkpoint of checkpoints) await tend(partition, { kind: 'checkpoint', checkpoint });
       },
+      savedCheckpoints: runner.saved,
       owns: (partition) => own.has(partition) && !leaving.has(partition),
       async adopt(partition, epoch, floor) {
         coming.add(partition);

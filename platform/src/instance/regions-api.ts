@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { CardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import { type Operation, type OperationContext, operation } from '../gateway/operation.ts';
-import type { RegionsRequest, RegionsStatus } from '../regions/regions.ts';
+import type { RegionsRequest, RegionsStatus } from '../regions/requests.ts';
 import type { Moved, SwitchedOver } from '../regions/switchover.ts';
 
 /** Name of the port. */

@@ -11,7 +11,6 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Json } from '../base/json.ts';
 import type { Across } from '../cqrs/across.ts';
 import type { Shard } from '../cqrs/shard.ts';
-import type { ProcessCheckpoint } from '../cqrs/storage.ts';
 import type { Coordinator, News, Value } from '../discovery/coordinator.ts';
 import type { Head } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
@@ -25,54 +24,19 @@ import { type Homes, keyOfHome, openHomes } from './homes.ts';
 import { type Keeper, openKeeper } from './keeper.ts';
 import { areFresh, type NearByGround } from './near-by.ts';
 import { openQuarantines, type QuarantineGround } from './quarantine/quarantine.ts';
-import type { QuarantineRequest } from './quarantine/request.ts';
 import type { QuarantineShard } from './quarantine/shelf.ts';
 import { keyOfLease, openRegionLease, type RegionLease } from './region-lease.ts';
+import { packCheckpoint, unpackCheckpoint } from './replication/checkpoints.ts';
 import { type ChecksumsAt, commonPosition } from './replication/divergence.ts';
-import { type Follower, type FollowerStatus, openFollower } from './replication/follower.ts';
+import { type Follower, openFollower } from './replication/follower.ts';
 import type { PartitionOf } from './replication/pages.ts';
-import { type AckRequest, openSource, type ReplicateRequest, type Source } from './replication/source.ts';
+import { openSource, type ReplicateRequest, type Source } from './replication/source.ts';
+import type { RegionsRequest, RegionsStatus } from './requests.ts';
+import { settleReturned } from './returned.ts';
 import { type SwitchedOver, switchOver } from './switchover.ts';
 import { takenUp } from './taken-up.ts';
-import { without } from './unclean.ts';
 import { openWatching } from './watching.ts';
 import { openWatermarks, type Watermarks } from './watermarks.ts';
-
-/** What regions ask of each other, one answer each. JSON. */
-export type RegionsRequest =
-  | { readonly ask: 'ack'; readonly ack: AckRequest }
-  | {
-      readonly ask: 'checksums';
-      readonly service: ServiceName;
-      readonly partition: number;
-      readonly positions: readonly number[];
-    }
-  | { readonly ask: 'fence'; readonly partitions: FenceRequest }
-  /** Whether the region finds the other lost. */
-  | { readonly ask: 'sees-lost'; readonly region: RegionName }
-  /** The home's copies were fenced for another that never came: it goes on in a later term. */
-  | { readonly ask: 'outbid'; readonly service: ServiceName; readonly partition: number }
-  | { readonly ask: 'checkpoints'; readonly service: ServiceName; readonly checkpoints: readonly Json[] }
-  | { readonly ask: 'switch-over'; readonly to: RegionName; readonly bornIn: RegionName | null }
-  | { readonly ask: 'quarantine'; readonly quarantine: QuarantineRequest }
-  | { readonly ask: 'status' };
-
-/** JSON. */
-export interface RegionsStatus {
-  readonly region: RegionName;
-  readonly isHeld: boolean;
-  /** Partitions at home here. */
-  readonly partitions: number;
-  /** Partitions at home here that the topology gives to another region. */
-  readonly adopted: number;
-  /** Entries of what is at home here that no other region has yet. */
-  readonly alone: number;
-  /** Entries that were cut off copies here and wait for a decision; the version before does not say. */
-  readonly undecided?: number;
-  /** Since when the oldest of them is. */
-  readonly aloneMs: number;
-  readonly follows: readonly FollowerStatus[];
-}
 
 /** What regions need of the shards that are hosted here. */
 export interface RegionsShards {
@@ -326,29 +290,16 @@ export function openRegions(options: RegionsOptions): Regions {
       if (ended.signal.aborted) return;
       if (lease?.isHeld() === true) {
         keeper.check();
-        void clean();
+        void settleReturned({
+          here,
+          homes,
+          coordinator,
+          services,
+          follows: (region, service, partition) => watermarks.by(service, partition, region) !== null,
+        });
       }
       checkSoon();
     });
-  }
-
-  /** Of lost homes that follow again nothing is unknown any more. */
-  async function clean(): Promise<void> {
-    for (const partition of services.flatMap((service) => homes.partitionsOf(service, here))) {
-      const { revision, ...home } = homes.find(partition);
-      if (home.unclean === undefined) continue;
-      const { unclean: _, ...bare } = home;
-      const follows = (region: RegionName): boolean =>
-        watermarks.by(partition.service, partitionKey(partition), region) !== null;
-      const now = { ...bare, ...without(home, (region) => region === here || follows(region)) };
-      if (now.unclean?.lost.length === home.unclean.lost.length) continue;
-      const key = keyOfHome(partition);
-      try {
-        await coordinator.change([{ key, revision }], [{ key, value: JSON.stringify(now) }]);
-      } catch (error) {
-        if (!isCardumeError(error)) throw error; // the next look tries again
-      }
-    }
   }
 
   /** Follows nothing, takes nothing up and lets nothing go any more. */
@@ -411,6 +362,12 @@ export function openRegions(options: RegionsOptions): Regions {
       checkMayBeHome(service, partition);
       await shards.holder(service, partition)?.moving.putCheckpoints(partition, [checkpoint]);
     }
+  }
+
+  async function savedCheckpoints(to: RegionName, service: ServiceName, partition: number): Promise<Json> {
+    if (residency.holding(service, partition, to) !== 'whole') return [];
+    const saved = (await homeShard(service, partition)?.moving.savedCheckpoints(partition)) ?? [];
+    return saved.map(packCheckpoint);
   }
 
   function status(): RegionsStatus {
@@ -504,6 +461,10 @@ export function openRegions(options: RegionsOptions): Regions {
           async fenced(service, partition) {
             await options.ask(home, { ask: 'outbid', service, partition });
           },
+          async checkpointsOf(service, partition) {
+            const saved = await options.ask(home, { ask: 'saved-checkpoints', service, partition });
+            return ((saved ?? []) as readonly Json[]).map(unpackCheckpoint);
+          },
           report,
         });
         followers.set(home, follower);
@@ -551,6 +512,8 @@ export function openRegions(options: RegionsOptions): Regions {
         case 'checkpoints':
           await takeCheckpoints(request.service, request.checkpoints);
           return null;
+        case 'saved-checkpoints':
+          return savedCheckpoints(from, request.service, request.partition);
         case 'switch-over':
           return (await switchOverTo(request.to, request.bornIn)) as unknown as Json;
         case 'quarantine':
@@ -583,15 +546,6 @@ async function checksumsIn(
     found.push(entry?.position === position ? entry.checksum.toBase64() : null);
   }
   return found;
-}
-
-function packCheckpoint({ open, ...checkpoint }: ProcessCheckpoint): Json {
-  return { ...checkpoint, open: open.toBase64() };
-}
-
-function unpackCheckpoint(packed: Json): ProcessCheckpoint {
-  const { open, ...checkpoint } = packed as unknown as Omit<ProcessCheckpoint, 'open'> & { open: string };
-  return { ...checkpoint, open: Uint8Array.fromBase64(open) };
 }
 
 export { keyOfLease };

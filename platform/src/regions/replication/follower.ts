@@ -12,6 +12,7 @@ import type { ShardMoving } from '../../cqrs/shard-moving.ts';
 import type { CopyPage, Head } from '../../events/log.ts';
 import type { Clock, Timer } from '../../host/host.ts';
 import type { RegionName, ServiceName } from '../../topology/topology.ts';
+import { type CheckpointsGround, openCheckpoints } from './checkpoints.ts';
 import { type Arrived, gathered } from './gathered.ts';
 import type { PartitionOf } from './pages.ts';
 import {
@@ -24,10 +25,10 @@ import {
 
 /** What a follower needs of the shard that holds a copy. */
 export interface FollowerShard {
-  readonly moving: Pick<ShardMoving, 'copy' | 'putKeys'>;
+  readonly moving: Pick<ShardMoving, 'copy' | 'putKeys' | 'putCheckpoints'>;
 }
 
-export interface FollowerGround {
+export interface FollowerGround extends Pick<CheckpointsGround, 'checkpointsOf'> {
   readonly clock: Clock;
   readonly home: RegionName;
   /** Of the home. */
@@ -123,6 +124,8 @@ export function openFollower(ground: FollowerGround): Follower {
   let restarting: Timer | null = null;
   let heardMs: number | null = null;
 
+  const checkpoints = openCheckpoints({ checkpointsOf: ground.checkpointsOf, shardOf });
+
   const nameOf = (service: string, partition: number): string => `${service}/${partition}`;
 
   /** How old copies are that were followed before, and not cut since, is known still. */
@@ -179,6 +182,7 @@ export function openFollower(ground: FollowerGround): Follower {
   function arrived(lane: Lane | undefined, position: number): void {
     if (lane === undefined) return;
     lane.position = position;
+    checkpoints.reached(lane.service, lane.partition, position);
     lane.told = Math.min(lane.told, position - 1); // a page without entries asks how far the copy is
     const { target } = lane;
     if (target === null || target.position > position) return;
