@@ -33,7 +33,9 @@ export interface Losses {
 /** Longer than a lease and a replacement. */
 const LOST_MS_MIN = 5_000;
 /** What is written in this time dies with the region. */
-const ALONE_MS_MAX = 1_500;
+const ALONE_MS_MAX = 2_500;
+/** The third of two that are lost hears nothing of the first for so long. */
+const BEHIND_MS_MAX = 1_500;
 /** Of two that are lost, the second: longer than its lease, since a region that may live is asked. */
 const SECOND_LOST_MS_MIN = 3_500;
 const SECOND_MS_MAX = 800;
@@ -154,25 +156,27 @@ export function openLosses(ground: LossGround): Losses {
         const { region, forMs, amount } = fault;
         const stream = streamOf(fault);
         const downMs = LOST_MS_MIN + forMs;
-        const aloneMs = amount < 0.5 ? 0 : Math.ceil(amount * ALONE_MS_MAX);
-        if (isBusy(aloneMs + downMs)) return `${region} would be lost, and another is`;
+        // Before, it reaches all others, or one, or none.
+        const unheardMs = amount < 0.2 ? 0 : Math.ceil(amount * ALONE_MS_MAX);
+        if (isBusy(unheardMs + downMs)) return `${region} would be lost, and another is`;
         const others = othersOf(fault, stream);
-        if (aloneMs > 0) clock.after(aloneMs + 1, sever([region], others));
-        clock.after(aloneMs, () => lose(region, downMs));
+        const unheardBy = amount < 0.5 ? others.slice(1) : others;
+        if (unheardMs > 0) clock.after(unheardMs + 1, sever([region], unheardBy));
+        clock.after(unheardMs, () => lose(region, downMs));
         const isTroubled = stream.below(3) === 0;
-        if (isTroubled) for (const other of others) trouble(other, stream, aloneMs + LEASE_ENDS_MS);
-        return `${region} is lost for ${downMs} ms${aloneMs > 0 ? `, and reaches no other for ${aloneMs} ms before` : ''}${isTroubled ? ', and disks of the others fail' : ''}`;
+        if (isTroubled) for (const other of others) trouble(other, stream, unheardMs + LEASE_ENDS_MS);
+        return `${region} is lost for ${downMs} ms${unheardMs > 0 ? `, does not reach ${unheardBy.join(' and ')} for ${unheardMs} ms before` : ''}${isTroubled ? ', and disks of the others fail' : ''}`;
       },
       'lost-pair'(fault) {
         const { region, forMs, amount } = fault;
         const stream = streamOf(fault);
         const downMs = LOST_MS_MIN + forMs;
-        const behindMs = Math.ceil((0.2 + 0.8 * amount) * ALONE_MS_MAX);
+        const behindMs = Math.ceil((0.2 + 0.8 * amount) * BEHIND_MS_MAX);
         if (isBusy(behindMs + downMs)) return `${region} would be lost with another, and one is`;
         const [second, third] = othersOf(fault, stream);
         const healed = sever([region], [third]);
         const laterMs = stream.below(SECOND_MS_MAX);
-        const secondMs = SECOND_LOST_MS_MIN + stream.below(ALONE_MS_MAX);
+        const secondMs = SECOND_LOST_MS_MIN + stream.below(BEHIND_MS_MAX);
         clock.after(behindMs, () => lose(region, downMs));
         clock.after(behindMs + laterMs, () => lose(second, secondMs));
         clock.after(behindMs + laterMs + 1, healed);

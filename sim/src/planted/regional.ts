@@ -5,7 +5,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'fence-skipped',
     what: 'a copy takes entries of a home that was replaced',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/events/copies.ts',
@@ -17,7 +16,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'laggard-promoted',
     what: 'the copy that is furthest behind becomes the home',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/regions/failover.ts',
@@ -41,7 +39,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'tail-dropped',
     what: 'entries that nobody else had are deleted without a trace',
-    isRare: true,
     changes: [{ file: 'platform/src/events/sqlite/cut.ts', find: '      quarantine(entry);\n', put: '' }],
   },
   {
@@ -95,7 +92,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'keys-not-sent',
     what: 'a copy has no keys of the subjects whose entries it has',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/regions/replication/source.ts',
@@ -124,7 +120,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'processes-forgotten',
     what: 'who takes a partition over does not take up its processes',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/cqrs/shard-moving.ts',
@@ -189,7 +184,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'home-is-stale',
     what: 'a read that may be old is answered by copies of any age',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/regions/near-by.ts',
