@@ -95,6 +95,8 @@ interface Lane {
   position: number;
   /** Acknowledged, or about to be. */
   told: number;
+  /** The home has forgotten it: what it knew of a partition that left and came back at once is gone. */
+  isForgotten: boolean;
   asOfMs: number | null;
   /** The home had this when it was asked. */
   target: { readonly position: number; readonly askedMs: number } | null;
@@ -147,7 +149,8 @@ export function openFollower(ground: FollowerGround): Follower {
       const { position } = head;
       const name = nameOf(service, partition);
       const asOfMs = lanes.get(name)?.asOfMs ?? null;
-      taken.set(name, { service, partition, position, told: position, asOfMs, target: null });
+      const told = { told: position, isForgotten: false };
+      taken.set(name, { service, partition, position, ...told, asOfMs, target: null });
     }
     lanes = taken;
     return from;
@@ -219,6 +222,9 @@ export function openFollower(ground: FollowerGround): Follower {
     }
 
     const tick = (): void => {
+      // Not at once: what is under way may have been told meanwhile.
+      for (const lane of lanes.values())
+        if (lane.isForgotten) lane.told = Math.min(lane.told, lane.position - 1);
       void ask();
       timer = clock.after(ACK_EVERY_MS, tick);
     };
@@ -237,6 +243,7 @@ export function openFollower(ground: FollowerGround): Follower {
     for (const lane of asked) {
       const head = heads.get(nameOf(lane.service, lane.partition)) ?? 0;
       if (head === UNKNOWN) continue;
+      lane.isForgotten = head > 0 && head <= lane.told;
       if (head <= lane.position) lane.asOfMs = Math.max(lane.asOfMs ?? 0, askedMs);
       else lane.target ??= { position: head, askedMs };
     }
