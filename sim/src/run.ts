@@ -11,6 +11,7 @@ import { homesAt } from './checks/homes.ts';
 import { checkQuarantine } from './checks/quarantine.ts';
 import { Customer } from './clients/customer.ts';
 import { Operator } from './clients/operator.ts';
+import { Salvage } from './clients/salvage.ts';
 import { Staff } from './clients/staff.ts';
 import { Watcher } from './clients/watcher.ts';
 import { Coverage, type Interesting } from './coverage.ts';
@@ -182,6 +183,12 @@ async function live(
     const stream = simulation.stream(name);
     return new Watcher(name, ground, world.transport(name), stream, region, country, world.tokenOf);
   });
+  const salvage = new Salvage(
+    'operator-2',
+    ground,
+    world.transport('operator-2'),
+    simulation.stream('operator-2'),
+  );
   note(
     `${products.length} products stand; ${customers.length} customers and ${plan.faults.length} faults begin`,
   );
@@ -191,8 +198,8 @@ async function live(
     ...customers.map((customer) => customer.live(plan.handsPerCustomer)),
     ...staff.map((one) => one.live(products)),
     ...(plan.isResharded && !plan.isRush ? [operator.live()] : []),
-    ...(plan.isCoordinated && !plan.isRush ? [operator.switchRegions()] : []),
     ...watchers.map((watcher) => watcher.live()),
+    ...(plan.isCoordinated && !plan.isRush ? [operator.switchRegions(), salvage.live()] : []),
   ]);
   await simulation.advance(plan.faultsMs);
 
@@ -210,6 +217,11 @@ async function live(
   // Processes of a partition that is on its way are counted nowhere.
   await simulation.run(operator.conclude(), left());
   note('all reshards have ended');
+  if (plan.isCoordinated) {
+    await simulation.run(operator.regionsFollow(), left());
+    await simulation.run(salvage.conclude(), left());
+    note('nothing waits in a quarantine');
+  }
   const checker = world.transport('checker');
   await simulation.run(allEnded(regions, checker, ground.clock), left());
   note('all processes have ended');

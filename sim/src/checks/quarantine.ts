@@ -1,4 +1,9 @@
-/** Nothing is cut from a log in silence: what operators were told was cut stands in the quarantine of that region. */
+/**
+ * Nothing is cut from a log in silence: what operators were told was cut stands in the quarantine of that region. What was
+ * submitted again stands in the log, once.
+ */
+import { markOf } from 'cardume/cqrs/answers';
+import { encodeToken } from 'cardume/events/token';
 import type { Shelf } from './shelf.ts';
 
 const CUT = /entries that were never replicated are quarantined/;
@@ -13,10 +18,31 @@ export function checkQuarantine(
   const told = lines
     .filter((line) => CUT.test(line))
     .reduce((sum, line) => sum + (JSON.parse(line) as { readonly entries: number }).entries, 0);
+  const stand = new Map<string, number>();
+  for (const { service, entries } of shelves.filter((shelf) => shelf.region === region)) {
+    for (const { meta } of entries) {
+      const mark = markOf(meta);
+      if (mark !== null)
+        stand.set(`${service.name}/${mark}`, (stand.get(`${service.name}/${mark}`) ?? 0) + 1);
+    }
+  }
   let kept = 0;
-  for (const { host, base } of shelves.filter((shelf) => shelf.region === region)) {
+  for (const { host, base, service } of shelves.filter((shelf) => shelf.region === region)) {
     const log = host.disk.database(`${base}.log.db`, { readOnly: true });
-    kept += Number(log.prepare('SELECT count(*) AS rows FROM quarantine').get()?.['rows']);
+    for (const { partition, epoch, position, decided } of log.prepare('SELECT * FROM quarantine').all()) {
+      kept += 1;
+      const token = encodeToken({
+        partition: Number(partition),
+        epoch: Number(epoch),
+        position: Number(position),
+      });
+      const times = stand.get(`${service.name}/${token}`) ?? 0;
+      // Whoever gave up what may stand already has taken nothing back.
+      if (decided === 'resubmitted' ? times !== 1 : times > 1)
+        wrong(
+          `${region}: ${service.name}/${token} was ${decided ?? 'not decided'}, and stands ${times} times`,
+        );
+    }
     log.close();
   }
   if (kept < told) wrong(`${region}: ${told} entries were cut, and ${kept} are in its quarantine`);
