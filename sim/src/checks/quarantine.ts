@@ -19,7 +19,7 @@ export function checkQuarantine(
     .filter((line) => CUT.test(line))
     .reduce((sum, line) => sum + (JSON.parse(line) as { readonly entries: number }).entries, 0);
   const stand = new Map<string, number>();
-  for (const { service, entries } of shelves.filter((shelf) => shelf.region === region)) {
+  for (const { service, entries } of shelves) {
     for (const { meta } of entries) {
       const mark = markOf(meta);
       if (mark !== null)
