@@ -30,7 +30,15 @@ test('a home that has forgotten how far a copy is hears it again, though nothing
     },
     newSession: () => 'here/1',
     wanted: () => [['orders', 1]],
-    shardOf: () => ({ moving: { copy: async () => [], putKeys: async () => undefined } }),
+    mayOpen: () => true,
+    shardOf: () => ({
+      moving: {
+        copy: async () => [],
+        putKeys: async () => undefined,
+        putCheckpoints: async () => undefined,
+      },
+    }),
+    checkpointsOf: async () => [],
     takeUp: async () => head,
     diverged: async () => assert.fail('it is the same history'),
     fenced: async () => assert.fail('it is the same home'),
