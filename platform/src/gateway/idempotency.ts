@@ -1,6 +1,6 @@
 /**
  * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): one effect and one answer for a key. The key counts
- * within its principal and operation; the fingerprint says what was asked, so that the same key with another request
+ * within its principal (by the first id of its account) and operation; the fingerprint says what was asked, so that the same key with another request
  * is told apart from a retry.
  *
  * Both stand in the log for good, and a body may hold a password or a name: so neither is stored, only digests under

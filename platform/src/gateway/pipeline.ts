@@ -10,7 +10,7 @@ import { CardumeError, errors, type Fault } from '../base/errors.ts';
 import type { Place } from '../base/id.ts';
 import { expectedError, problemHeaders, problemOf } from '../base/problem.ts';
 import type { Host } from '../host/host.ts';
-import { ANONYMOUS, type Principal } from '../identity/principal.ts';
+import { ANONYMOUS, originOf, type Principal } from '../identity/principal.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Freshness } from '../sharding/query.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -141,7 +141,7 @@ export function openPipeline(options: PipelineOptions): Pipeline {
           ? null
           : idempotencyKey(
               key,
-              { principal: principal.id, operation: operation.id, params, search, body },
+              { principal: originOf(principal), operation: operation.id, params, search, body },
               options.secretDigest,
             ),
       requestId: request.requestId,

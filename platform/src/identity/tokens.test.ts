@@ -53,6 +53,14 @@ describe('a token of ours', () => {
     );
   });
 
+  test('names the ids that an account had before, where it had any', () => {
+    const tokens = tokensAt({ nowS: NOW_S });
+    const moved = { ...ana, former: ['usr_0', 'usr_00'] };
+    assert.deepEqual(tokens.verify(tokens.issue(moved).token), moved);
+    for (const former of ['usr_0', [7], [''], Array(17).fill('usr_0')])
+      refuses(forge({ ...CLAIMS, former }), 'invalid-token');
+  });
+
   test('is the same for the same principal and time: nothing random is in it', () => {
     const tokens = tokensAt({ nowS: NOW_S });
     assert.equal(tokens.issue(ana).token, tokens.issue(ana).token);

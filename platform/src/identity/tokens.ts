@@ -45,6 +45,7 @@ const CLOCK_SKEW_S = 5;
 /** No token, ours or another region's, may live longer. */
 const LIFETIME_S_MAX = 24 * 3600;
 const SUBJECT_CHARS_MAX = 64;
+const FORMER_IDS_MAX = 16;
 
 interface Verified {
   readonly principal: Principal;
@@ -85,6 +86,7 @@ export function openTokens(host: Pick<Host, 'clock'>, options: TokenOptions): To
         iss: options.issuer,
         sub: principal.id,
         role: principal.role,
+        ...(principal.former === undefined ? {} : { former: principal.former }),
         iat,
         exp: iat + lifetimeS,
       });
@@ -132,13 +134,23 @@ function claimsOf(
 }
 
 function verifiedOf(claims: Record<string, unknown>, nowS: number): Verified {
-  const { sub, role, iat, exp, nbf } = claims;
-  if (typeof sub !== 'string' || sub === '' || sub.length > SUBJECT_CHARS_MAX) throw misfit('sub');
+  const { sub, role, former, iat, exp, nbf } = claims;
+  if (!isId(sub)) throw misfit('sub');
   if (role !== 'customer' && role !== 'staff') throw misfit('role');
+  if (former !== undefined && !isIds(former)) throw misfit('former');
   if (!isTime(iat) || iat > nowS + CLOCK_SKEW_S) throw misfit('iat');
   if (!isTime(exp) || exp <= iat || exp - iat > LIFETIME_S_MAX) throw misfit('exp');
   if (nbf !== undefined && (!isTime(nbf) || nbf > nowS + CLOCK_SKEW_S)) throw misfit('nbf');
-  return { principal: Object.freeze({ id: sub, role }), expiresS: exp };
+  const principal = { id: sub, role, ...(former === undefined ? {} : { former }) } as const;
+  return { principal: Object.freeze(principal), expiresS: exp };
+}
+
+function isId(claim: unknown): claim is string {
+  return typeof claim === 'string' && claim !== '' && claim.length <= SUBJECT_CHARS_MAX;
+}
+
+function isIds(claim: unknown): claim is readonly string[] {
+  return Array.isArray(claim) && claim.length <= FORMER_IDS_MAX && claim.every(isId);
 }
 
 function isTime(claim: unknown): claim is number {
