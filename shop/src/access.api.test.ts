@@ -105,6 +105,16 @@ describe('access', () => {
       request: async () => ['PATCH', `/users/${owner}`, { body: { name: fresh() } }],
     },
     {
+      // What comes behind it is asked of an account that has moved twice, by its first id and under its first token.
+      operation: 'users.move',
+      expected: [401, 404, 202, 202],
+      request: async (by) => [
+        'POST',
+        `/users/${owner}/moves`,
+        { body: { region: by === 'staff' ? 'us-east' : 'us-west' } },
+      ],
+    },
+    {
       // Staff do not set another's password.
       operation: 'users.password',
       expected: [401, 404, 204, 404],

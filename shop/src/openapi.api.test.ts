@@ -168,6 +168,8 @@ describe('the OpenAPI document', () => {
       params,
       body: { current: password, password: 'eight-sleepy-seals' },
     });
+    await good('users.move', { token, params, key: 'move', body: { region: 'eu-west' } });
+    await good('users.get', { token, params });
 
     const listing = {
       sku: 'COD',
@@ -314,6 +316,12 @@ describe('the OpenAPI document', () => {
     });
     const passwords = { current: 'six-sleepy-seals', password: 'nine-sleepy-seals' };
     await of('users.password', 'wrong-credentials', { token, params: { id }, body: passwords });
+    await of('users.move', 'invalid-input', { token, params: { id }, body: { region: 'us-west' } });
+    for (let moves = 0; moves < 8; moves += 1) {
+      const region = moves % 2 === 0 ? 'us-east' : 'us-west';
+      await good('users.move', { token, params: { id }, body: { region } });
+    }
+    await of('users.move', 'conflict', { token, params: { id }, body: { region: 'us-east' } });
     await of('users.list', 'invalid-cursor', { token: staff, search: { after: 'x' } });
     await of('users.addresses.remove', 'not-found', { token, params: { id, address_id: 'adr_1' } });
     const listing = { sku: 'GAR', name: 'Gar', category: 'fish', price };

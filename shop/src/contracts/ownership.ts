@@ -1,13 +1,30 @@
 import { CardumeError } from 'cardume/base';
+import type { Bus } from 'cardume/cqrs/bus';
 import type { Principal } from 'cardume/identity/principal';
+import { idsOf } from './accounts.ts';
 
 /**
  * Only the owner and staff may see a thing; for all others it does not exist.
  * @throws CardumeError `not-found`
  */
-export function ownOrStaff(principal: Principal, owner: string | null, id: string): void {
-  if (principal.role === 'staff' || principal.id === owner) return;
-  throw missing(id);
+export async function ownOrStaff(
+  principal: Principal,
+  owner: string | null,
+  id: string,
+  bus: Bus,
+): Promise<void> {
+  if (principal.role !== 'staff' && !(await owns(principal, owner, bus))) throw missing(id);
+}
+
+/** Whether they are one account, by whichever of its ids. */
+export async function owns(
+  { id, former = [] }: Pick<Principal, 'id' | 'former'>,
+  owner: string | null,
+  bus: Bus,
+): Promise<boolean> {
+  if (owner === null) return false;
+  // A token that was issued before the account moved does not name the ids that came after.
+  return owner === id || former.includes(owner) || (await idsOf(bus, owner)).includes(id);
 }
 
 export function missing(id: string): CardumeError {

@@ -1,11 +1,13 @@
 /** The orders' part of the public API. Placing one has its own file, reports too. */
 import { parseId } from 'cardume/base/id';
 import type { Loaded } from 'cardume/cqrs/bus';
-import { type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
+import { type Geography, type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
+import type { Query } from 'cardume/sharding/query';
 import { partitionKey } from 'cardume/topology/partition';
 import { Type } from 'typebox';
+import { idsOf } from '../contracts/accounts.ts';
 import { asked, told } from '../contracts/asked.ts';
-import { existing, ownOrStaff } from '../contracts/ownership.ts';
+import { existing, missing, ownOrStaff } from '../contracts/ownership.ts';
 import { placeBeside } from '../contracts/regions.ts';
 import {
   ById,
@@ -71,7 +73,7 @@ const placeOf = ({ params }: { readonly params: { readonly id: string } }) => pa
 /** The order, if the caller may see it. */
 async function seen(id: string, { bus, principal }: OperationContext): Promise<Loaded<OrderState>> {
   const found = existing(await bus.load(orders, id), id);
-  ownOrStaff(principal, (found.state.placed as OrderPlaced).customer, id);
+  await ownOrStaff(principal, (found.state.placed as OrderPlaced).customer, id, bus);
   return found;
 }
 
@@ -124,17 +126,13 @@ const find = operation({
   },
   async handle({ search: { customer, limit, after } }, { bus, geography, principal }) {
     const owner = principal.role === 'staff' ? customer : principal.id;
-    if (customer !== undefined) ownOrStaff(principal, customer, customer);
+    const owners = owner === undefined ? [] : await idsOf(bus, owner);
+    if (principal.role !== 'staff' && customer !== undefined && !owners.includes(customer))
+      throw missing(customer);
     const { rows, next } = await bus.query({
       service: 'orders',
       table: 'orders',
-      // A customer's orders share one partition: only its shard is asked.
-      ...(owner === undefined
-        ? {}
-        : {
-            where: [{ column: 'customer', op: '=', value: owner }],
-            partitions: [partitionKey(placeBeside(geography, 'orders', parseId(owner, 'acc'), owner))],
-          }),
+      ...(owner === undefined ? {} : ofCustomer(owners, geography)),
       orderBy: [{ column: 'placed_at_ms', direction: 'descending' }],
       limit,
       ...(after === undefined ? {} : { after }),
@@ -147,6 +145,14 @@ const find = operation({
     return { status: 200, body: { items, next } };
   },
 });
+
+/** What was ordered under one id shares a partition: only the shards of those are asked. */
+function ofCustomer(ids: readonly string[], geography: Geography): Pick<Query, 'where' | 'partitions'> {
+  const places = ids.map((id) => partitionKey(placeBeside(geography, 'orders', parseId(id, 'acc'), id)));
+  const [id] = ids as [string];
+  const own = ids.length === 1 ? ({ op: '=', value: id } as const) : ({ op: 'in', value: ids } as const);
+  return { where: [{ column: 'customer', ...own }], partitions: [...new Set(places)] };
+}
 
 const cancel = operation({
   id: 'orders.cancel',

@@ -72,6 +72,8 @@ export const placeOrder = operation({
     const { bus, key, principal, newId, requestId } = context;
     if (principal.role !== 'staff') refuseStaffFields(body);
     const place = birthplace(body, context, requestId);
+    const before = await answeredBefore(context);
+    if (before !== null) return reply(before, context);
     let command: OrderCommand;
     try {
       command = await commandOf(body, context);
@@ -90,6 +92,21 @@ export const placeOrder = operation({
     );
   },
 });
+
+/** What the key was answered with before the customer moved, under a token of an old id. */
+async function answeredBefore({
+  bus,
+  geography,
+  key,
+  principal: { former = [] },
+}: OperationContext): Promise<Answer | null> {
+  for (const id of key === null ? [] : former) {
+    const place = placeBeside(geography, 'orders', parseId(id, 'acc'), id);
+    const known = await bus.answered('orders', place, key as NonNullable<typeof key>);
+    if (known !== null) return known;
+  }
+  return null;
+}
 
 function refuseStaffFields(body: Order): void {
   const field = Object.keys(staffOnly).find((name) => name in body);

@@ -25,6 +25,8 @@ const imported: AccountEvent = {
 };
 const activated: AccountEvent = { type: 'AccountActivated' };
 const abandoned: AccountEvent = { type: 'AccountAbandoned', reason: 'email-taken' };
+const begun: AccountEvent = { type: 'MoveBegun', to: 'acc_2', by: 'acc_1' };
+const moved: AccountEvent = { type: 'AccountMoved', to: 'acc_2' };
 const address: Address = { name: 'Anna', line1: 'Storgata 1', city: 'Oslo', postcode: '0155', country: 'NO' };
 
 describe('an account', () => {
@@ -103,6 +105,70 @@ describe('an account', () => {
     deepStrictEqual(fold(account, [registered, activated, changed]).passwordHash, 'new');
   });
 
+  test('takes no writes once it moves, and says where they are taken', () => {
+    const begin = { type: 'BeginMove', to: 'acc_2', by: 'acc_1' } as const;
+    given(account, [registered, activated])
+      .when(begin)
+      .then({ events: [begun], result: { to: 'acc_2' } });
+    for (const history of [
+      [registered, activated, begun],
+      [registered, activated, begun, moved],
+    ]) {
+      given(account, history)
+        .when({ type: 'ChangeProfile', name: 'Anne' })
+        .then({ events: [], result: { moved_to: 'acc_2' } });
+      given(account, history)
+        .when({ ...begin, to: 'acc_3' })
+        .then({ rejected: 'conflict' });
+    }
+    for (const history of [[], [registered], [registered, abandoned]])
+      given(account, history).when(begin).then({ rejected: 'not-found' });
+    given(account, [registered, activated, begun])
+      .when({ type: 'EndMove' })
+      .then({ events: [moved] });
+    given(account, [registered, activated, begun, moved]).when({ type: 'EndMove' }).then({ events: [] });
+  });
+
+  test('arrives once, as what it was, and moves on up to a bound', () => {
+    const { type: _, ...arrived } = {
+      type: 'AccountArrived',
+      former: ['acc_1'],
+      role: 'staff',
+      country: 'NO',
+      registered_at_ms: 5,
+      name: 'Anna',
+      email: 'anna@example.org',
+      password_hash: '$argon2id$',
+      addresses: [{ address_id: 'adr_1', address }],
+      claim: 'clm_1',
+    } as const;
+    const event = { ...arrived, addresses: [...arrived.addresses], former: [...arrived.former] };
+    given(account, [])
+      .when({ type: 'Arrive', ...event })
+      .then({ events: [{ type: 'AccountArrived', ...event }] });
+    const history: AccountEvent[] = [{ type: 'AccountArrived', ...event }];
+    given(account, history)
+      .when({ type: 'Arrive', ...event })
+      .then({ events: [] });
+    deepStrictEqual(fold(account, history), {
+      status: 'active',
+      role: 'staff',
+      country: 'NO',
+      registeredAtMs: 5,
+      name: 'Anna',
+      email: 'anna@example.org',
+      passwordHash: '$argon2id$',
+      claim: 'clm_1',
+      movedTo: null,
+      former: ['acc_1'],
+      addresses: new Map([['adr_1', address]]),
+    });
+    const former = Array.from({ length: 8 }, (_, i) => `acc_${i}`);
+    given(account, [{ type: 'AccountArrived', ...event, former }])
+      .when({ type: 'BeginMove', to: 'acc_9', by: 'acc_8' })
+      .then({ rejected: 'conflict' });
+  });
+
   test('seals everything that tells who the person is', () => {
     deepStrictEqual(personalFields(account.events.AccountRegistered).toSorted(), [
       'email',
@@ -112,6 +178,12 @@ describe('an account', () => {
     deepStrictEqual(personalFields(account.events.ProfileChanged), ['name']);
     deepStrictEqual(personalFields(account.events.AddressAdded), ['address']);
     deepStrictEqual(personalFields(account.events.PasswordChanged), ['password_hash']);
+    deepStrictEqual(personalFields(account.events.AccountArrived).toSorted(), [
+      'addresses',
+      'email',
+      'name',
+      'password_hash',
+    ]);
   });
 });
 
@@ -125,4 +197,19 @@ test('the table of accounts follows their status and holds nothing personal', ()
   deepStrictEqual(after(registered)({ id: 'acc_1' }), row);
   deepStrictEqual(after(registered, activated)({ id: 'acc_1' }), { ...row, status: 'active' });
   deepStrictEqual(after(registered, abandoned)({ id: 'acc_1' }), undefined);
+  deepStrictEqual(after(registered, activated, begun)({ id: 'acc_1' }), { ...row, status: 'moving' });
+  deepStrictEqual(after(registered, activated, begun, moved)({ id: 'acc_1' }), undefined);
+  const arrived: AccountEvent = {
+    type: 'AccountArrived',
+    former: ['acc_0'],
+    role: 'customer',
+    country: 'NO',
+    registered_at_ms: 5,
+    name: null,
+    email: null,
+    password_hash: null,
+    addresses: null,
+    claim: null,
+  };
+  deepStrictEqual(after(arrived)({ id: 'acc_1' }), { ...row, status: 'active' });
 });

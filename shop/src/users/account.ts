@@ -1,11 +1,15 @@
 /**
  * An account. It is pending until the claim on its e-mail is confirmed; without an e-mail (an import by staff) it is
  * active at once. Whatever says who the person is stands sealed in the log.
+ *
+ * Its id names its region. One that moves to another goes on under a new id: from `MoveBegun` on it takes no writes
+ * here, all that it is arrives there, and `AccountMoved` is its last event.
  */
 import { accept, aggregate, type Decision, reject } from 'cardume/cqrs/aggregate';
 import { refer } from 'cardume/cqrs/bus';
 import { Personal } from 'cardume/privacy/personal';
 import { type Static, Type } from 'typebox';
+import { movesMax } from '../contracts/accounts.ts';
 import type { EventOf } from '../contracts/event.ts';
 import { CountryCode, Id, Milliseconds } from '../contracts/schemas.ts';
 
@@ -41,9 +45,28 @@ const events = {
   AddressAdded: Type.Object({ address_id: Id, address: Personal(Address) }),
   AddressRemoved: Type.Object({ address_id: Id }),
   PasswordChanged: Type.Object({ password_hash: Personal(Type.String()) }),
+  /** It takes no writes any more: they are its own where it goes. */
+  MoveBegun: Type.Object({ to: Id, by: Id }),
+  /** The first event of a moved account's new id. What was erased before is null. */
+  AccountArrived: Type.Object({
+    /** All of its ids before, oldest first. The first is the one that holds the claim. */
+    former: Type.Array(Id, { minItems: 1, maxItems: movesMax }),
+    role: Role,
+    country: CountryCode,
+    registered_at_ms: Milliseconds,
+    name: Personal(Type.Union([PersonName, Type.Null()])),
+    email: Personal(Type.Union([Type.String(), Type.Null()])),
+    password_hash: Personal(Type.Union([Type.String(), Type.Null()])),
+    addresses: Personal(
+      Type.Union([Type.Array(Type.Object({ address_id: Id, address: Address })), Type.Null()]),
+    ),
+    claim: Type.Union([Id, Type.Null()]),
+  }),
+  AccountMoved: Type.Object({ to: Id }),
 };
 export type AccountEvent = EventOf<typeof events>;
 type Registered = Extract<AccountEvent, { type: 'AccountRegistered' }>;
+type Arrived = Extract<AccountEvent, { type: 'AccountArrived' }>;
 
 export type AccountCommand =
   | ({ readonly type: 'Register' } & Omit<Registered, 'type' | 'registered_at_ms'>)
@@ -53,17 +76,25 @@ export type AccountCommand =
   | { readonly type: 'ChangeProfile'; readonly name: string }
   | { readonly type: 'AddAddress'; readonly addressId: string; readonly address: Address }
   | { readonly type: 'RemoveAddress'; readonly addressId: string }
-  | { readonly type: 'ChangePassword'; readonly passwordHash: string };
+  | { readonly type: 'ChangePassword'; readonly passwordHash: string }
+  | { readonly type: 'BeginMove'; readonly to: string; readonly by: string }
+  | ({ readonly type: 'Arrive' } & Omit<Arrived, 'type'>)
+  /** It has arrived there. */
+  | { readonly type: 'EndMove' };
 
 /** Personal fields are null once the person was erased. */
 export interface AccountState {
-  status: 'none' | 'pending' | 'active' | 'abandoned';
+  status: 'none' | 'pending' | 'active' | 'abandoned' | 'moving' | 'moved';
   role: 'customer' | 'staff';
   country: string;
   registeredAtMs: number;
   name: string | null;
   email: string | null;
   passwordHash: string | null;
+  /** On its e-mail; held by the first of its ids. */
+  claim: string | null;
+  movedTo: string | null;
+  former: readonly string[];
   readonly addresses: Map<string, Address | null>;
 }
 
@@ -71,6 +102,7 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
   name: 'account',
   idType: 'acc',
   events,
+  stateRevision: 2,
   initial: () => ({
     status: 'none',
     role: 'customer',
@@ -79,6 +111,9 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
     name: null,
     email: null,
     passwordHash: null,
+    claim: null,
+    movedTo: null,
+    former: [],
     addresses: new Map(),
   }),
 
@@ -99,6 +134,17 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
         return accept(
           state.status === 'pending' ? [{ type: 'AccountAbandoned', reason: 'email-taken' }] : [],
         );
+      case 'Arrive':
+        return accept(state.status === 'none' ? [{ ...command, type: 'AccountArrived' }] : []);
+      case 'EndMove':
+        return accept(
+          state.status === 'moving' ? [{ type: 'AccountMoved', to: state.movedTo as string }] : [],
+        );
+    }
+    if (state.movedTo !== null) {
+      if (command.type === 'BeginMove') return reject('conflict', `it is '${state.movedTo}' by now`);
+      // No refusal, which a key would remember: the same is asked where the account is now.
+      return accept([], { moved_to: state.movedTo });
     }
     if (state.status !== 'active') return reject('not-found', 'there is no such account');
     switch (command.type) {
@@ -116,6 +162,12 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
         return accept([{ type: 'AddressRemoved', address_id: command.addressId }]);
       case 'ChangePassword':
         return accept([{ type: 'PasswordChanged', password_hash: command.passwordHash }]);
+      case 'BeginMove': {
+        const { to, by } = command;
+        if (state.former.length >= movesMax)
+          return reject('conflict', `an account moves at most ${movesMax} times`);
+        return accept([{ type: 'MoveBegun', to, by }], { to });
+      }
     }
   },
 
@@ -129,6 +181,7 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
         state.name = event.name;
         state.email = event.email ?? null;
         state.passwordHash = event.password_hash ?? null;
+        state.claim = event.claim ?? null;
         break;
       case 'AccountActivated':
         state.status = 'active';
@@ -148,9 +201,28 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
       case 'PasswordChanged':
         state.passwordHash = event.password_hash;
         break;
+      case 'MoveBegun':
+        state.status = 'moving';
+        state.movedTo = event.to;
+        break;
+      case 'AccountArrived': {
+        const { type: _, registered_at_ms, password_hash, addresses, ...same } = event;
+        Object.assign(state, same, { status: 'active', registeredAtMs: registered_at_ms });
+        state.passwordHash = password_hash;
+        for (const { address_id, address } of addresses ?? []) state.addresses.set(address_id, address);
+        break;
+      }
+      case 'AccountMoved':
+        state.status = 'moved';
+        break;
     }
     return state;
   },
 });
 
 export const accounts = refer('users', account);
+
+/** Where the same is to be asked, in the answer to a command that came too late here. */
+export function movedTo(result: unknown): string | null {
+  return (result as { readonly moved_to?: string } | null)?.moved_to ?? null;
+}

@@ -1,4 +1,7 @@
-/** The table of accounts, for staff. It holds nothing personal: names and addresses stay sealed in the log. */
+/**
+ * The table of accounts, for staff. It holds nothing personal: names and addresses stay sealed in the log. One that moves
+ * stands under its old id as `moving` until its new one is there.
+ */
 import { projection } from 'cardume/cqrs/projection';
 import type { Table } from 'cardume/sharding/table';
 import type { AccountEvent } from './account.ts';
@@ -21,6 +24,15 @@ export const accountsProjection = projection<AccountEvent>({
       rows(accountsTable).patch({ id: stream }, { status: 'active' });
     },
     AccountAbandoned(_event, { stream }, rows) {
+      rows(accountsTable).remove({ id: stream });
+    },
+    MoveBegun(_event, { stream }, rows) {
+      rows(accountsTable).patch({ id: stream }, { status: 'moving' });
+    },
+    AccountArrived({ role, country, registered_at_ms }, { stream }, rows) {
+      rows(accountsTable).put({ id: stream, role, country, status: 'active', registered_at_ms });
+    },
+    AccountMoved(_event, { stream }, rows) {
       rows(accountsTable).remove({ id: stream });
     },
   },

@@ -1,14 +1,12 @@
 /** The users' part of the public API: accounts, profile and addresses. Signing in has its own file. */
 import { CardumeError, isCardumeError } from 'cardume/base';
 import { naturalId, parseId } from 'cardume/base/id';
-import type { Loaded } from 'cardume/cqrs/bus';
 import { type Geography, type Operation, type OperationContext, operation } from 'cardume/gateway/operation';
 import { type Passwords, passwordFault } from 'cardume/identity/passwords';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { asked, told } from '../contracts/asked.ts';
 import { invalid } from '../contracts/faults.ts';
-import { existing, ownOrStaff } from '../contracts/ownership.ts';
 import { knownRegion } from '../contracts/regions.ts';
 import {
   ById,
@@ -21,9 +19,11 @@ import {
   pageLimit,
   Region,
 } from '../contracts/schemas.ts';
-import { type AccountState, Address, accounts, PersonName, Role } from './account.ts';
+import { Address, accounts, PersonName, Role } from './account.ts';
 import { activated } from './activation.ts';
 import { emails } from './claim.ts';
+import { move } from './move-api.ts';
+import { changed, located, type Owned, seen, versionAt } from './owned.ts';
 import { changePassword, Email, Password, session, signIn } from './sign-in.ts';
 
 const account = {
@@ -43,18 +43,10 @@ const Registered = Type.Object({
 });
 const StoredAddress = Type.Object({ id: Id, address: Type.Union([Address, Type.Null()]) });
 
-function shown(id: string, state: AccountState, geography: Geography): Record<string, unknown> {
+function shown({ id, state }: Pick<Owned, 'id' | 'state'>, geography: Geography): Record<string, unknown> {
   const { name, email, role, country } = state;
   const region = geography.regionOfPlace('users', parseId(id));
   return { id, name, email, role, country, region, created_at: moment(state.registeredAtMs) };
-}
-
-/** The account, if the caller may see it. */
-async function seen(id: string, { bus, principal }: OperationContext): Promise<Loaded<AccountState>> {
-  ownOrStaff(principal, id, id);
-  const found = existing(await bus.load(accounts, id), id);
-  if (found.state.status !== 'active') throw new CardumeError('not-found', `there is no '${id}'`);
-  return found;
 }
 
 const placeOf = ({ params }: { readonly params: { readonly id: string } }) => parseId(params.id, 'acc');
@@ -130,12 +122,12 @@ const register = operation({
         await emails.make(bus, claim, id, make);
       }
     }
-    const { state, version, token } = await activated(context, id);
-    const signedIn = isStaff ? {} : session(port, { id, role: state.role }, nowMs);
+    const { token, ...made } = await activated(context, id);
+    const signedIn = isStaff ? {} : session(port, made, nowMs);
     return {
       status: 201,
-      body: { ...shown(id, state, geography), ...signedIn },
-      version,
+      body: { ...shown(made, geography), ...signedIn },
+      version: made.version,
       ...told({ token, replayed: known !== null }, context),
     };
   },
@@ -183,8 +175,8 @@ const get = operation({
   replies: { 200: Account },
   place: placeOf,
   async handle({ params: { id } }, context) {
-    const { state, version, token } = await seen(id, context);
-    return { status: 200, body: shown(id, state, context.geography), version, token };
+    const { token, ...found } = await seen(id, context);
+    return { status: 200, body: shown(found, context.geography), token, ...located(id, found) };
   },
 });
 
@@ -232,10 +224,9 @@ const change = operation({
   replies: { 200: Account },
   place: placeOf,
   async handle({ params: { id }, body: { name } }, context) {
-    await seen(id, context);
-    await context.bus.send(accounts, id, { type: 'ChangeProfile', name }, asked(context));
-    const { state, version, token } = await context.bus.load(accounts, id);
-    return { status: 200, body: shown(id, state, context.geography), version, token };
+    await changed(id, context, { type: 'ChangeProfile', name });
+    const { token, ...found } = await seen(id, context);
+    return { status: 200, body: shown(found, context.geography), token, ...located(id, found) };
   },
 });
 
@@ -249,9 +240,9 @@ const addresses = operation({
   replies: { 200: Type.Object({ items: Type.Array(StoredAddress) }) },
   place: placeOf,
   async handle({ params: { id } }, context) {
-    const { state, version, token } = await seen(id, context);
-    const items = [...state.addresses].map(([addressId, address]) => ({ id: addressId, address }));
-    return { status: 200, body: { items }, version, token };
+    const { token, ...found } = await seen(id, context);
+    const items = [...found.state.addresses].map(([addressId, address]) => ({ id: addressId, address }));
+    return { status: 200, body: { items }, token, ...located(id, found, '/addresses') };
   },
 });
 
@@ -267,13 +258,11 @@ const addAddress = operation({
   replies: { 201: StoredAddress },
   place: placeOf,
   async handle({ params: { id }, body: address }, context) {
-    await seen(id, context);
     const addressId = context.newId('adr', parseId(id));
-    const command = { type: 'AddAddress', addressId, address } as const;
-    const answer = await context.bus.send(accounts, id, command, asked(context));
+    const answer = await changed(id, context, { type: 'AddAddress', addressId, address });
     const { address_id } = answer.result as { readonly address_id: string };
-    const { version } = answer;
-    return { status: 201, body: { id: address_id, address }, version, ...told(answer, context) };
+    const body = { id: address_id, address };
+    return { status: 201, body, ...versionAt(id, answer), ...told(answer, context) };
   },
 });
 
@@ -287,10 +276,8 @@ const removeAddress = operation({
   replies: { 204: null },
   place: placeOf,
   async handle({ params: { id, address_id } }, context) {
-    await seen(id, context);
-    const command = { type: 'RemoveAddress', addressId: address_id } as const;
-    const { version, token } = await context.bus.send(accounts, id, command, asked(context));
-    return { status: 204, version, token };
+    const answer = await changed(id, context, { type: 'RemoveAddress', addressId: address_id });
+    return { status: 204, token: answer.token, ...versionAt(id, answer) };
   },
 });
 
@@ -301,6 +288,7 @@ export const operations: readonly Operation[] = [
   get,
   change,
   changePassword,
+  move,
   addresses,
   addAddress,
   removeAddress,

@@ -3,6 +3,7 @@ import type { Service } from 'cardume/cqrs/service';
 import { account } from './account.ts';
 import { accountsProjection } from './accounts.ts';
 import { emails } from './claim.ts';
+import { moves } from './move.ts';
 import { registration } from './registration.ts';
 
 export const service: Service = {
@@ -10,5 +11,5 @@ export const service: Service = {
   module: import.meta.url,
   aggregates: [account, emails.aggregate],
   projections: [accountsProjection],
-  processes: [registration],
+  processes: [registration, moves],
 };
