@@ -11,6 +11,8 @@ import { service as products } from './products/products.ts';
 import { operations as userOperations } from './users/api.ts';
 import { service as users } from './users/users.ts';
 
+const DAY_MS = 86_400_000;
+
 /** @param between what stands between the shop and its provider, for tests: a line that breaks, or is slow */
 export const shop = (between: (provider: Payments) => Payments = (provider) => provider): Application => ({
   title: 'Cardume shop',
@@ -20,7 +22,7 @@ export const shop = (between: (provider: Payments) => Payments = (provider) => p
     { service: products, operations: productOperations },
     { service: orders, operations: orderOperations },
   ],
-  ports({ host, identity, geography }) {
+  ports({ host, identity, geography, bounds }) {
     const { clock } = host;
     return {
       clock,
@@ -30,6 +32,7 @@ export const shop = (between: (provider: Payments) => Payments = (provider) => p
       payments: withTimeouts(between(sandbox(clock, { lateMs: 5_000, paymentsMax: 100_000 })), clock),
       pages: new ProductPages(),
       known: new Known(),
+      answersKeptMs: bounds.idempotencyDays * DAY_MS,
     };
   },
 });

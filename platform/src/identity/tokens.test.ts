@@ -55,9 +55,11 @@ describe('a token of ours', () => {
 
   test('names the ids that an account had before, where it had any', () => {
     const tokens = tokensAt({ nowS: NOW_S });
-    const moved = { ...ana, former: ['usr_0', 'usr_00'] };
+    const moved = { ...ana, former: { ids: ['usr_0', 'usr_00'], leftMs: 7 } };
     assert.deepEqual(tokens.verify(tokens.issue(moved).token), moved);
-    for (const former of ['usr_0', [7], [''], Array(17).fill('usr_0')])
+    for (const ids of ['usr_0', [7], [''], Array(17).fill('usr_0')])
+      refuses(forge({ ...CLAIMS, former: { ids, leftMs: 7 } }), 'invalid-token');
+    for (const former of [null, ['usr_0'], { ids: ['usr_0'], leftMs: '7' }])
       refuses(forge({ ...CLAIMS, former }), 'invalid-token');
   });
 

@@ -9,7 +9,7 @@ import { createSigner, createVerifier } from 'fast-jwt';
 import { LRUCache } from 'lru-cache';
 import { CardumeError } from '../base/errors.ts';
 import type { Host } from '../host/host.ts';
-import type { Principal } from './principal.ts';
+import type { Former, Principal } from './principal.ts';
 
 export interface TokenOptions {
   /** Ed25519 pair as PEM, such as `host.crypto.newSigningKey()` gives. */
@@ -137,7 +137,7 @@ function verifiedOf(claims: Record<string, unknown>, nowS: number): Verified {
   const { sub, role, former, iat, exp, nbf } = claims;
   if (!isId(sub)) throw misfit('sub');
   if (role !== 'customer' && role !== 'staff') throw misfit('role');
-  if (former !== undefined && !isIds(former)) throw misfit('former');
+  if (former !== undefined && !isFormer(former)) throw misfit('former');
   if (!isTime(iat) || iat > nowS + CLOCK_SKEW_S) throw misfit('iat');
   if (!isTime(exp) || exp <= iat || exp - iat > LIFETIME_S_MAX) throw misfit('exp');
   if (nbf !== undefined && (!isTime(nbf) || nbf > nowS + CLOCK_SKEW_S)) throw misfit('nbf');
@@ -149,8 +149,10 @@ function isId(claim: unknown): claim is string {
   return typeof claim === 'string' && claim !== '' && claim.length <= SUBJECT_CHARS_MAX;
 }
 
-function isIds(claim: unknown): claim is readonly string[] {
-  return Array.isArray(claim) && claim.length <= FORMER_IDS_MAX && claim.every(isId);
+function isFormer(claim: unknown): claim is Former {
+  if (typeof claim !== 'object' || claim === null) return false;
+  const { ids, leftMs } = claim as Record<string, unknown>;
+  return Array.isArray(ids) && ids.length <= FORMER_IDS_MAX && ids.every(isId) && isTime(leftMs);
 }
 
 function isTime(claim: unknown): claim is number {

@@ -3,7 +3,7 @@ import type { Service } from '../cqrs/service.ts';
 import type { Geography, Operation } from '../gateway/operation.ts';
 import type { Host } from '../host/host.ts';
 import type { Identity } from '../identity/identity.ts';
-import type { RegionName } from '../topology/topology.ts';
+import type { Bounds, RegionName } from '../topology/topology.ts';
 
 export interface Application {
   /** Stand in the API's documents. */
@@ -20,4 +20,5 @@ export interface PortsGround {
   readonly identity: Identity;
   /** Processes need it to find what their effects are about. */
   readonly geography: Geography;
+  readonly bounds: Bounds;
 }

@@ -160,7 +160,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     },
   };
   const ports = {
-    ...application.ports({ host, region, identity, geography: map }),
+    ...application.ports({ host, region, identity, geography: map, bounds: topology.bounds }),
     [RESHARDER]: resharder,
     [REGIONS]: regionsPort,
   };

@@ -43,6 +43,11 @@ export async function current<State extends Customer>(
   return { ...found, id: at, passed };
 }
 
+/** Where the same is to be asked, in the answer to a command that came too late where it was sent. */
+export function movedTo(result: unknown): string | null {
+  return (result as { readonly moved_to?: string } | null)?.moved_to ?? null;
+}
+
 /** All ids of an account, by any of them: the oldest first. */
 export async function idsOf(bus: Bus, id: string): Promise<readonly string[]> {
   const { id: now, state } = await current(bus, customers, id);

@@ -2,7 +2,11 @@
 import type { Answer, SendOptions } from 'cardume/cqrs/bus';
 import type { OperationContext, Reply } from 'cardume/gateway/operation';
 
-export function asked({ key, ifVersion, trace }: OperationContext): SendOptions {
+export function asked({
+  key,
+  ifVersion,
+  trace,
+}: Pick<OperationContext, 'key' | 'ifVersion' | 'trace'>): SendOptions {
   return { key: key ?? undefined, ifVersion, trace };
 }
 

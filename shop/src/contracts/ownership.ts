@@ -18,13 +18,13 @@ export async function ownOrStaff(
 
 /** Whether they are one account, by whichever of its ids. */
 export async function owns(
-  { id, former = [] }: Pick<Principal, 'id' | 'former'>,
+  { id, former }: Pick<Principal, 'id' | 'former'>,
   owner: string | null,
   bus: Bus,
 ): Promise<boolean> {
   if (owner === null) return false;
   // A token that was issued before the account moved does not name the ids that came after.
-  return owner === id || former.includes(owner) || (await idsOf(bus, owner)).includes(id);
+  return owner === id || former?.ids.includes(owner) === true || (await idsOf(bus, owner)).includes(id);
 }
 
 export function missing(id: string): CardumeError {

@@ -64,6 +64,8 @@ export type OrderLine = Static<typeof Line>;
 
 export type OrderCommand =
   | ({ readonly type: 'Place' } & Omit<OrderPlaced, 'type' | 'pieces'>)
+  /** Of an order that is not there: its customer has moved, and orders under another id. Remembered under the order's key. */
+  | { readonly type: 'PassOn'; readonly to: string }
   | { readonly type: 'AwaitPayment' }
   | { readonly type: 'Confirm'; readonly payment: string }
   | ({ readonly type: 'Reject' } & Static<(typeof events)['OrderRejected']>)
@@ -106,6 +108,8 @@ export const order = aggregate<OrderState, OrderCommand, OrderEvent>({
           total_e4,
         });
       }
+      case 'PassOn':
+        return accept([], { moved_to: command.to });
       // What fulfilment finds out comes to nothing when the order has ended meanwhile.
       case 'AwaitPayment':
         return accept(status === 'placed' ? [{ type: 'PaymentPending' }] : []);

@@ -7,7 +7,7 @@ import { type Place, parseId } from 'cardume/base/id';
 import type { Answer } from 'cardume/cqrs/bus';
 import { type OperationContext, operation, type PlaceContext, type Reply } from 'cardume/gateway/operation';
 import { type Static, Type } from 'typebox';
-import { asked, told } from '../contracts/asked.ts';
+import { told } from '../contracts/asked.ts';
 import type { Offer } from '../contracts/catalogue.ts';
 import { invalid } from '../contracts/faults.ts';
 import { knownRegion, placeBeside } from '../contracts/regions.ts';
@@ -22,8 +22,9 @@ import {
   Quantity,
   Region,
 } from '../contracts/schemas.ts';
+import { placed, placedBefore } from './birth.ts';
 import type { Known } from './known.ts';
-import { Country, type OrderCommand, orders, Reference } from './order.ts';
+import { Country, type OrderCommand, Reference } from './order.ts';
 import { price } from './pricing.ts';
 import { sandboxTokens } from './sandbox.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -69,44 +70,23 @@ export const placeOrder = operation({
   place: ({ body }, context) =>
     context.key === null && body.guest === true ? null : birthplace(body, context, ''),
   async handle({ body }, context) {
-    const { bus, key, principal, newId, requestId } = context;
+    const { principal, requestId } = context;
     if (principal.role !== 'staff') refuseStaffFields(body);
     const place = birthplace(body, context, requestId);
-    const before = await answeredBefore(context);
-    if (before !== null) return reply(before, context);
-    let command: OrderCommand;
+    let command: Placing;
     try {
       command = await commandOf(body, context);
     } catch (error) {
       // A retry is answered as the first attempt was, also when a product was withdrawn meanwhile.
-      const first =
-        key === null || !isCardumeError(error, 'invalid-input')
-          ? null
-          : await bus.answered('orders', place, key);
+      const first = isCardumeError(error, 'invalid-input') ? await placedBefore(place, context) : null;
       if (first === null) throw error;
       return reply(first, context);
     }
-    return reply(
-      await bus.send(orders, newId('ord', place), command, { ...asked(context), born: true }),
-      context,
-    );
+    return reply(await placed(place, command, context), context);
   },
 });
 
-/** What the key was answered with before the customer moved, under a token of an old id. */
-async function answeredBefore({
-  bus,
-  geography,
-  key,
-  principal: { former = [] },
-}: OperationContext): Promise<Answer | null> {
-  for (const id of key === null ? [] : former) {
-    const place = placeBeside(geography, 'orders', parseId(id, 'acc'), id);
-    const known = await bus.answered('orders', place, key as NonNullable<typeof key>);
-    if (known !== null) return known;
-  }
-  return null;
-}
+type Placing = Extract<OrderCommand, { type: 'Place' }>;
 
 function refuseStaffFields(body: Order): void {
   const field = Object.keys(staffOnly).find((name) => name in body);
@@ -144,10 +124,7 @@ function guestCountry({ country }: Order): string {
   return country;
 }
 
-async function commandOf(
-  body: Order,
-  { bus, nowMs, port, principal }: OperationContext,
-): Promise<OrderCommand> {
+async function commandOf(body: Order, { bus, nowMs, port, principal }: OperationContext): Promise<Placing> {
   const known = port<Known>('known');
   const customer = customerOf(body, principal);
   const { decimals = 0, reference } = body;
@@ -172,9 +149,7 @@ async function commandOf(
   };
 }
 
-function paymentOf({
-  payment: { method, token },
-}: Order): Extract<OrderCommand, { type: 'Place' }>['payment'] {
+function paymentOf({ payment: { method, token } }: Order): Placing['payment'] {
   if (method === 'invoice') {
     if (token !== undefined) throw invalid('/body/payment/token', 'unknown: an invoice has no token');
     return { method: 'invoice' };
@@ -201,7 +176,7 @@ async function countryOf(
 
 function reply(answer: Answer, context: OperationContext): Reply {
   const { id, result, version } = answer;
-  const placed = result as {
+  const made = result as {
     readonly placed_at_ms: number;
     readonly currency: string;
     readonly total_e4: number;
@@ -209,8 +184,8 @@ function reply(answer: Answer, context: OperationContext): Reply {
   const body = {
     id,
     status: 'placed',
-    total: money(placed.total_e4, placed.currency),
-    placed_at: moment(placed.placed_at_ms),
+    total: money(made.total_e4, made.currency),
+    placed_at: moment(made.placed_at_ms),
   };
   return { status: 201, body, version, ...told(answer, context) };
 }

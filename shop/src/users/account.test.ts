@@ -144,9 +144,9 @@ describe('an account', () => {
     } as const;
     const event = { ...arrived, addresses: [...arrived.addresses], former: [...arrived.former] };
     given(account, [])
-      .when({ type: 'Arrive', ...event })
-      .then({ events: [{ type: 'AccountArrived', ...event }] });
-    const history: AccountEvent[] = [{ type: 'AccountArrived', ...event }];
+      .when({ type: 'Arrive', ...event }, { atMs: 9 })
+      .then({ events: [{ type: 'AccountArrived', ...event, arrived_at_ms: 9 }] });
+    const history: AccountEvent[] = [{ type: 'AccountArrived', ...event, arrived_at_ms: 9 }];
     given(account, history)
       .when({ type: 'Arrive', ...event })
       .then({ events: [] });
@@ -161,10 +161,11 @@ describe('an account', () => {
       claim: 'clm_1',
       movedTo: null,
       former: ['acc_1'],
+      arrivedAtMs: 9,
       addresses: new Map([['adr_1', address]]),
     });
     const former = Array.from({ length: 8 }, (_, i) => `acc_${i}`);
-    given(account, [{ type: 'AccountArrived', ...event, former }])
+    given(account, [{ type: 'AccountArrived', ...event, former, arrived_at_ms: 9 }])
       .when({ type: 'BeginMove', to: 'acc_9', by: 'acc_8' })
       .then({ rejected: 'conflict' });
   });
@@ -202,6 +203,7 @@ test('the table of accounts follows their status and holds nothing personal', ()
   const arrived: AccountEvent = {
     type: 'AccountArrived',
     former: ['acc_0'],
+    arrived_at_ms: 9,
     role: 'customer',
     country: 'NO',
     registered_at_ms: 5,

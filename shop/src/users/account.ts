@@ -51,6 +51,7 @@ const events = {
   AccountArrived: Type.Object({
     /** All of its ids before, oldest first. The first is the one that holds the claim. */
     former: Type.Array(Id, { minItems: 1, maxItems: movesMax }),
+    arrived_at_ms: Milliseconds,
     role: Role,
     country: CountryCode,
     registered_at_ms: Milliseconds,
@@ -78,7 +79,7 @@ export type AccountCommand =
   | { readonly type: 'RemoveAddress'; readonly addressId: string }
   | { readonly type: 'ChangePassword'; readonly passwordHash: string }
   | { readonly type: 'BeginMove'; readonly to: string; readonly by: string }
-  | ({ readonly type: 'Arrive' } & Omit<Arrived, 'type'>)
+  | ({ readonly type: 'Arrive' } & Omit<Arrived, 'type' | 'arrived_at_ms'>)
   /** It has arrived there. */
   | { readonly type: 'EndMove' };
 
@@ -95,6 +96,8 @@ export interface AccountState {
   claim: string | null;
   movedTo: string | null;
   former: readonly string[];
+  /** When it came from the last of them; 0: it never has. */
+  arrivedAtMs: number;
   readonly addresses: Map<string, Address | null>;
 }
 
@@ -114,6 +117,7 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
     claim: null,
     movedTo: null,
     former: [],
+    arrivedAtMs: 0,
     addresses: new Map(),
   }),
 
@@ -135,7 +139,9 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
           state.status === 'pending' ? [{ type: 'AccountAbandoned', reason: 'email-taken' }] : [],
         );
       case 'Arrive':
-        return accept(state.status === 'none' ? [{ ...command, type: 'AccountArrived' }] : []);
+        return accept(
+          state.status === 'none' ? [{ ...command, type: 'AccountArrived', arrived_at_ms: atMs }] : [],
+        );
       case 'EndMove':
         return accept(
           state.status === 'moving' ? [{ type: 'AccountMoved', to: state.movedTo as string }] : [],
@@ -206,10 +212,12 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
         state.movedTo = event.to;
         break;
       case 'AccountArrived': {
-        const { type: _, registered_at_ms, password_hash, addresses, ...same } = event;
-        Object.assign(state, same, { status: 'active', registeredAtMs: registered_at_ms });
-        state.passwordHash = password_hash;
-        for (const { address_id, address } of addresses ?? []) state.addresses.set(address_id, address);
+        const { role, country, name, email, claim, former } = event;
+        Object.assign(state, { status: 'active', role, country, name, email, claim, former });
+        state.registeredAtMs = event.registered_at_ms;
+        state.arrivedAtMs = event.arrived_at_ms;
+        state.passwordHash = event.password_hash;
+        for (const { address_id, address } of event.addresses ?? []) state.addresses.set(address_id, address);
         break;
       }
       case 'AccountMoved':
@@ -221,8 +229,3 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
 });
 
 export const accounts = refer('users', account);
-
-/** Where the same is to be asked, in the answer to a command that came too late here. */
-export function movedTo(result: unknown): string | null {
-  return (result as { readonly moved_to?: string } | null)?.moved_to ?? null;
-}

@@ -254,6 +254,31 @@ describe('an account that moves', () => {
     await isOne('Ana eu-west');
   });
 
+  test('one key makes one order, under whichever tokens, one after another or at once', async () => {
+    const by = (i: number, key: string): Promise<Reply> =>
+      cluster.ask(inTurn(i + key.length), 'POST', '/orders', { token: nth(tokens, i), key, body: order() });
+    const turns = [
+      [3, 0, 2, 1],
+      [0, 3],
+      [2, 0, 3],
+      [1, 2, 3, 0],
+    ];
+    for (const [n, turn] of turns.entries()) {
+      const replies: Reply[] = [];
+      for (const i of turn) replies.push(await by(i, `turn-${n}`));
+      deepStrictEqual([...new Set(replies.map(({ text, status }) => `${status} ${text}`))].length, 1);
+      strictEqual(code(replies[0]?.body.id), code(nth(ids, turn[0] as number)));
+      placed.unshift(replies[0]?.body.id);
+    }
+    for (let n = 0; n < 12; n += 1) {
+      const all = await Promise.all([0, 1, 2, 3, 0, 1, 2, 3].map((i) => by(i, `at-once-${n}`)));
+      deepStrictEqual([...new Set(all.map(({ text, status }) => `${status} ${text}`))].length, 1);
+      strictEqual(all.filter(({ headers }) => headers['idempotency-replayed'] === 'false').length, 1);
+      placed.unshift(all[0]?.body.id);
+    }
+    await isOne('Ana eu-west');
+  });
+
   test('what is written at the moment of a move is written once, wherever it is by then', async () => {
     const path = `/users/${ids[0]}/addresses`;
     const adds = Array.from({ length: 19 }, (_, i) => ({ i, key: `add-${i}` }));

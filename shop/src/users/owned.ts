@@ -9,10 +9,10 @@ import type { Answer } from 'cardume/cqrs/bus';
 import { decided } from 'cardume/cqrs/decided';
 import type { OperationContext, Reply } from 'cardume/gateway/operation';
 import type { Clock } from 'cardume/host';
-import { type Current, current, movesMax } from '../contracts/accounts.ts';
+import { type Current, current, movedTo, movesMax } from '../contracts/accounts.ts';
 import { asked } from '../contracts/asked.ts';
 import { existing, missing, ownOrStaff } from '../contracts/ownership.ts';
-import { type AccountCommand, type AccountState, accounts, movedTo } from './account.ts';
+import { type AccountCommand, type AccountState, accounts } from './account.ts';
 
 export type Owned = Current<AccountState>;
 

@@ -5,7 +5,7 @@ import { type OperationContext, operation } from 'cardume/gateway/operation';
 import type { Passwords } from 'cardume/identity/passwords';
 import type { Tokens } from 'cardume/identity/tokens';
 import { Type } from 'typebox';
-import { type Current, type Customer, current } from '../contracts/accounts.ts';
+import { type Current, current } from '../contracts/accounts.ts';
 import { missing, owns } from '../contracts/ownership.ts';
 import { ById, Id, Moment, moment } from '../contracts/schemas.ts';
 import { type AccountState, accounts } from './account.ts';
@@ -18,15 +18,18 @@ export const Password = Type.String({ minLength: 1, maxLength: 1_000 });
 
 export function session(
   port: OperationContext['port'],
-  {
-    id,
-    state: { role, former = [] },
-  }: Pick<Current<Pick<AccountState, 'role'> & Pick<Customer, 'former'>>, 'id' | 'state'>,
+  { id, state: { role, former = [], arrivedAtMs = 0 } }: SignedIn,
   nowMs: number,
 ): { readonly token: string; readonly token_expires_at: string } {
-  const principal = { id, role, ...(former.length === 0 ? {} : { former }) };
-  const { token, expiresInS } = port<Tokens>('tokens').issue(principal);
+  const moved = former.length === 0 ? {} : { former: { ids: former, leftMs: arrivedAtMs } };
+  const { token, expiresInS } = port<Tokens>('tokens').issue({ id, role, ...moved });
   return { token, token_expires_at: moment(nowMs + expiresInS * 1_000) };
+}
+
+interface SignedIn {
+  readonly id: string;
+  /** Of the version before it says nothing of moves. */
+  readonly state: Pick<AccountState, 'role'> & Partial<Pick<AccountState, 'former' | 'arrivedAtMs'>>;
 }
 
 export const signIn = operation({
