@@ -129,22 +129,33 @@ const find = operation({
     const owners = owner === undefined ? [] : await idsOf(bus, owner);
     if (principal.role !== 'staff' && customer !== undefined && !owners.includes(customer))
       throw missing(customer);
+    const begun = begunWith(after, owners);
     const { rows, next } = await bus.query({
       service: 'orders',
       table: 'orders',
-      ...(owner === undefined ? {} : ofCustomer(owners, geography)),
+      ...(owner === undefined ? {} : ofCustomer(begun.ids, geography)),
       orderBy: [{ column: 'placed_at_ms', direction: 'descending' }],
       limit,
-      ...(after === undefined ? {} : { after }),
+      ...(begun.after === undefined ? {} : { after: begun.after }),
     });
     const items = rows.map(({ total_e4, currency, placed_at_ms, ...row }) => ({
       ...row,
       total: money(total_e4 as number, currency as string),
       placed_at: moment(placed_at_ms as number),
     }));
-    return { status: 200, body: { items, next } };
+    return { status: 200, body: { items, next: next === null ? null : begun.next(next) } };
   },
 });
+
+/** A cursor of a list over several ids begins with how many: a customer who moves goes on in the list that was begun. */
+const OVER_IDS = /^([2-9])\.(.*)$/;
+
+function begunWith(after: string | undefined, ids: readonly string[]) {
+  const [, count = '1', cursor = after] = OVER_IDS.exec(after ?? '') ?? [];
+  const known = after === undefined ? ids : ids.slice(0, Number(count));
+  const next = (text: string): string => (known.length > 1 ? `${known.length}.${text}` : text);
+  return { ids: known, after: cursor, next };
+}
 
 /** What was ordered under one id shares a partition: only the shards of those are asked. */
 function ofCustomer(ids: readonly string[], geography: Geography): Pick<Query, 'where' | 'partitions'> {

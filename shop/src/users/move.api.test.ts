@@ -127,7 +127,18 @@ describe('an account that moves', () => {
   });
 
   test('goes on under a new id, and its key is answered as ever', async () => {
+    await orderAs(0);
+    const page = await cluster.done('us-east', 'GET', '/orders?limit=1', { token: nth(tokens, 0) });
     const moved = await move('us-west', 0);
+    const rest = `/orders?limit=1&after=${page.next}`;
+    for (const token of [nth(tokens, 0), moved.body.token]) {
+      const { items } = await cluster.done('eu-west', 'GET', rest, { token });
+      deepStrictEqual(
+        [...page.items, ...items].map(({ id }: Body) => id),
+        placed,
+        'a list goes on',
+      );
+    }
     deepStrictEqual([moved.status, moved.body.status, moved.body.region], [202, 'moved', 'us-west']);
     strictEqual(code(moved.body.id), 2);
     const again = await move('us-west', 0);
