@@ -27,7 +27,7 @@ const orderOf = (product: string) => ({
 const unexpected = ({ complaints }: Cluster): readonly string[] =>
   complaints.filter(
     (line) =>
-      !/of a lost region have a new home|are quarantined|are folded|lease of the region|cannot be followed|followed again|writer ended/.test(
+      !/of a lost region have a new home|are quarantined|are folded|lease of the region|cannot be followed|followed again|writer(-\d+)? ended/.test(
         line,
       ),
   );
