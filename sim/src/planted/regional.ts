@@ -54,18 +54,6 @@ export const regionalBugs: readonly Planted[] = [
     ],
   },
   {
-    name: 'effects-before-watermark',
-    what: 'effects of processes begin before a second region has their events',
-    isRare: true,
-    changes: [
-      {
-        file: 'platform/src/cqrs/shard.ts',
-        find: 'else onDurable(log, across, runner.committed);',
-        put: 'else log.onCommit(runner.committed);',
-      },
-    ],
-  },
-  {
     name: 'lease-believed-for-ever',
     what: 'a region that was replaced goes on answering from memory',
     isRare: true,
@@ -166,18 +154,6 @@ export const regionalBugs: readonly Planted[] = [
         file: 'platform/src/events/writer-thread.ts',
         find: " || body.kind === 'begin') mayCommit();",
         put: ') mayCommit();',
-      },
-    ],
-  },
-  {
-    name: 'own-adoption-undone',
-    what: 'who follows takes a partition from the very process that adopts it',
-    isRare: true,
-    changes: [
-      {
-        file: 'platform/src/cqrs/shard-moving.ts',
-        find: 'if (coming.has(partition) || log.head(partition) !== undefined)',
-        put: 'if (partition < 0)',
       },
     ],
   },
