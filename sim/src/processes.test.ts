@@ -137,6 +137,7 @@ test('three real regions, killed again and again under load, pass every check of
     thinkMs: 20,
     isRush: false,
     mayLose: false,
+    canMove: true,
     isOver: () => isOver,
     wrong,
     note: () => undefined,

@@ -145,6 +145,7 @@ async function live(
     thinkMs: plan.thinkMs,
     isRush: plan.isRush,
     mayLose: plan.ordersDurability === 'region',
+    canMove: regions.length > 1,
     isOver: () => isOver,
     wrong,
     note: simulation.note,

@@ -1,5 +1,6 @@
 /** Orders and their money: what was acknowledged stands, every key has one effect, everything has ended. */
 import { type OrderEvent, type OrderState, order, quantities } from '@cardume/shop/orders/order';
+import type { AccountEvent } from '@cardume/shop/users/account';
 import { parseId } from 'cardume/base/id';
 import type { Bank } from '../bank.ts';
 import type { Coverage } from '../coverage.ts';
@@ -20,7 +21,9 @@ export interface OrderBook {
   readonly types: readonly string[];
 }
 
+/** A customer who has moved is called by the first id. */
 export function ordersOn(shelves: readonly Shelf[]): Map<string, OrderBook> {
+  const firstOf = firstIds(shelves);
   const books = new Map<
     string,
     { -readonly [K in keyof OrderBook]: OrderBook[K] } & { epochs: number[]; types: string[] }
@@ -43,13 +46,28 @@ export function ordersOn(shelves: readonly Shelf[]): Map<string, OrderBook> {
         };
         books.set(entry.stream, book);
       }
-      const event = eventIn<OrderEvent>(entry);
+      const read = eventIn<OrderEvent>(entry);
+      const event =
+        read.type === 'OrderPlaced' && read.customer !== null
+          ? { ...read, customer: firstOf.get(read.customer) ?? read.customer }
+          : read;
       book.state = order.evolve(book.state, event);
       book.epochs.push(entry.epoch);
       book.types.push(event.type);
     }
   }
   return books;
+}
+
+function firstIds(shelves: readonly Shelf[]): ReadonlyMap<string, string> {
+  const firstOf = new Map<string, string>();
+  for (const { entries } of shelves)
+    for (const entry of entries)
+      if (entry.version !== null && entry.type === 'AccountArrived') {
+        const { former } = eventIn<Extract<AccountEvent, { type: 'AccountArrived' }>>(entry);
+        firstOf.set(entry.stream, former[0] as string);
+      }
+  return firstOf;
 }
 
 /** @param short orders that some stock refused */
@@ -71,8 +89,12 @@ export function checkOrders(
     if (state.reason === 'insufficient-stock' && !short.has(id))
       wrong(`${id} was rejected for want of stock, and no stock refused it`);
     if (key === null) wrong(`${id} was placed without its key`);
-    else if (byKey.has(key)) wrong(`one key made ${byKey.get(key)} and ${id}`);
-    else byKey.set(key, id);
+    else {
+      // Under a later id of its customer the key has that id behind it.
+      const [asked] = key.split('/', 1) as [string];
+      if (byKey.has(asked)) wrong(`one key made ${byKey.get(asked)} and ${id}`);
+      byKey.set(asked, id);
+    }
     const customer = placed?.customer ?? '';
     placedBy.set(customer, (placedBy.get(customer) ?? 0) + 1);
   }

@@ -23,6 +23,8 @@ export interface Ground {
   readonly isRush: boolean;
   /** What is acknowledged of orders may be lost with its region. */
   readonly mayLose: boolean;
+  /** Customers move to other regions. */
+  readonly canMove: boolean;
   /** Nothing new is begun any more. */
   readonly isOver: () => boolean;
   readonly wrong: (what: string) => void;

@@ -73,6 +73,7 @@ export class Customer {
     if (what < 67) return this.#look(this.client.one(this.orders)).then(() => undefined);
     if (what < 75) return this.#cancel(this.client.one(this.orders));
     if (what < 79) return this.#list();
+    if (what < 83 && this.client.ground.canMove) return this.#moveAway();
     if (what < 86) return this.member.newcomer();
     if (what < 91) return this.member.renameAndLook();
     if (what < 96) return this.member.lookAtSelf();
@@ -258,6 +259,13 @@ export class Customer {
     const list = { client, elements: found, fromMs, untilMs, staleMs };
     listed(ground.history.lists, this.member.id as string).push(list);
     return list;
+  }
+
+  /** Mostly while other hands write: they may meet the account anywhere. */
+  async #moveAway(): Promise<void> {
+    const moving = this.member.moveAway();
+    if (this.client.chance(60)) await Promise.all([this.member.renameAndLook(), this.#order()]);
+    await moving;
   }
 
   async #lookAtProduct(): Promise<void> {

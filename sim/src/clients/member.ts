@@ -136,6 +136,18 @@ export class Member {
     return true;
   }
 
+  /** The member goes on under its first id; of its tokens some stay old. */
+  async moveAway(): Promise<void> {
+    const { client } = this;
+    const body = { region: client.one(client.ground.regions) };
+    const request: Request = { method: 'POST', path: `/users/${this.id}/moves`, key: this.key(), body };
+    // It is there already; or another hand moves it, or it has moved often enough.
+    const told = await this.tell('move', request, [202, 400, 409]);
+    if (told.reply?.status !== 202) return;
+    const token = told.reply.body.token as string | undefined;
+    if (token !== undefined) this.#tokens.set(told.region, token);
+  }
+
   /** Looks while the change is on its way, and again. */
   async renameAndLook(): Promise<void> {
     const { client } = this;

@@ -3,6 +3,18 @@ import type { Planted } from './planted.ts';
 
 export const regionalBugs: readonly Planted[] = [
   {
+    name: 'key-not-passed-on',
+    what: 'a customer who has moved orders without a look at where the key was before',
+    isRare: true,
+    changes: [
+      {
+        file: 'shop/src/orders/birth.ts',
+        find: '  for (const before of cradlesBefore(context)) {\n',
+        put: '  for (const before of cradlesBefore(context).slice(99)) {\n',
+      },
+    ],
+  },
+  {
     name: 'fence-skipped',
     what: 'a copy takes entries of a home that was replaced',
     changes: [
