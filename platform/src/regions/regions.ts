@@ -182,6 +182,7 @@ export function openRegions(options: RegionsOptions): Regions {
     holder: shards.holder,
     homeShard,
     homeOf: (service, partition) => homes.homeOf(partitionOf(service, partition)),
+    residency,
     ask: (region, quarantine) => options.ask(region, { ask: 'quarantine', quarantine }),
   });
   const keeper: Keeper = openKeeper({

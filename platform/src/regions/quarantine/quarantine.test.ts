@@ -25,6 +25,7 @@ function open(bank: OpenBank, over: (ask: () => Promise<Json>) => Promise<Json> 
     shardsOf: () => new Map([['bank-0', bank.shard]]),
     holder: () => bank.shard,
     homeOf: () => 'there',
+    residency: { holding: () => 'whole' as const, sentence: () => '' },
   };
   const there = openQuarantines({
     ...ground,

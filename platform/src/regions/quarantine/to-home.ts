@@ -3,6 +3,7 @@ import { CardumeError, isCardumeError } from '../../base/errors.ts';
 import type { Json } from '../../base/json.ts';
 import type { Shard } from '../../cqrs/shard.ts';
 import type { ShardMoving } from '../../cqrs/shard-moving.ts';
+import type { Residency } from '../../topology/residency.ts';
 import type { RegionName, ServiceName } from '../../topology/topology.ts';
 import { charsOf, PARCEL_CHARS_MAX, type Page, packPages, unpackPages } from '../replication/pages.ts';
 import type { Came, QuarantineRequest } from './request.ts';
@@ -11,6 +12,7 @@ import type { StreamOfTail } from './tails.ts';
 export interface ToHomeGround {
   readonly here: RegionName;
   readonly homeOf: (service: ServiceName, partition: number) => RegionName;
+  readonly residency: Pick<Residency, 'holding' | 'sentence'>;
   /** The shard that is home to the partition; undefined: none is, here. */
   readonly homeShard: (service: ServiceName, partition: number) => Pick<Shard, 'resubmit'> | undefined;
   /** The shard that holds the partition. */
@@ -30,7 +32,17 @@ export interface ToHome {
 
 const STREAMS_A_PART = 200;
 
-export function toHome({ here, homeOf, homeShard, holder, ask }: ToHomeGround): ToHome {
+export function toHome({ here, homeOf, residency, homeShard, holder, ask }: ToHomeGround): ToHome {
+  /** Keys go with the entries: not to whom they may not go, and not without them, or the home would make others. */
+  function unfit(service: ServiceName, partition: number, home: RegionName): Came | null {
+    const isWhole = (region: RegionName): boolean =>
+      residency.holding(service, partition, region) === 'whole';
+    const sentence = (): string => residency.sentence(service, partition);
+    if (!isWhole(here)) return { why: `${here} has no keys to go with it: ${sentence()}`, isOpen: false };
+    if (isWhole(home)) return null;
+    return { why: `its home now, ${home}, may not have its keys: ${sentence()}`, isOpen: true };
+  }
+
   async function pack(service: ServiceName, partition: number, streams: readonly StreamOfTail[]) {
     const pages: Page[] = [];
     for (const { parted, entries: own } of streams) {
@@ -62,6 +74,8 @@ export function toHome({ here, homeOf, homeShard, holder, ask }: ToHomeGround): 
     append,
     async send(service, partition, streams) {
       const home = homeOf(service, partition);
+      const refused = unfit(service, partition, home);
+      if (refused !== null) return streams.map(() => refused);
       try {
         const pages = await pack(service, partition, streams);
         const request = { do: 'append', service, pages } as const;
