@@ -107,6 +107,7 @@ async function follow(home: Shard, copy: Shard): Promise<number> {
     homeOf: (_service, partition) => (home.log.head(partition) === undefined ? undefined : home),
     watermarks,
     check: () => undefined,
+    lost: () => undefined,
   });
   const refused = async (): Promise<void> => {
     throw new Error('a copy was refused');

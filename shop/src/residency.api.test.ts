@@ -1,6 +1,6 @@
 /** Users who live in one region, and what the others hold of them: in their files, while it is away, and when it is back. */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { realHost } from 'cardume/host/real';
 import type { ServiceTopology } from 'cardume/topology';
@@ -133,7 +133,7 @@ describe('residency', { skip }, () => {
     }
   });
 
-  test('a sealed copy has no keys; it is a second disk, and never a home', async () => {
+  test('a sealed copy has no keys; it is a second disk and never a home, and outlives its home`s disk', async () => {
     const users = { ...residency('sealed'), durability: 'cross-region' } as const;
     const cluster = await startCluster({ coordinated: true, services: { users } });
     try {
@@ -148,6 +148,23 @@ describe('residency', { skip }, () => {
       await waitsForItsRegion(cluster, people);
       await inStep(cluster);
       deepEqual(await cluster.faults(), []);
+
+      await cluster.stop('eu-west', 'kill');
+      await rm(`${cluster.folder}/eu-west`, { recursive: true });
+      await cluster.start('eu-west');
+      await until('its copies are found to have more than it', () =>
+        cluster.complaints.some((line) => /a home has lost entries that a copy has/.test(line)),
+      );
+      const statusOf = async (): Promise<number> =>
+        (await cluster.ask('us-east', 'GET', `/users/${people.eva}`, { token: cluster.staff })).status;
+      equal(await statusOf(), 503);
+      for (const region of ['us-east', 'us-west']) ok(hasEntries(cluster, region, people.eva), region);
+
+      // An operator gives up what the copies have: the region goes on with what it has itself.
+      for (const region of cluster.regions) await cluster.stop(region, 'drain');
+      const given = { ...residency('nothing'), durability: 'region' } as const;
+      await Promise.all(cluster.regions.map((region) => cluster.start(region, { users: given })));
+      await until('the account is gone', async () => (await statusOf()) === 404);
     } finally {
       await cluster.close();
     }

@@ -172,6 +172,7 @@ export function openRegions(options: RegionsOptions): Regions {
     watermarks,
     residency,
     check: () => lease?.check(),
+    lost: (service, partition) => shards.setHome(service, partition, false),
     report,
   });
   const quarantines = openQuarantines({
@@ -394,7 +395,8 @@ export function openRegions(options: RegionsOptions): Regions {
     here,
     homes,
     residency,
-    isOpen: (service, partition) => homeShard(service, partition) !== undefined,
+    isOpen: (service, partition) =>
+      shards.isHere(service, partition) && homeShard(service, partition) !== undefined,
     heldAt: (ms) => lease?.heldAt(ms) === true,
     copyOf: (home, service, partition) => followers.get(home)?.copyOf(service, partition),
   };

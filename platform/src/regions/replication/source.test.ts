@@ -39,12 +39,14 @@ function source(policy: ResidencyPolicy, here = 'eu-west') {
   const users = { ...(house.services['users'] as ServiceTopology), residency: { 'eu-west': policy } };
   const sim = simulation({ seed: 1 });
   const reports: string[] = [];
+  const lost: (readonly [string, number])[] = [];
   const opened = openSource({
     here,
     homeOf: () => shard,
     watermarks: openWatermarks(sim.machine(here).clock, 1_000),
     residency: residencyIn({ ...house, services: { ...house.services, users } }),
     check: () => undefined,
+    lost: (service, partition) => void lost.push([service, partition]),
     report: (message) => void reports.push(message),
   });
   /** What a region gets that stands at a position of each partition. */
@@ -59,7 +61,7 @@ function source(policy: ResidencyPolicy, here = 'eu-west') {
     await parcels.next();
     return [first, second];
   }
-  return { sim, reports, sent, checksums: opened.checksums };
+  return { sim, reports, lost, sent, checksums: opened.checksums };
 }
 
 test('a region that may hold nothing of a partition is refused it, and gets the others', async () => {
@@ -91,18 +93,20 @@ test('a region that may hold a partition sealed gets entries and no keys', async
   sim.close();
 });
 
-test('a copy that has more than the only region that may be home is not cut: the home has lost its disk', async () => {
+test('a copy that has more than the only region that may be home is not cut: the home has lost its disk, and is not served', async () => {
   const alone = source({ regions: ['eu-west'], elsewhere: 'sealed' });
   for (let i = 0; i < 2; i += 1) {
     const [{ gone, diverged }] = await alone.sent('us-east', 7, EU);
     deepStrictEqual([gone, diverged], [[['users', EU]], []]);
   }
   strictEqual(alone.reports.length, 1);
+  deepStrictEqual(alone.lost[0], ['users', EU]);
   const [{ diverged }] = await alone.sent('us-east', 7, US);
   deepStrictEqual(diverged, [['users', US]]);
   // It is home to what it may not be, since before there was a policy.
   const other = source({ regions: ['eu-west'], elsewhere: 'sealed' }, 'us-west');
   const [cut] = await other.sent('us-east', 7, EU);
   deepStrictEqual(cut.diverged, [['users', EU]]);
+  deepStrictEqual(other.lost, []);
   for (const { sim } of [alone, other]) sim.close();
 });

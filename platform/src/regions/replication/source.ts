@@ -27,6 +27,8 @@ export interface SourceGround {
   readonly residency: Pick<Residency, 'holding' | 'homes'>;
   /** @throws CardumeError `partition-unavailable` when the region may not write now: others may know more than it does */
   readonly check: () => void;
+  /** What is told of the partition here would be wrong: it has lost entries that a copy has. */
+  readonly lost: (service: ServiceName, partition: number) => void;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -97,12 +99,12 @@ const RECENT_ENTRIES_MAX = 256;
 const PAGE_ENTRIES = 512;
 export const UNKNOWN = -1;
 
-export function openSource({ here, homeOf, watermarks, residency, check, report }: SourceGround): Source {
+export function openSource(ground: SourceGround): Source {
+  const { here, homeOf, watermarks, residency, check, report } = ground;
   const sessions = new Map<string, Session>();
   /** By partition, gapless, the newest last. */
   const recent = new Map<string, Entry[]>();
-  /** Losses. */
-  const told = new Set<string>();
+  const toldLosses = new Set<string>();
 
   function committed(service: ServiceName, entries: readonly Entry[]): void {
     if (sessions.size === 0) {
@@ -224,7 +226,7 @@ export function openSource({ here, homeOf, watermarks, residency, check, report 
         watermarks.acked(session.region, service, partition, position);
       } else if (!isOnlyHome(service, partition)) diverged.push([service, partition]);
       else {
-        tellLoss(session.region, asked);
+        foundLoss(session.region, asked);
         gone.push([service, partition]);
       }
     }
@@ -235,11 +237,12 @@ export function openSource({ here, homeOf, watermarks, residency, check, report 
   const isOnlyHome = (service: ServiceName, partition: number): boolean =>
     residency.homes(service, partition).every((region) => region === here);
 
-  function tellLoss(region: RegionName, [service, partition, position]: FollowFrom): void {
+  function foundLoss(region: RegionName, [service, partition, position]: FollowFrom): void {
+    ground.lost(service, partition);
     const key = `${region}/${service}/${partition}`;
-    if (told.has(key)) return;
-    told.add(key);
-    report('a home has lost entries that a copy has: they stay in the copy, which follows it no further', {
+    if (toldLosses.has(key)) return;
+    toldLosses.add(key);
+    report('a home has lost entries that a copy has: it is not served, and the copy is not cut', {
       service,
       partition,
       copy: region,
