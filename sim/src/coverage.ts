@@ -49,6 +49,7 @@ export const interestingRegional = [
   'a lost region was replaced',
   'entries were quarantined',
   'an order was lost with its region',
+  'quarantined entries were submitted again',
   'quarantined entries were refused',
 ] as const;
 export type Interesting = (typeof interesting)[number] | (typeof interestingRegional)[number];

@@ -47,9 +47,12 @@ export function cutOrders(shelves: readonly Shelf[]): Cuts {
   return found;
 }
 
+/** Nothing of it was left, for a while at least: it may have been submitted again. */
+export const wasGone = (cuts: Cuts, id: string): boolean => cuts.get(id)?.version === 1;
+
 /** Nothing of it is left: it was not only shortened. */
 export const isLost = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
-  !books.has(id) && cuts.get(id)?.version === 1;
+  !books.has(id) && wasGone(cuts, id);
 
 /** What was acted on before it was lost, with two regions: its effects stand alone. */
 export const wasActedOn = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
@@ -81,12 +84,7 @@ export function checkAlone(
 }
 
 /** What clients found wrong of orders is right where they were cut. */
-export function checkDoubts(
-  { doubts }: History,
-  books: ReadonlyMap<string, OrderBook>,
-  cuts: Cuts,
-  wrong: (what: string) => void,
-): void {
+export function checkDoubts({ doubts }: History, cuts: Cuts, wrong: (what: string) => void): void {
   for (const { id, what, isGone } of doubts)
-    if (isGone ? !isLost(books, cuts, id) : !cuts.has(id)) wrong(`${what}, and no quarantine has it`);
+    if (isGone ? !wasGone(cuts, id) : !cuts.has(id)) wrong(`${what}, and no quarantine has it`);
 }

@@ -52,7 +52,7 @@ export async function checkDisks(disks: Disks): Promise<{
   const books = ordersOn(shelves);
   for (const shelf of all) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
   const cuts = disks.mayLose ? cutOrders(all) : NO_CUTS;
-  checkDoubts(history, books, cuts, wrong);
+  checkDoubts(history, cuts, wrong);
   checkOrders(books, cuts, refusedOrders(shelves), history, coverage, wrong);
   if (bank !== null) await checkMoney(books, cuts, bank, wrong);
   checkStock(

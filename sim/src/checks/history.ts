@@ -1,6 +1,6 @@
 /** What clients were told, held against itself: each object behaves as one copy would. */
 import type { History } from '../history.ts';
-import { type Cuts, isLost } from './cuts.ts';
+import { type Cuts, wasGone } from './cuts.ts';
 import { linearizable, type Verdict } from './linearizable.ts';
 import { counter, faultsOfBank, faultsOfSet, register } from './models.ts';
 import type { OrderBook } from './orders.ts';
@@ -30,7 +30,7 @@ export function checkHistory(history: History, { books, cuts, wrong }: Against):
     const told = new Map(history.orders.map((asked) => [asked.answer?.id, asked]));
     // Of orders that were placed although nobody was told, nobody knows since when.
     const added = [...books.values()]
-      .filter(({ state }) => state.placed?.customer === customer)
+      .filter(({ id, state }) => state.placed?.customer === customer && !wasGone(cuts, id))
       .map(({ id }) => {
         const asked = told.get(id);
         return {
@@ -40,7 +40,7 @@ export function checkHistory(history: History, { books, cuts, wrong }: Against):
         };
       });
     const known = lists.map((list) => {
-      return { ...list, elements: list.elements.filter((id) => !isLost(books, cuts, id)) };
+      return { ...list, elements: list.elements.filter((id) => !wasGone(cuts, id)) };
     });
     for (const fault of faultsOfSet(added, known)) wrong(`orders of ${customer}: ${fault}`);
   }

@@ -65,11 +65,8 @@ export class Salvage {
     const { reply } = await client.tell(`${how} what is quarantined`, request, [200], true);
     if (reply?.status !== 200) return null;
     const decided = reply.body as unknown as Decided;
-    if (decided.entries > 0) {
-      // Seldom submitted again: whoever was not answered has asked again by then, under the same key.
-      const { answers } = client.ground.history;
-      answers.set(how, (answers.get(how) ?? 0) + decided.entries);
-    }
+    if (how === 'resubmit' && decided.entries > 0)
+      client.ground.coverage.reached('quarantined entries were submitted again');
     if (decided.left.some(({ retryable }) => !retryable))
       client.ground.coverage.reached('quarantined entries were refused');
     return decided;
