@@ -38,6 +38,8 @@ export interface RegionLeaseOptions {
   readonly taken: () => Promise<void>;
   /** The region may write up to this moment of the monotonic clock. */
   readonly onUntil: (untilMs: number) => void;
+  /** @throws CardumeError `fenced` when another process has the region's files by now */
+  readonly check: () => void;
   /** Another process serves the region: this one has no part in it any more. */
   readonly superseded: () => void;
   readonly report: (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -73,7 +75,18 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
 
   const isHeld = (): boolean => clock.monotonicMs() < untilMs;
 
+  /** A successor that stands still has lost its lease as well: what it has for good are the files. */
+  function checkFiles(): void {
+    try {
+      options.check();
+    } catch (error) {
+      if (isCardumeError(error, 'fenced')) isSuperseded = true;
+      throw error;
+    }
+  }
+
   async function take(): Promise<Held> {
+    if (hasBegun) checkFiles();
     const lease = await coordinator.grant(ttlMs);
     const { values } = await coordinator.read(key);
     const standing = values.find((value) => value.key === key);

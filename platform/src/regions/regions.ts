@@ -419,6 +419,7 @@ export function openRegions(options: RegionsOptions): Regions {
             options.onUntil(untilMs);
             resolve();
           },
+          check: shards.check,
           superseded: () => void retire(),
           report,
         });

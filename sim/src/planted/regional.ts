@@ -56,7 +56,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'answer-before-second-region',
     what: 'an answer does not wait until a second region has it',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/cqrs/across.ts',
@@ -103,7 +102,6 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'switched-without-its-tail',
     what: 'a planned move does not wait until the other region has all entries',
-    isRare: true,
     changes: [
       {
         file: 'platform/src/regions/switchover.ts',
@@ -166,6 +164,18 @@ export const regionalBugs: readonly Planted[] = [
         file: 'platform/src/events/writer-thread.ts',
         find: " || body.kind === 'begin') mayCommit();",
         put: ') mayCommit();',
+      },
+    ],
+  },
+  {
+    name: 'predecessor-takes-the-lease',
+    what: 'a process that was replaced takes the lease of its region when its successor stands still',
+    isRare: true,
+    changes: [
+      {
+        file: 'platform/src/regions/region-lease.ts',
+        find: '    if (hasBegun) checkFiles();',
+        put: '',
       },
     ],
   },
