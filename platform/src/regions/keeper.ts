@@ -47,7 +47,7 @@ export interface Keeper {
   moved(partitions: readonly Partition[]): void;
   /** Runs when nothing else is under way for the partition; behind it, whatever came of it, the map is followed again. */
   inTurn<T>(partition: Partition, work: () => Promise<T>): Promise<T>;
-  /** Partitions that should be at home here and are not, for whatever reason, are adopted; not those that move now. */
+  /** What should be at home here and is not, for whatever reason, is adopted, and the other way round; not what moves now. */
   check(): void;
   /** Resolves when nothing is at home here any more that the map has given to others. */
   gone(): Promise<void>;
@@ -109,7 +109,8 @@ export function openKeeper(ground: KeeperGround): Keeper {
   ): Promise<void> {
     for (let tries = 0; !isClosed; tries += 1) {
       try {
-        if (await work(partition)) ground.changed(partition);
+        // What was tried and failed may have stood in somebody's way meanwhile.
+        if ((await work(partition)) || tries > 0) ground.changed(partition);
         return;
       } catch (error) {
         if (!isCardumeError(error)) throw error;
@@ -157,15 +158,16 @@ export function openKeeper(ground: KeeperGround): Keeper {
       });
     },
     check() {
-      const missing = ground.services.flatMap((service) =>
-        homes.partitionsOf(service, here).filter((partition) => {
-          const key = partitionKey(partition);
-          const isUnderWay = lines.has(keyOfHome(partition)) || ground.isHeld(service, key);
-          const shard = shardOf(service, key);
-          return !isUnderWay && shard !== undefined && !isServed(shard, key);
-        }),
-      );
-      moved(missing);
+      const astray = homes.all().filter((partition) => {
+        const { service } = partition;
+        const key = partitionKey(partition);
+        const shard = ground.services.includes(service) ? shardOf(service, key) : undefined;
+        if (shard === undefined || lines.has(keyOfHome(partition)) || ground.isHeld(service, key))
+          return false;
+        // A writer that is opened again brings back what it had before.
+        return isHome(partition) ? !isServed(shard, key) : shard.log.head(key) !== undefined;
+      });
+      moved(astray);
     },
     async gone() {
       await Promise.all(going);
