@@ -191,7 +191,8 @@ export function openReplicas(ground: ReplicasGround): Replicas {
         entriesBehind: standing === null && log.heads().length > 0 ? null : entriesBehind(standing),
         building: standing?.isBuilding ?? false,
         reads,
-        trouble: trouble ?? standing?.halts[0] ?? null,
+        // Where nothing is at home there is nothing to be had, and nothing is tried.
+        trouble: log.heads().length === 0 ? null : (trouble ?? standing?.halts[0] ?? null),
       }));
     },
     async close() {
