@@ -117,7 +117,7 @@ describe('an order and its payment', () => {
       deepStrictEqual([status, problem.code], [409, 'conflict']);
     }));
 
-  test('one product of two is short: rejected, the other is given back, nothing is asked of the card', () =>
+  test('one product of two is short: rejected, the other is given back, nothing is taken from the card', () =>
     sells(0, async () => {
       const id = await place('tok_approve', [
         { product, quantity: 5 },
@@ -129,7 +129,7 @@ describe('an order and its payment', () => {
         [reason, detail.includes(scarce), detail.includes(product)],
         ['insufficient-stock', true, false],
       );
-      strictEqual(await paid(id), 'unknown');
+      strictEqual(await paid(id), 'voided');
       await cluster.settled();
       deepStrictEqual(await stock(scarce), { available: 3, reserved: 0, sold: 0 });
     }));
