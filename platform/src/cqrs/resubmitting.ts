@@ -132,7 +132,8 @@ export function resubmitting(ground: ResubmittingGround): Resubmit {
     const left = await missing(asked);
     if (left.length === 0) return null;
     const refused = (await whyNot(asked, left)) ?? (await whyUnreadable(asked, left));
-    if (refused !== null) return refused;
+    // What stands in its way may be itself, asked for by another a moment ago.
+    if (refused !== null) return (await missing(asked)).length === 0 ? null : refused;
     const entries = left.map(({ stream, version, type, data, meta, key, atMs, ...at }) => {
       return { stream, version, type, data, meta: markedAs(encodeToken(at), meta), key, atMs };
     });
