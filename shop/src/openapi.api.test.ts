@@ -289,6 +289,9 @@ describe('the OpenAPI document', () => {
       const { id: ray } = await good('products.list', { token, body: { ...listing, sku: 'RAY' } });
       const ofRay = { token, params: { id: ray } };
       await good('stock.receive', { ...ofRay, body: { region: 'us-east', quantity: 10 } });
+      await until('what would be frozen is known elsewhere', async () =>
+        (await good('operators.regions', { token })).regions.every(({ alone }: Body) => alone === 0),
+      );
       await cluster.stop('us-west', 'kill');
       turn = 1; // us-west is asked by nobody
       await good('stock.writeOff', { ...ofRay, body: { region: 'us-east', reason: 'it burned down' } });
