@@ -129,8 +129,8 @@ describe('an order and its payment', () => {
         [reason, detail.includes(scarce), detail.includes(product)],
         ['insufficient-stock', true, false],
       );
-      strictEqual(await paid(id), 'voided');
       await cluster.settled();
+      strictEqual(await paid(id), 'voided');
       deepStrictEqual(await stock(scarce), { available: 3, reserved: 0, sold: 0 });
     }));
 
