@@ -5,6 +5,7 @@
  * twice, and when everybody forgets what they were doing.
  */
 import { CardumeError, errors, isCardumeError } from 'cardume/base';
+import { naturalId } from 'cardume/base/id';
 import type { Json } from 'cardume/base/json';
 import type { Aggregate, Decision, Typed } from 'cardume/cqrs/aggregate';
 import type { Answer, Bus, Loaded } from 'cardume/cqrs/bus';
@@ -24,6 +25,10 @@ const topology = {
 } as unknown as Topology;
 
 export const stage: Geography = geography(topology, 'north');
+
+/** Id of a product of the stage. */
+export const productNamed = (sku: string): string =>
+  naturalId('prd', stage.placeInGlobal('products', sku), new TextEncoder().encode(sku.padEnd(16)));
 
 type Fault = 'none' | 'lost' | 'answer-lost' | 'twice';
 

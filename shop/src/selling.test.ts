@@ -11,11 +11,9 @@ import { type Payments, paymentTimeouts, withTimeouts } from './orders/payment.t
 import { sandbox } from './orders/sandbox.ts';
 import { service as products } from './products/products.ts';
 import { type StockState, stocks } from './products/stock.ts';
-import { Rehearsal, type Script, stage } from './rehearsal.ts';
+import { productNamed, Rehearsal, type Script, stage } from './rehearsal.ts';
 
 const name = (text: string): Uint8Array => new TextEncoder().encode(text.padEnd(16));
-const productNamed = (sku: string): string =>
-  naturalId('prd', stage.placeInGlobal('products', sku), name(sku));
 const orderNamed = (text: string): string =>
   naturalId('ord', stage.placeInRegion('orders', 'north', text), name(text));
 const stockOf = (sku: string, region = 'north'): string => stockId(stage, region, productNamed(sku));

@@ -290,18 +290,18 @@ export function openRegions(options: RegionsOptions): Regions {
   function checkSoon(): void {
     clock.after(CHECK_EVERY_MS, () => {
       if (ended.signal.aborted) return;
-      if (lease?.isHeld() === true) {
-        keeper.check();
-        void settleReturned({
-          here,
-          homes,
-          coordinator,
-          services,
-          follows: (region, service, partition) => watermarks.by(service, partition, region) !== null,
-        });
-      }
+      if (lease?.isHeld() === true) keeper.check();
       checkSoon();
     });
+  }
+
+  async function watchReturned(): Promise<void> {
+    while (!ended.signal.aborted) {
+      const follows = (region: RegionName, service: ServiceName, partition: number): boolean =>
+        watermarks.by(service, partition, region) !== null;
+      if (lease?.isHeld() === true) await settleReturned({ here, homes, coordinator, services, follows });
+      await clock.sleep(CHECK_EVERY_MS);
+    }
   }
 
   /** Follows nothing, takes nothing up and lets nothing go any more. */
@@ -477,6 +477,7 @@ export function openRegions(options: RegionsOptions): Regions {
       keeper.moved(services.flatMap((service) => homes.partitionsOf(service, here)));
       watching.begin();
       checkSoon();
+      void watchReturned();
       quarantines.count();
       failover = openFailover({
         clock,

@@ -35,9 +35,12 @@ export function goesFirst({ line }: StockState, id: string, other: string): bool
 
 export const lineIsFull = ({ line }: StockState): boolean => line.size >= LINE_ORDERS_MAX;
 
+const isQuiet = ({ quietUntilMs }: StockState, atMs: number): boolean =>
+  quietUntilMs !== null && atMs < quietUntilMs;
+
 /** Other regions had nothing a moment ago. */
-export function isPutOff({ isDry, quietUntilMs }: StockState, { atMs }: DecideContext): boolean {
-  return isDry && atMs < quietUntilMs;
+export function isPutOff(state: StockState, { atMs }: DecideContext): boolean {
+  return state.isDry && isQuiet(state, atMs);
 }
 
 /** @param left behind a reservation of so many */
@@ -47,7 +50,7 @@ export function demandIfLow(
   left: number,
   quantity: number,
 ): StockEvent[] {
-  if (left >= quantity * LOW_ORDERS || state.demand !== null || atMs < state.quietUntilMs) return [];
+  if (left >= quantity * LOW_ORDERS || state.demand !== null || isQuiet(state, atMs)) return [];
   return [{ type: 'RightsDemanded', demand: state.demands + 1, wanted: 0 }];
 }
 

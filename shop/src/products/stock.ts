@@ -75,8 +75,11 @@ export interface StockState {
   demand: { readonly number: number; readonly wanted: number } | null;
   /** In a row, for orders in line. */
   rounds: number;
-  /** Until then no other region is asked, and where the last demand was dry, orders do not wait in line. */
-  quietUntilMs: number;
+  /**
+   * Until then no other region is asked, and where the last demand was dry, orders do not wait in line. Null, not 0: the bytes of
+   * a snapshot tell small numbers from large ones by what the engine has met before in this field.
+   */
+  quietUntilMs: number | null;
   isDry: boolean;
 }
 
@@ -101,7 +104,7 @@ export const stock = aggregate<StockState, StockCommand, StockEvent>({
     demands: 0,
     demand: null,
     rounds: 0,
-    quietUntilMs: 0,
+    quietUntilMs: null,
     isDry: false,
   }),
 
@@ -210,7 +213,7 @@ export const stock = aggregate<StockState, StockCommand, StockEvent>({
       case 'DemandSettled':
         state.demand = null;
         state.isDry = event.dry;
-        state.quietUntilMs = event.until_ms;
+        state.quietUntilMs = event.until_ms === 0 ? null : event.until_ms;
         if (event.until_ms > 0) state.rounds = 0;
         break;
       case 'RightsFrozen':

@@ -1,17 +1,12 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
-import { naturalId } from 'cardume/base/id';
 import fc from 'fast-check';
 import { stockId } from '../contracts/stock.ts';
-import { Rehearsal, type Script, stage } from '../rehearsal.ts';
+import { productNamed, Rehearsal, type Script, stage } from '../rehearsal.ts';
 import { service } from './products.ts';
 import { rights, stocks } from './stock.ts';
 
-const product = naturalId(
-  'prd',
-  stage.placeInGlobal('products', 'heart'),
-  new TextEncoder().encode('heart'.padEnd(16)),
-);
+const product = productNamed('heart');
 const north = stockId(stage, 'north', product);
 const south = stockId(stage, 'south', product);
 

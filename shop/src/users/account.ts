@@ -96,8 +96,8 @@ export interface AccountState {
   claim: string | null;
   movedTo: string | null;
   former: readonly string[];
-  /** When it came from the last of them; 0: it never has. */
-  arrivedAtMs: number;
+  /** When it came from the last of them; null, not 0 (see the quietUntilMs of a stock): it never has. */
+  arrivedAtMs: number | null;
   readonly addresses: Map<string, Address | null>;
 }
 
@@ -117,7 +117,7 @@ export const account = aggregate<AccountState, AccountCommand, AccountEvent>({
     claim: null,
     movedTo: null,
     former: [],
-    arrivedAtMs: 0,
+    arrivedAtMs: null,
     addresses: new Map(),
   }),
 

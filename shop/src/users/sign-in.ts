@@ -18,10 +18,10 @@ export const Password = Type.String({ minLength: 1, maxLength: 1_000 });
 
 export function session(
   port: OperationContext['port'],
-  { id, state: { role, former = [], arrivedAtMs = 0 } }: SignedIn,
+  { id, state: { role, former = [], arrivedAtMs = null } }: SignedIn,
   nowMs: number,
 ): { readonly token: string; readonly token_expires_at: string } {
-  const moved = former.length === 0 ? {} : { former: { ids: former, leftMs: arrivedAtMs } };
+  const moved = arrivedAtMs === null ? {} : { former: { ids: former, leftMs: arrivedAtMs } };
   const { token, expiresInS } = port<Tokens>('tokens').issue({ id, role, ...moved });
   return { token, token_expires_at: moment(nowMs + expiresInS * 1_000) };
 }
