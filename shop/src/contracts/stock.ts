@@ -64,7 +64,13 @@ export type StockCommand =
     }
   | { readonly type: 'SettleTransfer'; readonly transfer: string }
   /** Other regions were asked; what they granted has arrived. */
-  | { readonly type: 'SettleDemand'; readonly demand: number; readonly granted: number }
+  | {
+      readonly type: 'SettleDemand';
+      readonly demand: number;
+      readonly granted: number;
+      /** All were asked, and nothing is on its way. */
+      readonly isSure: boolean;
+    }
   /** What is frozen is not there any more. */
   | { readonly type: 'WriteOff'; readonly reason: string; readonly by: string };
 

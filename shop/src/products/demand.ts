@@ -12,7 +12,7 @@ import { goesFirst } from './line.ts';
 import { type StockEvent, stock, stocks } from './stock.ts';
 import { receive } from './transfer.ts';
 
-/** Regions that do not answer are waited for so long. */
+/** Regions that do not answer are waited for so long; then they are asked anew. */
 const DEMAND_MS_MAX = 10_000;
 
 interface Open {
@@ -35,7 +35,7 @@ export const demands = process<{ readonly open: Open | null }, StockEvent, Stock
   react({ open }, id) {
     if (open === null) return [];
     const { number, sinceMs } = open;
-    const command = { type: 'SettleDemand', demand: number, granted: 0 } as const;
+    const command = { type: 'SettleDemand', demand: number, granted: 0, isSure: false } as const;
     return [
       { key: `demand/${number}`, kind: 'work', run: (work) => ask(id, open, work) },
       { key: `demand/${number}/deadline`, kind: 'timer', atMs: sinceMs + DEMAND_MS_MAX, command },
@@ -78,7 +78,7 @@ async function ask(id: string, { number, wanted }: Open, work: Work): Promise<St
     ...elsewhere.map((at) => orNull(bus.load(stocks, at))),
   ]);
   // The region is back: its own are sold again.
-  if (isDue(own.state, own)) return { type: 'SettleDemand', demand: number, granted: 0 };
+  if (isDue(own.state, own)) return { type: 'SettleDemand', demand: number, granted: 0, isSure: false };
   // Whoever cannot be asked may have some, and what is on its way, or wanted by one that goes first, is free in a moment.
   let mayCome = frozenNow(own.state, own) > 0;
   const givers: Giver[] = [];
@@ -93,7 +93,7 @@ async function ask(id: string, { number, wanted }: Open, work: Work): Promise<St
   const given = await Promise.all(gifts.map((gift) => orNull(take(id, number, gift, work))));
   const granted = given.reduce<number>((sum, quantity) => sum + (quantity ?? 0), 0);
   if (wanted > 0 && granted === 0 && (mayCome || gifts.length > 0)) return notYet;
-  return { type: 'SettleDemand', demand: number, granted };
+  return { type: 'SettleDemand', demand: number, granted, isSure: !mayCome };
 }
 
 /** @returns what was given */

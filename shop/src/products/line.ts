@@ -1,9 +1,11 @@
 /**
  * Orders in line: they found too little, and wait for what other regions can give. Whoever fits first, of the oldest first, has what
  * comes. When the others have given and it is too little, they are asked again; when they had nothing, the line is refused,
- * and for a moment nobody waits in it. While rights are frozen the line waits for them, some 80 s: most regions are back by then.
+ * and for a moment nobody waits in it. While rights are frozen, or a region cannot be asked, the line waits for some 80 s: most
+ * regions are back by then.
  */
 import type { DecideContext } from 'cardume/cqrs/aggregate';
+import type { StockCommand } from '../contracts/stock.ts';
 import { dueOf, frozenNow, spendable } from './frozen.ts';
 import type { StockEvent, StockState } from './stock.ts';
 
@@ -56,7 +58,7 @@ export function demandIfLow(
 
 /** The demand under way has come to its end; what was given has arrived. */
 export function outcomeOf(
-  { demand, granted }: { readonly demand: number; readonly granted: number },
+  { demand, granted, isSure }: Extract<StockCommand, { type: 'SettleDemand' }>,
   state: StockState,
   context: DecideContext,
 ): StockEvent[] {
@@ -76,7 +78,8 @@ export function outcomeOf(
     return [...due, ...now, settled(false, untilMs)];
   }
   // Before it was asked for them, others were not asked for what these lack.
-  const isWorthIt = granted > 0 || state.demand?.wanted === 0 || frozenNow(state, context) > 0;
+  const mayCome = !isSure || frozenNow(state, context) > 0;
+  const isWorthIt = granted > 0 || state.demand?.wanted === 0 || mayCome;
   if (isWorthIt && state.rounds < ROUNDS_MAX) {
     const left = now.reduce((rest, event) => rest - ('quantity' in event ? event.quantity : 0), available);
     const wanted = waiting.reduce((sum, [, { quantity }]) => sum + quantity, 0) - left;

@@ -21,7 +21,12 @@ const reserve = (order: string, quantity: number, mayWait = false): StockCommand
   quantity,
   mayWait,
 });
-const settle = (granted: number): StockCommand => ({ type: 'SettleDemand', demand: 1, granted });
+const settle = (granted: number, isSure = true): StockCommand => ({
+  type: 'SettleDemand',
+  demand: 1,
+  granted,
+  isSure,
+});
 const settled = (dry: boolean, until_ms: number): StockEvent => ({
   type: 'DemandSettled',
   demand: 1,
@@ -148,6 +153,39 @@ describe('an order that finds too little', () => {
       });
   });
 
+  test('waits on while a region cannot be asked', () => {
+    given(stock, before)
+      .when(settle(0, false))
+      .then({ events: [settled(false, 0), { type: 'RightsDemanded', demand: 2, wanted: 1 }] });
+  });
+
+  test('is asked for as long as anything comes, however many rounds that takes', () => {
+    const history: StockEvent[] = [...before];
+    for (let demand = 1; demand <= 12; demand += 1) {
+      const came: StockEvent = {
+        type: 'TransferReceived',
+        transfer: `t${demand}`,
+        from: 'stk_2',
+        quantity: 1,
+      };
+      const order = `c${demand}`;
+      const next: StockEvent[] = demand === 1 ? [{ type: 'StockReserved', order: 'b', quantity: 7 }] : [];
+      history.push(came, ...next, { type: 'ReservationQueued', order, quantity: 50 });
+      const { decision } = given(stock, history).when({
+        type: 'SettleDemand',
+        demand,
+        granted: 1,
+        isSure: true,
+      });
+      const events = decision.outcome === 'accepted' ? decision.events : [];
+      deepStrictEqual(
+        events.map(({ type }) => type),
+        ['DemandSettled', 'RightsDemanded'],
+      );
+      history.push(...events);
+    }
+  });
+
   test('that came behind a demand for fewer is asked for again', () => {
     const next: StockEvent = { type: 'ReservationQueued', order: 'c', quantity: 9 };
     given(stock, [...before, next, arrived, served])
@@ -229,7 +267,7 @@ describe('rights of a region that was lost', () => {
       { ...settled(false, 0), demand: i + 1 } as StockEvent,
     ]).flat();
     given(stock, [...before, ...rounds.slice(0, -1)])
-      .when({ type: 'SettleDemand', demand: 8, granted: 0 }, lost)
+      .when({ type: 'SettleDemand', demand: 8, granted: 0, isSure: true }, lost)
       .then({
         events: [
           { ...settled(true, 2_000), demand: 8 } as StockEvent,
@@ -306,6 +344,7 @@ const command: fc.Arbitrary<StockCommand> = fc.oneof(
     type: fc.constant('SettleDemand' as const),
     demand: fc.integer({ min: 1, max: 9 }),
     granted: fc.nat({ max: 1 }),
+    isSure: fc.boolean(),
   }),
   fc.constant({ type: 'WriteOff' as const, reason: 'gone', by: 'acc_1' }),
 );

@@ -73,7 +73,7 @@ export interface StockState {
   demands: number;
   /** Under way. */
   demand: { readonly number: number; readonly wanted: number } | null;
-  /** In a row, for orders in line. */
+  /** In a row, for orders in line, since anything came. */
   rounds: number;
   /**
    * Until then no other region is asked, and where the last demand was dry, orders do not wait in line. Null, not 0: the bytes of
@@ -199,6 +199,7 @@ export const stock = aggregate<StockState, StockCommand, StockEvent>({
         state.available -= event.quantity;
         break;
       case 'TransferReceived':
+        state.rounds = 0;
         state.transferredIn += event.quantity;
         state.available += event.quantity;
         break;
