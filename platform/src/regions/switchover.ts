@@ -113,32 +113,34 @@ async function switchOne(ground: SwitchoverGround, to: RegionName, partition: Pa
 }
 
 /**
- * Nobody is home to the partition until it is known what the coordinator says, however long that takes.
- * @throws CardumeError `conflict` when another home stands there
+ * Nobody is home to the partition until it is known what the coordinator says, however long that takes. What else is noted
+ * beside the home meanwhile (that it is clean again) does not stop the move: it is asked for again, on top.
+ * @throws CardumeError `conflict` when another home stands there, or a later term
  */
 async function name(
-  { clock, isOver, coordinator, homes, learn }: SwitchoverGround,
+  { clock, isOver, coordinator, homes, learn, here }: SwitchoverGround,
   to: RegionName,
   partition: Partition,
 ): Promise<void> {
   const key = keyOfHome(partition);
-  const before = homes.find(partition);
-  const { revision } = before;
-  const home: Home = { region: to, term: before.term + 1, ...without(before, (region) => region === to) };
-  const value = JSON.stringify(home);
-  await coordinator.change([{ key, revision }], [{ key, value }]).catch((error: unknown) => {
-    if (!isCardumeError(error, 'unknown-outcome')) throw error;
-  });
+  const { term } = homes.find(partition);
+  let isSent = false;
   for (;;) {
+    const { revision, ...before } = homes.find(partition);
+    const home: Home = { region: to, term: term + 1, ...without(before, (region) => region === to) };
     try {
-      const { values } = await coordinator.read(key);
-      const standing = values.find((one) => one.key === key);
-      learn(standing === undefined ? [] : [standing]);
-      if (standing?.value === value) return;
-      throw new CardumeError('conflict', `another home stands for ${key.slice(HOMES.length)}`);
+      await coordinator.change([{ key, revision }], [{ key, value: JSON.stringify(home) }]);
+      isSent = true;
+      learn((await coordinator.read(key)).values);
     } catch (error) {
-      if (!isCardumeError(error) || error.code === 'conflict' || isOver()) throw error;
+      isSent ||= isCardumeError(error, 'unknown-outcome');
+      if (!isSent || !isCardumeError(error) || isOver()) throw error;
       await clock.sleep(READ_AGAIN_MS);
+      continue;
     }
+    const standing = homes.find(partition);
+    if (standing.region === to && standing.term === term + 1) return;
+    if (standing.region !== here || standing.term !== term)
+      throw new CardumeError('conflict', `another home stands for ${key.slice(HOMES.length)}`);
   }
 }

@@ -1,0 +1,123 @@
+/** What the coordinator says while a partition moves. The move of real regions is tried in the shop's `regions.api.test.ts`. */
+import { deepStrictEqual, rejects, strictEqual } from 'node:assert/strict';
+import { test } from 'node:test';
+import house from '../../../cardume.config.ts';
+import { CardumeError } from '../base/errors.ts';
+import type { Coordinator } from '../discovery/coordinator.ts';
+import { embeddedUnderTest } from '../testing/coordinator-embedded.ts';
+import { simulation } from '../testing/simulated/host.ts';
+import { type Partition, partitionKey } from '../topology/partition.ts';
+import { type Home, keyOfHome, openHomes } from './homes.ts';
+import { switchOver } from './switchover.ts';
+import { openWatermarks } from './watermarks.ts';
+
+const PARTITION: Partition = { service: 'orders', scope: 1, partition: 3 };
+const KEY = keyOfHome(PARTITION);
+const POSITION = 7;
+
+type Change = Coordinator['change'];
+
+/**
+ * us-east hands the partition to us-west, which has all of it; before, us-east took it over from eu-west, uncleanly.
+ * @param change in place of the coordinator's, each time that the move calls it
+ * @returns the home that stands then
+ */
+async function moved(change: (real: Change, put: (home: Home) => Promise<unknown>) => Change): Promise<Home> {
+  const sim = simulation({ seed: 1 });
+  const machine = sim.machine('us-east');
+  const server = embeddedUnderTest({ host: machine, listen: 'us-east', path: '/coordinator.db' });
+  async function run(): Promise<Home> {
+    const { clock } = machine;
+    const real = await server.open();
+    const put = (home: Home): Promise<unknown> =>
+      real.change([], [{ key: KEY, value: JSON.stringify(home) }]);
+    await put({ region: 'us-east', term: 1, unclean: { term: 1, lost: ['eu-west'] } });
+    const homes = openHomes(house);
+    homes.learn((await real.read(KEY)).values);
+    const watermarks = openWatermarks(clock, 1_000);
+    const partition = partitionKey(PARTITION);
+    watermarks.acked('us-west', 'orders', partition, POSITION);
+    const head = {
+      partition,
+      epoch: 2 ** 20,
+      lastEpoch: 2 ** 20,
+      position: POSITION,
+      checksum: new Uint8Array(32),
+    };
+    try {
+      await switchOver(
+        {
+          clock,
+          isOver: () => false,
+          here: 'us-east',
+          coordinator: { ...real, change: change(real.change, put) },
+          homes,
+          watermarks,
+          shardOf: () => ({
+            log: { head: () => head, settled: async () => undefined },
+            moving: { release: async () => ({ head, checkpoints: [] }) },
+          }),
+          hold: () => () => undefined,
+          learn: (values) => void homes.learn(values),
+          inTurn: (_, work) => work(),
+          handOver: async () => undefined,
+        },
+        'us-west',
+        [PARTITION],
+      );
+      const [standing] = (await real.read(KEY)).values;
+      return JSON.parse(standing?.value as string) as Home;
+    } finally {
+      await real.close();
+    }
+  }
+  try {
+    return await sim.run(run());
+  } finally {
+    await sim.run(server.close());
+    sim.close();
+  }
+}
+
+test('a note beside the home does not stop the move, and goes with it', async () => {
+  let calls = 0;
+  const home = await moved((real, put) => async (conditions, changes) => {
+    calls += 1;
+    if (calls === 1) await put({ region: 'us-east', term: 1 }); // eu-west follows again
+    return real(conditions, changes);
+  });
+  deepStrictEqual([calls, home], [2, { region: 'us-west', term: 2 }]);
+});
+
+test('who is not answered asks until it is known what stands, and moves once', async () => {
+  const lost = new CardumeError('unknown-outcome', 'no answer');
+  for (const isDone of [true, false]) {
+    let calls = 0;
+    const home = await moved((real) => async (conditions, changes) => {
+      calls += 1;
+      if (calls > 2) return real(conditions, changes);
+      if (isDone) await real(conditions, changes);
+      throw calls === 1 ? lost : new CardumeError('partition-unavailable', 'away');
+    });
+    strictEqual(calls, 3);
+    deepStrictEqual(home, { region: 'us-west', term: 2, unclean: { term: 1, lost: ['eu-west'] } });
+  }
+});
+
+test('a later term stands, and a coordinator that was never reached leaves all as it was', async () => {
+  for (const region of ['us-east', 'eu-west'])
+    await rejects(
+      moved((real, put) => async (conditions, changes) => {
+        await put({ region, term: 2 });
+        return real(conditions, changes);
+      }),
+      { code: 'conflict' },
+    );
+  const away = new CardumeError('partition-unavailable', 'away');
+  await rejects(
+    moved(() => async () => {
+      throw away;
+    }),
+    away,
+  );
+});
