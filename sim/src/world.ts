@@ -139,9 +139,11 @@ export function openWorld(plan: Plan, coverage: Coverage, wrong: (what: string) 
         if (!isCurrent()) return;
         if (!isCardumeError(error)) wrong(`${region} does not start: ${(error as Error).stack}`);
         // Its process ends with an exit code, and the supervisor starts the next.
-        down(region);
+        const isDown = down(region);
         machine.kill();
-        setUp.clock.after(START_AGAIN_MS, () => boot(region));
+        setUp.clock.after(START_AGAIN_MS, () => {
+          if (isDown()) boot(region); // else whoever ended it starts the next
+        });
       },
     );
   }

@@ -2,11 +2,13 @@
  * What services say to each other and to themselves, wherever the partition is hosted: commands, reads of one
  * aggregate, queries over read models, and live entries. Answers wait for the commit of the state that they read.
  */
-import type { Place } from '../base/id.ts';
+import { type Place, parseId } from '../base/id.ts';
 import type { Json } from '../base/json.ts';
+import { decodeToken } from '../events/token.ts';
 import type { Explanation } from '../sharding/explain.ts';
 import type { Freshness, Query, QueryBounds, QueryResult, UnionAll } from '../sharding/query.ts';
 import type { Row } from '../sharding/table.ts';
+import { partitionKey } from '../topology/partition.ts';
 import type { Aggregate, Typed } from './aggregate.ts';
 
 export interface Bus {
@@ -19,7 +21,8 @@ export interface Bus {
   /**
    * State of one aggregate after all that was decided before. `version` 0: it does not exist.
    * @param lasting only what outlives the loss of its region: see `SendOptions`
-   * @param freshness how old it may be, so that a copy may tell; when left out it is the newest
+   * @param freshness how old it may be, so that a copy may tell; when left out, as old as the caller is content with;
+   *   null: it is the newest
    */
   load<State>(
     of: AggregateOf<State>,
@@ -59,13 +62,20 @@ export interface Bus {
   ): AsyncIterable<StreamEvent>;
 }
 
-/** The same bus, for whoever is content with what is old. */
+/**
+ * The same bus, for whoever is content with what is old. Who shows a token of a write sees also what led to it, so that
+ * single things in other partitions than the token's are the newest.
+ */
 export function reading(bus: Bus, freshness: Freshness): Bus {
+  const { seen } = freshness;
+  const shown = seen == null ? null : `${seen.service}/${decodeToken(seen.token).partition}`;
+  const of = (service: string, place: Place): Freshness | null =>
+    shown === null || shown === `${service}/${partitionKey(place)}` ? freshness : null;
   return {
     ...bus,
     query: (query, bounds) => bus.query(query, { freshness, ...bounds }),
-    row: (service, table, place, key) => bus.row(service, table, place, key, freshness),
-    load: (of, id, isLasting) => bus.load(of, id, isLasting, freshness),
+    row: (service, table, place, key, own = of(service, place)) => bus.row(service, table, place, key, own),
+    load: (to, id, isLasting, own = of(to.service, parseId(id))) => bus.load(to, id, isLasting, own),
   };
 }
 

@@ -171,7 +171,10 @@ export function openRegions(options: RegionsOptions): Regions {
     homeOf: homeShard,
     watermarks,
     residency,
-    check: () => lease?.check(),
+    check() {
+      lease?.check();
+      shards.check();
+    },
     lost: (service, partition) => shards.setHome(service, partition, false),
     report,
   });

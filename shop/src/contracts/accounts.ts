@@ -3,6 +3,7 @@
  * an account that moves to another region goes on under a new one; whoever meets an old id follows it.
  */
 import type { AggregateOf, Bus, Loaded } from 'cardume/cqrs/bus';
+import type { Freshness } from 'cardume/sharding/query';
 
 export interface Customer {
   readonly country: string;
@@ -23,18 +24,22 @@ export interface Current<State> extends Loaded<State> {
   readonly passed: readonly string[];
 }
 
-/** The account by any of its ids, as far as it has arrived. `version` 0: there is none. */
+/**
+ * The account by any of its ids, as far as it has arrived. `version` 0: there is none.
+ * @param freshness as `Bus.load` takes it
+ */
 export async function current<State extends Customer>(
   bus: Bus,
   of: AggregateOf<State>,
   id: string,
+  freshness?: Freshness | null,
 ): Promise<Current<State>> {
   const passed: string[] = [];
   let at = id;
-  let found = await bus.load(of, at);
+  let found = await bus.load(of, at, false, freshness);
   while (passed.length < movesMax) {
     const to = found.state.movedTo ?? null;
-    const next = to === null ? null : await bus.load(of, to);
+    const next = to === null ? null : await bus.load(of, to, false, freshness);
     if (to === null || next === null || next.version === 0) break;
     passed.push(at);
     at = to;
@@ -48,8 +53,15 @@ export function movedTo(result: unknown): string | null {
   return (result as { readonly moved_to?: string } | null)?.moved_to ?? null;
 }
 
-/** All ids of an account, by any of them: the oldest first. */
-export async function idsOf(bus: Bus, id: string): Promise<readonly string[]> {
-  const { id: now, state } = await current(bus, customers, id);
+/**
+ * All ids of an account, by any of them: the oldest first.
+ * @param least so many are known: when a copy knows fewer, its home is asked
+ */
+export async function idsOf(bus: Bus, id: string, least = 1): Promise<readonly string[]> {
+  const ids = allOf(await current(bus, customers, id));
+  return ids.length >= least ? ids : allOf(await current(bus, customers, id, null));
+}
+
+function allOf({ id: now, state }: Current<Customer>): readonly string[] {
   return [...(state.former ?? []), now];
 }

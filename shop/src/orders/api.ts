@@ -126,36 +126,39 @@ const find = operation({
   },
   async handle({ search: { customer, limit, after } }, { bus, geography, principal }) {
     const owner = principal.role === 'staff' ? customer : principal.id;
-    const owners = owner === undefined ? [] : await idsOf(bus, owner);
+    const begun = begunWith(after);
+    const owners = owner === undefined ? [] : await idsOf(bus, owner, begun.count);
     if (principal.role !== 'staff' && customer !== undefined && !owners.includes(customer))
       throw missing(customer);
-    const begun = begunWith(after, owners);
+    const ids = begun.count === undefined ? owners : owners.slice(0, begun.count);
     const { rows, next } = await bus.query({
       service: 'orders',
       table: 'orders',
-      ...(owner === undefined ? {} : ofCustomer(begun.ids, geography)),
+      ...(owner === undefined ? {} : ofCustomer(ids, geography)),
       orderBy: [{ column: 'placed_at_ms', direction: 'descending' }],
       limit,
-      ...(begun.after === undefined ? {} : { after: begun.after }),
+      ...(begun.cursor === undefined ? {} : { after: begun.cursor }),
     });
     const items = rows.map(({ total_e4, currency, placed_at_ms, ...row }) => ({
       ...row,
       total: money(total_e4 as number, currency as string),
       placed_at: moment(placed_at_ms as number),
     }));
-    return { status: 200, body: { items, next: next === null ? null : begun.next(next) } };
+    return { status: 200, body: { items, next: next === null ? null : cursorOver(ids, next) } };
   },
 });
 
 /** A cursor of a list over several ids begins with how many: a customer who moves goes on in the list that was begun. */
 const OVER_IDS = /^([2-9])\.(.*)$/;
 
-function begunWith(after: string | undefined, ids: readonly string[]) {
-  const [, count = '1', cursor = after] = OVER_IDS.exec(after ?? '') ?? [];
-  const known = after === undefined ? ids : ids.slice(0, Number(count));
-  const next = (text: string): string => (known.length > 1 ? `${known.length}.${text}` : text);
-  return { ids: known, after: cursor, next };
+function begunWith(after: string | undefined) {
+  if (after === undefined) return {};
+  const [, count = '1', cursor = after] = OVER_IDS.exec(after) ?? [];
+  return { count: Number(count), cursor };
 }
+
+const cursorOver = ({ length }: readonly string[], cursor: string): string =>
+  length > 1 ? `${length}.${cursor}` : cursor;
 
 /** What was ordered under one id shares a partition: only the shards of those are asked. */
 function ofCustomer(ids: readonly string[], geography: Geography): Pick<Query, 'where' | 'partitions'> {

@@ -25,7 +25,10 @@ export interface SourceGround {
   readonly homeOf: (service: ServiceName, partition: number) => SourceShard | undefined;
   readonly watermarks: Watermarks;
   readonly residency: Pick<Residency, 'holding' | 'homes'>;
-  /** @throws CardumeError `partition-unavailable` when the region may not write now: others may know more than it does */
+  /**
+   * @throws CardumeError `partition-unavailable` when the region may not write now, `fenced` when another process has its
+   *   files: others may know more than this one does
+   */
   readonly check: () => void;
   /** What is told of the partition here would be wrong: it has lost entries that a copy has. */
   readonly lost: (service: ServiceName, partition: number) => void;
