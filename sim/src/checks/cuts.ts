@@ -54,15 +54,19 @@ export const wasGone = (cuts: Cuts, id: string): boolean => cuts.get(id)?.versio
 export const isLost = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
   !books.has(id) && wasGone(cuts, id);
 
-/** What was acted on before it was lost, with two regions: its effects stand alone. */
-export const wasActedOn = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: string): boolean =>
-  isLost(books, cuts, id) && (cuts.get(id)?.regions.size ?? 0) > 1;
+/** What was cut was acted on before it was lost, with two regions: its effects stand alone. */
+export const wasActedOn = (cuts: Cuts, id: string): boolean => (cuts.get(id)?.regions.size ?? 0) > 1;
 
-/** Stocks that lost orders may have taken from, by `<scope of the region> <unique part of the product's id>`. */
+/**
+ * Stocks that orders may have taken from, or given back to, by what was lost of them, by
+ * `<scope of the region> <unique part of the product's id>`.
+ */
 export function touchedBy(books: ReadonlyMap<string, OrderBook>, cuts: Cuts): ReadonlySet<string> {
   const touched = new Set<string>();
-  for (const { id, placed } of cuts.values()) {
-    if (placed === null || !wasActedOn(books, cuts, id)) continue;
+  for (const cut of cuts.values()) {
+    const { id } = cut;
+    const placed = cut.placed ?? books.get(id)?.state.placed ?? null;
+    if (placed === null || !wasActedOn(cuts, id)) continue;
     for (const [product] of quantities(placed)) touched.add(`${parseId(id).scope} ${product.slice(8)}`);
   }
   return touched;
