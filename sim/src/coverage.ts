@@ -49,6 +49,7 @@ export const interestingRegional = [
   'a lost region was replaced',
   'entries were quarantined',
   'an order was lost with its region',
+  'rights of a lost region were frozen',
   'quarantined entries were submitted again',
   'quarantined entries were refused',
 ] as const;

@@ -100,8 +100,8 @@ export interface Plan {
   readonly apartMs: number;
   /** Regions follow each other, agree by a coordinator, and take over from each other. */
   readonly isCoordinated: boolean;
-  /** What acknowledgements of orders wait for; null: no other region follows. */
-  readonly ordersDurability: 'region' | 'cross-region' | null;
+  /** Services whose acknowledgements wait for no other region, though others follow: what they told may be lost with one. */
+  readonly alone: readonly ('orders' | 'products')[];
   /** An operator moves partitions between shards all the while. */
   readonly isResharded: boolean;
   /** Customers place orders and do nothing else: for measuring. */
@@ -163,7 +163,7 @@ export function planOf(seed: number, changes: PlanChanges = {}): Plan {
     stock: one(10, 60, 400),
     replicas: randomStream(seed, 'plan/replicas').below(2),
     isCoordinated,
-    ordersDurability: isCoordinated ? durabilityOf(randomStream(seed, 'plan/durability')) : null,
+    alone: isCoordinated ? aloneOf(seed) : [],
     isResharded: randomStream(seed, 'plan/operator').below(2) === 0,
     isRush: false,
     syncUs: one(150, 1_000, 5_000, 20_000),
@@ -193,8 +193,11 @@ function geographyOf(stream: RandomStream): Pick<Plan, 'slowRegion' | 'apartMs'>
   };
 }
 
-const durabilityOf = (stream: RandomStream): 'region' | 'cross-region' =>
-  stream.below(3) === 0 ? 'region' : 'cross-region';
+function aloneOf(seed: number): Plan['alone'] {
+  const orders = randomStream(seed, 'plan/durability').below(3) === 0 ? (['orders'] as const) : [];
+  const products = randomStream(seed, 'plan/durability-of-products').below(3) === 0;
+  return products ? [...orders, 'products'] : orders;
+}
 
 type Drawn = Omit<Fault, 'number'>;
 

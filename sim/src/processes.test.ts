@@ -136,7 +136,7 @@ test('three real regions, killed again and again under load, pass every check of
     staffToken: tokens.issue({ id: 'operator', role: 'staff' }).token,
     thinkMs: 20,
     isRush: false,
-    mayLose: false,
+    mayLoseOrders: false,
     canMove: true,
     isOver: () => isOver,
     wrong,
@@ -184,11 +184,11 @@ test('three real regions, killed again and again under load, pass every check of
     coverage,
     bank: null,
     homeOf: null,
-    mayLose: false,
+    mayLose: [],
     revenue,
     wrong,
   });
-  checkHistory(history, { books, cuts, wrong });
+  checkHistory(history, { books, cuts, codeOf: (region) => topology.regions[region]?.code ?? 0, wrong });
   checkLines(lines, coverage, wrong);
 
   deepStrictEqual(wrongs, [], `CARDUME_SIM_SEED=${SEED}`);

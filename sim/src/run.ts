@@ -6,6 +6,7 @@
 import { checkLines } from './checks/alarms.ts';
 import { checkAlone } from './checks/cuts.ts';
 import { checkDisks } from './checks/disks.ts';
+import { checkFrozen } from './checks/frozen.ts';
 import { checkHistory } from './checks/history.ts';
 import { homesAt } from './checks/homes.ts';
 import { checkQuarantine } from './checks/quarantine.ts';
@@ -144,7 +145,7 @@ async function live(
     staffToken: world.staffToken,
     thinkMs: plan.thinkMs,
     isRush: plan.isRush,
-    mayLose: plan.ordersDurability === 'region',
+    mayLoseOrders: plan.alone.includes('orders'),
     canMove: regions.length > 1,
     isOver: () => isOver,
     wrong,
@@ -190,6 +191,8 @@ async function live(
     world.transport('operator-2'),
     simulation.stream('operator-2'),
   );
+  // What there is to buy is not what is lost.
+  if (plan.alone.includes('products')) await simulation.run(operator.regionsFollow(), SET_UP_MS_MAX);
   note(
     `${products.length} products stand; ${customers.length} customers and ${plan.faults.length} faults begin`,
   );
@@ -244,15 +247,18 @@ async function live(
     bank,
     revenue,
     homeOf: plan.isCoordinated ? await homesAt(world) : null,
-    mayLose: ground.mayLose,
+    mayLose: plan.alone,
     wrong,
   });
   // Regions were lost one by one, and nothing else took any with it: what they had alone is what could be lost.
   if (plan.faults.every(({ kind }) => kind === 'lost' || TAKES_NOTHING.has(kind)))
     checkAlone(history, books, cuts, faults.alone, wrong);
+  // Which of two machines was first is known where their clocks agree.
+  if (plan.alone.includes('products') && plan.faults.every(({ kind }) => kind !== 'clock'))
+    checkFrozen(shelves, coverage, wrong);
   if (plan.isCoordinated)
     for (const region of regions) checkQuarantine(region, shelves, world.machine(region).lines, wrong);
-  checkHistory(history, { books, cuts, wrong });
+  checkHistory(history, { books, cuts, codeOf: (region) => topology.regions[region]?.code ?? 0, wrong });
   for (const { region, base } of shelves) {
     for (const end of ['log', 'views', 'memory', 'keys']) {
       const { crypto, bytesOf } = world.machine(region);

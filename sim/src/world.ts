@@ -213,21 +213,25 @@ function topologyOf(plan: Plan): Topology {
     const countries = [...region.countries.filter((one) => one !== '*'), ...(code === 1 ? ['*'] : [])];
     return [name, { ...region, host: `10.0.0.${code}`, port: 80, peerPort: 90, countries }] as const;
   });
-  const durable = plan.isCoordinated ? { durability: 'cross-region' as const } : {};
+  const durable = (service: 'users' | 'products' | 'orders') => {
+    if (!plan.isCoordinated) return {};
+    const mayLose = service !== 'users' && plan.alone.includes(service);
+    return { durability: mayLose ? ('region' as const) : ('cross-region' as const) };
+  };
   const { coordinator: _, ...apart } = house;
   return {
     ...apart,
     ...(plan.isCoordinated ? { coordinator: { engine: 'embedded', ...COORDINATOR_ADDRESS } as const } : {}),
     regions: Object.fromEntries(regions),
     services: {
-      users: { partitions, globalPartitions, shards: 1, ...durable },
-      products: { partitions, globalPartitions, shards: 1, ...durable },
+      users: { partitions, globalPartitions, shards: 1, ...durable('users') },
+      products: { partitions, globalPartitions, shards: 1, ...durable('products') },
       orders: {
         partitions,
         globalPartitions: 0,
         shards: Math.min(plan.ordersShards, partitions),
         replicas,
-        ...(plan.ordersDurability === null ? {} : { durability: plan.ordersDurability }),
+        ...durable('orders'),
       },
     },
     bounds: {

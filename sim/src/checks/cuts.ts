@@ -1,32 +1,36 @@
 /**
- * Orders whose entries were cut off, in all regions' quarantines together. In the mode `region` what was acknowledged may be
- * lost with its region: then it stands there, and nothing that was told of it binds any more. Everything else does.
+ * What was cut off, in all regions' quarantines together, of services in the mode `region`: there what was acknowledged may be
+ * lost with its region. Then it stands there, and nothing that was told of it binds any more. Everything else does.
  */
 import { type OrderEvent, type OrderPlaced, quantities } from '@cardume/shop/orders/order';
-import { parseId } from 'cardume/base/id';
+import { parseId, uniqueOf } from 'cardume/base/id';
 import type { History } from '../history.ts';
 import type { OrderBook } from './orders.ts';
 import type { Shelf } from './shelf.ts';
 
-export interface CutOrder {
+/** A stream that was shortened, or of which nothing was left. */
+export interface CutStream {
   readonly id: string;
   /** The first that was cut. */
   readonly version: number;
   /** Regions that have it in their quarantine: what two had was acted on, and two had to be lost for it to go. */
   readonly regions: ReadonlySet<string>;
-  /** Null: it was not cut itself, but what came of it. */
+  /** Of an order that was cut itself, not only what came of it. */
   readonly placed: OrderPlaced | null;
+  /** Transfers of stock that were cut. */
+  readonly transfers: ReadonlySet<string>;
 }
 
 /** By id. */
-export type Cuts = ReadonlyMap<string, CutOrder>;
+export type Cuts = ReadonlyMap<string, CutStream>;
 
 export const NO_CUTS: Cuts = new Map();
 
-export function cutOrders(shelves: readonly Shelf[]): Cuts {
-  const found = new Map<string, CutOrder>();
+/** @param services that may lose what they told */
+export function cutStreams(shelves: readonly Shelf[], services: readonly string[]): Cuts {
+  const found = new Map<string, CutStream>();
   for (const { host, service, base, region } of shelves) {
-    if (service.name !== 'orders') continue;
+    if (!services.includes(service.name)) continue;
     const log = host.disk.database(`${base}.log.db`, { readOnly: true });
     const rows = log
       .prepare('SELECT stream, version, type, data FROM quarantine WHERE version IS NOT NULL')
@@ -35,13 +39,14 @@ export function cutOrders(shelves: readonly Shelf[]): Cuts {
     for (const { stream, version, type, data } of rows) {
       const id = stream as string;
       const one = found.get(id);
-      const event = { ...JSON.parse(data as string), type } as OrderEvent;
-      found.set(id, {
-        id,
-        version: Math.min(one?.version ?? Number.POSITIVE_INFINITY, version as number),
-        regions: new Set(one?.regions).add(region),
-        placed: event.type === 'OrderPlaced' ? event : (one?.placed ?? null),
-      });
+      const event = JSON.parse(data as string) as Record<string, unknown>;
+      const placed =
+        type === 'OrderPlaced' ? ({ ...event, type } as OrderEvent & OrderPlaced) : (one?.placed ?? null);
+      const transfers = new Set(one?.transfers);
+      if (type === 'TransferSent') transfers.add(event['transfer'] as string);
+      const regions = new Set(one?.regions).add(region);
+      const first = Math.min(one?.version ?? Number.POSITIVE_INFINITY, version as number);
+      found.set(id, { id, version: first, regions, placed, transfers });
     }
   }
   return found;
@@ -57,17 +62,26 @@ export const isLost = (books: ReadonlyMap<string, OrderBook>, cuts: Cuts, id: st
 /** What was cut was acted on before it was lost, with two regions: its effects stand alone. */
 export const wasActedOn = (cuts: Cuts, id: string): boolean => (cuts.get(id)?.regions.size ?? 0) > 1;
 
+/** `<scope of the region> <unique part of the product's id>` */
+export const nameOfStock = (id: string): string => `${parseId(id).scope} ${uniqueOf(id)}`;
+
+/** Names of stocks of which something was cut. */
+export const cutStocks = (cuts: Cuts): ReadonlySet<string> =>
+  new Set([...cuts.keys()].filter((id) => id.startsWith('stk')).map(nameOfStock));
+
 /**
- * Stocks that orders may have taken from, or given back to, by what was lost of them, by
- * `<scope of the region> <unique part of the product's id>`.
+ * Names of stocks that do not go with what orders are now: orders may have taken from them, or given back to them, by what was
+ * lost of either with two regions.
  */
 export function touchedBy(books: ReadonlyMap<string, OrderBook>, cuts: Cuts): ReadonlySet<string> {
   const touched = new Set<string>();
   for (const cut of cuts.values()) {
     const { id } = cut;
+    if (!wasActedOn(cuts, id)) continue;
+    if (id.startsWith('stk')) touched.add(nameOfStock(id));
     const placed = cut.placed ?? books.get(id)?.state.placed ?? null;
-    if (placed === null || !wasActedOn(cuts, id)) continue;
-    for (const [product] of quantities(placed)) touched.add(`${parseId(id).scope} ${product.slice(8)}`);
+    if (placed === null) continue;
+    for (const [product] of quantities(placed)) touched.add(`${parseId(id).scope} ${uniqueOf(product)}`);
   }
   return touched;
 }

@@ -8,7 +8,7 @@ import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
 import { checkAccounts } from './accounts.ts';
 import { atHome } from './copies.ts';
-import { type Cuts, checkDoubts, cutOrders, NO_CUTS, touchedBy } from './cuts.ts';
+import { type Cuts, checkDoubts, cutStreams, NO_CUTS, touchedBy } from './cuts.ts';
 import type { HomeOf } from './homes.ts';
 import { checkMoney, checkOrders, noteOrders, type OrderBook, ordersOn, soldBy } from './orders.ts';
 import { checkOrderRows, checkReadModels } from './read-models.ts';
@@ -27,8 +27,8 @@ export interface Disks {
   readonly revenue: { readonly revenue: string; readonly orders: number } | null;
   /** Null: homes never move, and no region holds what is another's. */
   readonly homeOf: HomeOf | null;
-  /** What is acknowledged of orders may be lost with its region, and stands in a quarantine then. */
-  readonly mayLose: boolean;
+  /** Services: what they have acknowledged may be lost with its region, and stands in a quarantine then. */
+  readonly mayLose: readonly string[];
   readonly wrong: (what: string) => void;
 }
 
@@ -51,13 +51,18 @@ export async function checkDisks(disks: Disks): Promise<{
   }
   const books = ordersOn(shelves);
   for (const shelf of all) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
-  const cuts = disks.mayLose ? cutOrders(all) : NO_CUTS;
+  const cuts = disks.mayLose.length > 0 ? cutStreams(all, disks.mayLose) : NO_CUTS;
   checkDoubts(history, cuts, wrong);
   checkOrders(books, cuts, refusedOrders(shelves), history, coverage, wrong);
   if (bank !== null) await checkMoney(books, cuts, bank, wrong);
   checkStock(
     shelves,
-    { sold: soldBy(books), touched: touchedBy(books, cuts) },
+    {
+      sold: soldBy(books),
+      touched: touchedBy(books, cuts),
+      cuts,
+      mayFreeze: disks.mayLose.includes('products'),
+    },
     history,
     topology,
     coverage,

@@ -1,6 +1,7 @@
 /** What clients were told, held against itself: each object behaves as one copy would. */
+import { uniqueOf } from 'cardume/base/id';
 import type { History } from '../history.ts';
-import { type Cuts, wasGone } from './cuts.ts';
+import { type Cuts, cutStocks, wasGone } from './cuts.ts';
 import { linearizable, type Verdict } from './linearizable.ts';
 import { counter, faultsOfBank, faultsOfSet, register } from './models.ts';
 import type { OrderBook } from './orders.ts';
@@ -9,21 +10,26 @@ import { checkReports } from './reports.ts';
 export interface Against {
   /** The orders that there are. */
   readonly books: ReadonlyMap<string, OrderBook>;
-  /** Orders that were lost with their region, or shortened. */
+  /** What was lost with its region, or shortened. */
   readonly cuts: Cuts;
+  readonly codeOf: (region: string) => number;
   readonly wrong: (what: string) => void;
 }
 
-export function checkHistory(history: History, { books, cuts, wrong }: Against): void {
+export function checkHistory(history: History, { books, cuts, codeOf, wrong }: Against): void {
   checkVersions(history, cuts, wrong);
-  checkListings(history, wrong);
+  checkListings(history, cuts, wrong);
   const judge = (what: string, verdict: Verdict): void => {
     if (verdict !== 'linearizable') wrong(`the history of ${what} is ${verdict}`);
   };
   for (const [account, accesses] of history.names)
     judge(`the name of ${account}`, linearizable(register, accesses));
-  for (const [name, accesses] of history.received)
+  const cut = cutStocks(cuts);
+  for (const [name, accesses] of history.received) {
+    const [product, region] = name.split(' ') as [string, string];
+    if (cut.has(`${codeOf(region)} ${uniqueOf(product)}`)) continue;
     judge(`what was received of ${name}`, linearizable(counter, accesses));
+  }
   checkReports(books, cuts, history, wrong);
   for (const fault of faultsOfBank(history.looks)) wrong(`stock: ${fault}`);
   for (const [customer, lists] of history.lists) {
@@ -47,9 +53,9 @@ export function checkHistory(history: History, { books, cuts, wrong }: Against):
 }
 
 /** One product code, one product: whoever is refused has a rival. */
-function checkListings({ listings }: History, wrong: (what: string) => void): void {
+function checkListings({ listings }: History, cuts: Cuts, wrong: (what: string) => void): void {
   for (const [sku, all] of Map.groupBy(listings, (one) => one.sku)) {
-    const winners = all.filter(({ status }) => status === 201);
+    const winners = all.filter(({ status, id }) => status === 201 && !wasGone(cuts, id ?? ''));
     if (winners.length > 1) wrong(`${winners.map(({ client }) => client).join(' and ')} both listed ${sku}`);
     for (const one of all)
       if (one.status === 409 && !all.some((other) => other !== one && other.fromMs < one.untilMs))

@@ -4,6 +4,7 @@ import { parseId, uniqueOf } from 'cardume/base/id';
 import type { RegionTopology, Topology } from 'cardume/topology';
 import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
+import { type Cuts, cutStocks, nameOfStock, wasActedOn } from './cuts.ts';
 import { eventIn, refusalIn, type Shelf } from './shelf.ts';
 
 const SHORT = /^(\d+) are wanted, (\d+) are available in the region$/;
@@ -11,13 +12,16 @@ const SHORT = /^(\d+) are wanted, (\d+) are available in the region$/;
 export interface Taken {
   /** Pieces of confirmed orders, by scope and product. */
   readonly sold: ReadonlyMap<string, number>;
-  /** Stocks that orders had taken from which were lost with two regions. */
+  /** Names of stocks that do not go with what orders are now, since two regions were lost. */
   readonly touched: ReadonlySet<string>;
+  readonly cuts: Cuts;
+  /** What a lost region may sell may be frozen. */
+  readonly mayFreeze: boolean;
 }
 
 export function checkStock(
   shelves: readonly Shelf[],
-  { sold, touched }: Taken,
+  { sold, touched, cuts, mayFreeze }: Taken,
   history: History,
   topology: Topology,
   coverage: Coverage,
@@ -25,13 +29,14 @@ export function checkStock(
 ): void {
   const states = new Map<string, StockState>();
   const arrived = new Set<string>();
+  const receivers = new Map<string, string>();
   for (const { entries } of shelves) {
     const sentIn = new Map<string, number>();
     for (const entry of entries) {
       if (!entry.stream.startsWith('stk')) continue;
       const state = states.get(entry.stream) ?? stock.initial();
       const refusal = refusalIn(entry);
-      if (refusal !== null) checkRefusal(entry.stream, refusal, state, wrong);
+      if (refusal !== null) checkRefusal(entry.stream, refusal, state, mayFreeze, wrong);
       if (entry.version === null) continue;
       const event = eventIn<StockEvent>(entry);
       states.set(entry.stream, stock.evolve(state, event));
@@ -43,14 +48,17 @@ export function checkStock(
       if (event.type === 'TransferReceived' && event.transfer.includes('/'))
         coverage.reached('rights came on demand');
       if (event.type === 'ReservationRefused') coverage.reached('an order waited in line, and was refused');
-      if (event.type === 'TransferSent') sentIn.set(event.transfer, entry.epoch);
+      if (event.type === 'TransferSent') {
+        sentIn.set(event.transfer, entry.epoch);
+        receivers.set(event.transfer, event.to);
+      }
       if (event.type === 'TransferSettled' && sentIn.get(event.transfer) !== entry.epoch)
         coverage.reached('a transfer of stock was carried over a restart');
     }
   }
-  const supply = new Map<string, { received: number; left: number }>();
+  const supply = new Map<string, { received: number; left: number; isTouched: boolean }>();
   for (const [id, state] of states) {
-    const name = `${parseId(id).scope} ${uniqueOf(id)}`;
+    const name = nameOfStock(id);
     if (!touched.has(name) && (state.reserved !== 0 || state.reservations.size > 0))
       wrong(`${id}: ${state.reserved} are reserved for nobody`);
     if (state.inTransit.size > 0) wrong(`${id}: ${state.inTransit.size} transfers are still on their way`);
@@ -60,21 +68,24 @@ export function checkStock(
       wrong(`${id}: ${state.sold} are sold, confirmed orders have ${sold.get(name) ?? 0}`);
     if (state.available + state.reserved + state.sold + state.frozen !== rights(state))
       wrong(`${id}: its parts are not its rights`);
-    const sum = supply.get(uniqueOf(id)) ?? { received: 0, left: 0 };
+    const sum = supply.get(uniqueOf(id)) ?? { received: 0, left: 0, isTouched: false };
     supply.set(uniqueOf(id), {
+      isTouched: sum.isTouched || wasActedOn(cuts, id),
       received: sum.received + state.received - state.writtenOff,
       left: sum.left + state.available + state.sold + state.frozen + (touched.has(name) ? state.reserved : 0),
     });
   }
-  for (const [product, { received, left }] of supply)
-    if (received !== left)
+  for (const [product, { received, left, isTouched }] of supply)
+    if (received !== left && !isTouched)
       wrong(`product ${product}: ${received} were received, ${left} are available, sold or frozen`);
   for (const name of sold.keys())
-    if (![...states.keys()].some((id) => `${parseId(id).scope} ${uniqueOf(id)}` === name))
+    if (![...states.keys()].some((id) => nameOfStock(id) === name))
       wrong(`${name} was sold and never received`);
+  const lost = new Set([...cuts.values()].flatMap(({ transfers }) => [...transfers]));
   for (const transfer of history.transfers)
-    if (!arrived.has(transfer)) wrong(`${transfer} was acknowledged and never arrived`);
-  checkReceived(states, history, topology, wrong);
+    if (!arrived.has(transfer) && !lost.has(transfer) && !wasActedOn(cuts, receivers.get(transfer) ?? ''))
+      wrong(`${transfer} was acknowledged and never arrived`);
+  checkReceived(states, cutStocks(cuts), history, topology, wrong);
 }
 
 /** Orders that some stock refused. */
@@ -93,7 +104,8 @@ export function refusedOrders(shelves: readonly Shelf[]): Set<string> {
 function checkRefusal(
   id: string,
   { code, detail }: { readonly code: string; readonly detail: string },
-  { available, received, transferredIn }: StockState,
+  { available, frozen, received, transferredIn }: StockState,
+  mayFreeze: boolean,
   wrong: (what: string) => void,
 ): void {
   if (code === 'not-found') {
@@ -102,13 +114,18 @@ function checkRefusal(
   }
   const [, wanted, said] = SHORT.exec(detail) ?? [];
   if (wanted === undefined) wrong(`${id} refused something: ${code}, ${detail}`);
-  else if (Number(said) !== available || Number(wanted) <= available)
+  // Rights are frozen, and thawed, by the next decision that takes: a refusal takes nothing.
+  else if (
+    !(mayFreeze ? [available, 0, available + frozen] : [available]).includes(Number(said)) ||
+    Number(wanted) <= Number(said)
+  )
     wrong(`${id} refused ${wanted} with ${said} available, and had ${available}`);
 }
 
 /** Everything that was acknowledged was received, and nothing that nobody sent. */
 function checkReceived(
   states: ReadonlyMap<string, StockState>,
+  cut: ReadonlySet<string>,
   history: History,
   topology: Topology,
   wrong: (what: string) => void,
@@ -116,6 +133,7 @@ function checkReceived(
   for (const [name, accesses] of history.received) {
     const [product, region] = name.split(' ') as [string, string];
     const { code } = topology.regions[region] as RegionTopology;
+    if (cut.has(`${code} ${uniqueOf(product)}`)) continue; // goods may be lost, or received once more
     const found = [...states].find(
       ([id]) => uniqueOf(id) === uniqueOf(product) && parseId(id).scope === code,
     );

@@ -22,7 +22,7 @@ export interface Ground {
   /** Customers place orders and do nothing else. */
   readonly isRush: boolean;
   /** What is acknowledged of orders may be lost with its region. */
-  readonly mayLose: boolean;
+  readonly mayLoseOrders: boolean;
   /** Customers move to other regions. */
   readonly canMove: boolean;
   /** Nothing new is begun any more. */

@@ -137,7 +137,7 @@ export class Customer {
   }
 
   get #mayLose(): boolean {
-    return this.client.ground.mayLose;
+    return this.client.ground.mayLoseOrders;
   }
 
   /** It is wrong, unless the order was lost with its region. */

@@ -1,7 +1,7 @@
 /** Staff: they list products, receive stock, move it between regions, and look at what there is. */
 import { parseAmount } from 'cardume/base/money';
 import type { RandomStream } from 'cardume/testing/simulated/stream';
-import { listed } from '../history.ts';
+import { type Listing, listed } from '../history.ts';
 import type { Request, Transport } from '../transport.ts';
 import { Client, type Ground, type Told } from './client.ts';
 
@@ -54,12 +54,20 @@ export class Staff {
   async #listed(sku: string, body: unknown, expected: readonly number[]): Promise<Told> {
     const { client } = this;
     const fromMs = client.ground.elapsedMs();
-    const listing = { client: client.name, sku, fromMs, untilMs: Number.POSITIVE_INFINITY, status: 0 };
+    const listing: Listing = {
+      client: client.name,
+      sku,
+      fromMs,
+      untilMs: Number.POSITIVE_INFINITY,
+      status: 0,
+      id: null,
+    };
     client.ground.history.listings.push(listing);
     const told = await client.tell('list a product', this.#request('POST', '/products', body), expected);
     if (told.reply === null) return told;
     listing.untilMs = told.untilMs;
     listing.status = told.reply.status;
+    listing.id = (told.reply.body.id as string | undefined) ?? null;
     return told;
   }
 

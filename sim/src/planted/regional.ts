@@ -190,4 +190,15 @@ export const regionalBugs: readonly Planted[] = [
       },
     ],
   },
+  {
+    name: 'rights-not-frozen',
+    what: 'who takes over without a proof goes on as if it had one',
+    changes: [
+      {
+        file: 'platform/src/regions/failover.ts',
+        find: ': afterLoss(before, lost, term, region);',
+        put: ': (void afterLoss, {});',
+      },
+    ],
+  },
 ];
