@@ -359,7 +359,8 @@ for (const { name, skip, newHome } of engines.all) {
     });
 
     test('a consistency token waits for its entry, and is refused where the history is another', async () => {
-      const bank = await open(await newHome());
+      const home = await newHome();
+      let bank = await open(home);
       const id = accountId(0);
       const { token } = await bank.send(id, { type: 'Open', owner: 'Ana' });
       await bank.shard.reached(token);
@@ -377,6 +378,11 @@ for (const { name, skip, newHome } of engines.all) {
         'invalid-cursor',
       );
       assert.equal(await rejectionOf(bank.shard.reached(`zz-1-1`)), 'partition-unavailable');
+      await bank.close();
+
+      bank = await open(home);
+      const lost = `${partition}-${epoch}-${Number(position) + 2}`;
+      assert.equal(await rejectionOf(bank.shard.reached(lost)), 'invalid-cursor', 'its epoch has ended');
       await bank.close();
     });
 

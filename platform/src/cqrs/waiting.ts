@@ -8,19 +8,22 @@ import type { Clock } from '../host/host.ts';
 const REACHED_MS_MAX = 2_000;
 
 /**
+ * At the partition's home.
  * @throws CardumeError `deadline-exceeded` when it does not come in time, `invalid-cursor` when the entry is of another
  *   history, `partition-unavailable` when its partition is not open here
  */
 export async function reached(clock: Clock, log: Log, text: string): Promise<void> {
   const token = decodeToken(text);
-  const position = (): number =>
-    log.heads().find((head) => head.partition === token.partition)?.position ?? -1;
-  if (position() < 0) throw notOpenError(token.partition);
-  if (position() < token.position) await arrival();
-  const [entry] = await log.readPartition(token.partition, token.position - 1, 1);
-  if (token.position > 0 && entry?.epoch !== token.epoch) {
-    throw new CardumeError('invalid-cursor', 'the token names an entry that this history does not have');
+  const position = (): number => log.head(token.partition)?.position ?? -1;
+  const head = log.head(token.partition);
+  if (head === undefined) throw notOpenError(token.partition);
+  if (head.position < token.position) {
+    // What comes from now on is written in this epoch, or a later one: the entry was lost with the home before.
+    if (token.epoch < head.epoch) throw otherHistory();
+    await arrival();
   }
+  const [entry] = await log.readPartition(token.partition, token.position - 1, 1);
+  if (token.position > 0 && entry?.epoch !== token.epoch) throw otherHistory();
 
   function arrival(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -41,4 +44,8 @@ export async function reached(clock: Clock, log: Log, text: string): Promise<voi
       });
     });
   }
+}
+
+function otherHistory(): CardumeError {
+  return new CardumeError('invalid-cursor', 'the token names an entry that this history does not have');
 }
