@@ -189,6 +189,8 @@ export function openResharding(ground: ReshardingGround): Resharding {
         if (map.now.reshard?.phase !== 'moving' || long.isOver) return;
         if (move.state === 'moved' || !homes.isHome(service, partition)) continue;
         const sinceMs = clock.monotonicMs();
+        // A process that stood still may have begun a copy behind the back of the one that cleared it away.
+        if (move.state === 'waiting') await dropAll(service, move.to, partition);
         if (!(await transfers.carryOver(there(service, move)))) return;
         await followOnce();
         await rest(sinceMs, REST, REST_BETWEEN_MS_MAX);

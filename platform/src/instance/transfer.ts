@@ -188,8 +188,8 @@ export function openTransfers({ clock, map, hosted, work, homes }: TransferGroun
     const keys = from.moving.watchKeys(partition);
     try {
       hosted.setCopy(transfer.toName, partition, true);
+      transfer.begun(); // before there is anything: what is begun is cleared away as well
       let { position } = await to.moving.begin(partition);
-      transfer.begun();
       await copyKeys(transfer);
       position = await copyUpTo(transfer, position, Number.POSITIVE_INFINITY);
       await to.moving.putKeys(partition, keys.take());

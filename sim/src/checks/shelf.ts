@@ -58,7 +58,9 @@ async function read(
   homes: readonly number[],
 ): Promise<Shelf> {
   const path = `${base}.log.db`;
-  const { heads, faults } = await verifyLog(host, { path });
+  const { heads: all, faults } = await verifyLog(host, { path });
+  // A process that stood still may have begun a copy when it was cleared away already: it stays empty.
+  const heads = all.filter(({ partition, position }) => position > 0 || homes.includes(partition));
   const there = heads.map(({ partition }) => partition).sort((a, b) => a - b);
   const expected = [...homes].sort((a, b) => a - b);
   const left =
