@@ -193,6 +193,7 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'rights-not-frozen',
     what: 'who takes over without a proof goes on as if it had one',
+    isRare: true,
     changes: [
       {
         file: 'platform/src/regions/failover.ts',
