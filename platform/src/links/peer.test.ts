@@ -299,6 +299,23 @@ describe('a link that breaks', () => {
     await until(() => a.state()[0]?.link === 'idle');
     assert.equal(await a.request('b', 1), 'here');
   });
+
+  it('is dialled again at once when it has come by itself', async () => {
+    const free = await host.network.listen(anywhere, () => {});
+    await free.close();
+    let address = free.address;
+    const a = open({ self: 'a', addressOf: () => address, serve: async () => 'a' });
+    const ours = await a.listen(anywhere);
+    for (let i = 0; i < 20; i += 1) {
+      await assert.rejects(a.request('b', 1), failsWith('partition-unavailable'));
+      await until(() => a.state()[0]?.link === 'idle' || i > 4);
+    }
+    assert.equal(a.state()[0]?.link, 'waiting');
+    const b = open({ self: 'b', addressOf: () => ours, serve: async () => 'b' });
+    address = await b.listen(anywhere);
+    assert.equal(await b.request('a', 1), 'a');
+    assert.equal(await a.request('b', 1), 'b');
+  });
 });
 
 describe('a stream', () => {

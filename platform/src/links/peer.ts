@@ -2,9 +2,9 @@
  * Links between instances: one connection to each peer for all that this instance asks of it, opened when it is first
  * needed. Many requests share it, each turn's frames share a write. (The peer opens its own for what it asks here.)
  *
- * A peer that cannot be reached fails requests at once until a pause has passed, 50 ms at first and doubling up to 5 s;
- * then the next request tries again. `partition-unavailable` means that nothing was sent; `unknown-outcome` that the
- * message had left and no answer came.
+ * A peer that cannot be reached fails requests at once until a pause has passed, 50 ms at first and doubling up to 2 s, or
+ * until it comes by itself; then the next request tries again. `partition-unavailable` means that nothing was sent;
+ * `unknown-outcome` that the message had left and no answer came.
  *
  * Limits: names, not machines, are peers (one instance a region); no encryption (see handshake.ts).
  */
@@ -171,6 +171,8 @@ export function openPeers(host: Host, options: PeersOptions): Peers {
         ended();
       });
       answerers.add(answerer);
+      const back = peers.get(peer);
+      if (back !== undefined) Object.assign(back, { failures: 0, retryAtMs: 0 });
     };
     accept(host, channel, options, timeoutMs, proven)
       .catch(report)
