@@ -52,6 +52,19 @@ export function cutStreams(shelves: readonly Shelf[], services: readonly string[
   return found;
 }
 
+/** Keys whose answers were acted on before they were lost, with two regions. @param services that may lose what they told */
+export function cutAnswers(shelves: readonly Shelf[], services: readonly string[]): readonly string[] {
+  const found = new Map<string, Set<string>>();
+  for (const { host, service, base, region } of shelves) {
+    if (!services.includes(service.name)) continue;
+    const log = host.disk.database(`${base}.log.db`, { readOnly: true });
+    for (const { key } of log.prepare('SELECT key FROM quarantine WHERE key IS NOT NULL').all())
+      found.set(key as string, (found.get(key as string) ?? new Set()).add(region));
+    log.close();
+  }
+  return [...found].filter(([, regions]) => regions.size > 1).map(([key]) => key);
+}
+
 /** Nothing of it was left, for a while at least: it may have been submitted again. */
 export const wasGone = (cuts: Cuts, id: string): boolean => cuts.get(id)?.version === 1;
 

@@ -8,12 +8,12 @@ import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
 import { checkAccounts } from './accounts.ts';
 import { atHome } from './copies.ts';
-import { type Cuts, checkDoubts, cutStreams, NO_CUTS, touchedBy } from './cuts.ts';
+import { type Cuts, checkDoubts, cutAnswers, cutStreams, NO_CUTS, touchedBy } from './cuts.ts';
 import type { HomeOf } from './homes.ts';
 import { checkMoney, checkOrders, noteOrders, type OrderBook, ordersOn, soldBy } from './orders.ts';
 import { checkOrderRows, checkReadModels } from './read-models.ts';
 import { openShelves, type Shelf } from './shelf.ts';
-import { checkStock, refusedOrders } from './stock.ts';
+import { checkStock, orderOf, refusedOrders } from './stock.ts';
 
 export interface Disks {
   readonly topology: Topology;
@@ -53,7 +53,9 @@ export async function checkDisks(disks: Disks): Promise<{
   for (const shelf of all) if (shelf.service.name === 'orders') checkOrderRows(shelf, books, wrong);
   const cuts = disks.mayLose.length > 0 ? cutStreams(all, disks.mayLose) : NO_CUTS;
   checkDoubts(history, cuts, wrong);
-  checkOrders(books, cuts, refusedOrders(shelves), history, coverage, wrong);
+  const short = refusedOrders(shelves);
+  for (const key of cutAnswers(all, disks.mayLose)) short.add(orderOf(key));
+  checkOrders(books, cuts, short, history, coverage, wrong);
   if (bank !== null) await checkMoney(books, cuts, bank, wrong);
   checkStock(
     shelves,

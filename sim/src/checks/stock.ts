@@ -88,13 +88,16 @@ export function checkStock(
   checkReceived(states, cutStocks(cuts), history, topology, wrong);
 }
 
+/** The order that reserves under the key. */
+export const orderOf = (key: string): string => key.split('/reserve/', 1)[0] as string;
+
 /** Orders that some stock refused. */
 export function refusedOrders(shelves: readonly Shelf[]): Set<string> {
   const refused = new Set<string>();
   for (const { entries } of shelves)
     for (const entry of entries) {
       if (!entry.stream.startsWith('stk')) continue;
-      if (refusalIn(entry) !== null) refused.add((entry.key ?? '').split('/reserve/', 1)[0] as string);
+      if (refusalIn(entry) !== null) refused.add(orderOf(entry.key ?? ''));
       else if (entry.type === 'ReservationRefused') refused.add(eventIn<{ order: string }>(entry).order);
     }
   return refused;
