@@ -42,8 +42,6 @@ export interface Registered extends Write {
 export interface Listing extends Write {
   readonly sku: string;
   status: number;
-  /** Null: it is not listed, as far as it was told. */
-  id: string | null;
 }
 
 /** An operation on something that behaves like a register or a counter. */

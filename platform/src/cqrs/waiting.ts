@@ -10,7 +10,7 @@ const REACHED_MS_MAX = 2_000;
 /**
  * At the partition's home.
  * @throws CardumeError `deadline-exceeded` when it does not come in time, `invalid-cursor` when the entry is of another
- *   history, `partition-unavailable` when its partition is not open here
+ *   history, `partition-unavailable` when its partition is not open here, or may be another's by now
  */
 export async function reached(clock: Clock, log: Log, text: string): Promise<void> {
   const token = decodeToken(text);
@@ -19,7 +19,10 @@ export async function reached(clock: Clock, log: Log, text: string): Promise<voi
   if (head === undefined) throw notOpenError(token.partition);
   if (head.position < token.position) {
     // What comes from now on is written in this epoch, or a later one: the entry was lost with the home before.
-    if (token.epoch < head.epoch) throw otherHistory();
+    if (token.epoch < head.epoch) {
+      await log.checkOpen(token.partition);
+      throw otherHistory();
+    }
     await arrival();
   }
   const [entry] = await log.readPartition(token.partition, token.position - 1, 1);

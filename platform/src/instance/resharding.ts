@@ -190,7 +190,9 @@ export function openResharding(ground: ReshardingGround): Resharding {
         if (move.state === 'moved' || !homes.isHome(service, partition)) continue;
         const sinceMs = clock.monotonicMs();
         // A process that stood still may have begun a copy behind the back of the one that cleared it away.
-        if (move.state === 'waiting') await dropAll(service, move.to, partition);
+        if (move.state === 'waiting' && (await stands(service, move.to, partition)))
+          await dropAll(service, move.to, partition);
+        if (map.now.reshard?.phase !== 'moving') return;
         if (!(await transfers.carryOver(there(service, move)))) return;
         await followOnce();
         await rest(sinceMs, REST, REST_BETWEEN_MS_MAX);
@@ -281,6 +283,17 @@ export function openResharding(ground: ReshardingGround): Resharding {
     hosted.setCopy(toName, partition, true);
     strays.delete(partition);
     return to.moving.begin(partition);
+  }
+
+  /** A copy of it is there. */
+  async function stands(service: string, name: string, partition: number): Promise<boolean> {
+    try {
+      await shardOf(service, name).moving.follow(partition);
+      return true;
+    } catch (error) {
+      if (isCardumeError(error, 'conflict')) return false;
+      throw error;
+    }
   }
 
   async function dropAll(service: string, name: string, partition: number): Promise<void> {

@@ -19,7 +19,7 @@ import type { Clock } from '../host/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
 import type { Residency } from '../topology/residency.ts';
 import type { RegionName, ServiceName } from '../topology/topology.ts';
-import { type Home, type Homes, keyOfHome } from './homes.ts';
+import { type Home, type Homes, keyOfHome, type StandingHome } from './homes.ts';
 import { keyOfLease, LEASES } from './region-lease.ts';
 import { afterLoss, without } from './unclean.ts';
 
@@ -71,6 +71,13 @@ interface Standing {
   readonly region: RegionName;
   readonly lastEpoch: number;
   readonly position: number;
+}
+
+/** Who is to be home to it in place of the one that stood when copies were fenced. */
+interface Chosen {
+  readonly partition: Partition;
+  readonly home: StandingHome;
+  readonly region: RegionName;
 }
 
 export function openFailover(ground: FailoverGround): Failover {
@@ -140,16 +147,18 @@ export function openFailover(ground: FailoverGround): Failover {
       all.filter((partition) => !own.includes(partition)),
     );
     if (own.length === 0) return;
-    const standing = await fenceAll(lost, own);
+    // As they are now: of what is somebody else's by the time that copies have answered, nothing is known.
+    const before = new Map(own.map((partition) => [partition, homes.find(partition)]));
+    const standing = await fenceAll(lost, before);
     const isLate = clock.monotonicMs() - sinceMs > FENCE_PATIENCE_MS;
-    const chosen: { readonly partition: Partition; readonly region: RegionName }[] = [];
+    const chosen: Chosen[] = [];
     let refused = 0;
-    for (const partition of own) {
+    for (const [partition, home] of before) {
       const copies = standing.get(keyOfHome(partition)) ?? [];
       const isWhole = copies.length === successorsOf(partition, lost).length;
       const isAwaited = ground.isAwaited(partition.service, partitionKey(partition));
       if (copies.length === 0 || (!isWhole && (isAwaited || !isLate))) refused += 1;
-      else chosen.push({ partition, region: furthest(copies, partitionKey(partition)) });
+      else chosen.push({ partition, home, region: furthest(copies, partitionKey(partition)) });
     }
     const promoted = await promote(lost, chosen);
     if (promoted > 0)
@@ -181,17 +190,17 @@ export function openFailover(ground: FailoverGround): Failover {
   /** By partition, the copies that were fenced and read. */
   async function fenceAll(
     lost: RegionName,
-    own: readonly Partition[],
+    before: ReadonlyMap<Partition, StandingHome>,
   ): Promise<ReadonlyMap<string, Standing[]>> {
     const requestTo = (region: RegionName): FenceRequest =>
-      own
-        .filter((partition) => successorsOf(partition, lost).includes(region))
-        .map((partition) => {
-          const epoch = firstEpochOf(homes.find(partition).term + 1);
+      [...before]
+        .filter(([partition]) => successorsOf(partition, lost).includes(region))
+        .map(([partition, { term }]) => {
+          const epoch = firstEpochOf(term + 1);
           return [partition.service, partitionKey(partition), epoch] as const;
         });
     const keys = new Map(
-      own.map((partition) => [`${partition.service}/${partitionKey(partition)}`, partition]),
+      [...before.keys()].map((partition) => [`${partition.service}/${partitionKey(partition)}`, partition]),
     );
     const found = new Map<string, Standing[]>();
     const fenced = await Promise.allSettled(
@@ -212,18 +221,14 @@ export function openFailover(ground: FailoverGround): Failover {
     return found;
   }
 
-  async function promote(
-    lost: RegionName,
-    chosen: readonly { readonly partition: Partition; readonly region: RegionName }[],
-  ): Promise<number> {
+  async function promote(lost: RegionName, chosen: readonly Chosen[]): Promise<number> {
     let promoted = 0;
     for (let from = 0; from < chosen.length; from += HOMES_A_CHANGE) {
       const some = chosen.slice(from, from + HOMES_A_CHANGE);
       const conditions: Condition[] = [{ key: keyOfLease(lost), revision: 0 }];
       const changes: Change[] = [];
-      for (const { partition, region } of some) {
+      for (const { partition, home: before, region } of some) {
         const key = keyOfHome(partition);
-        const before = homes.find(partition);
         const term = before.term + 1;
         conditions.push({ key, revision: before.revision });
         // Where answers waited for a second region, the furthest of all copies has all that was told.

@@ -6,7 +6,7 @@
  * whoever removes the key and waits for the lease's time is sure that nobody writes under it any more.
  */
 import { CardumeError, isCardumeError } from '../base/errors.ts';
-import type { Coordinator, Lease, Value } from '../discovery/coordinator.ts';
+import type { Condition, Coordinator, Lease, Value } from '../discovery/coordinator.ts';
 import type { Clock, Timer } from '../host/host.ts';
 import type { RegionName } from '../topology/topology.ts';
 
@@ -20,6 +20,8 @@ export interface RegionLease {
   confirm(): Promise<void>;
   /** The coordinator's; null while there is none. */
   id(): string | null;
+  /** Holds in a change at the coordinator as long as the lease is this process's. @throws CardumeError `partition-unavailable` */
+  condition(): Condition;
   /** Stops renewing; the lease is left to run out, unless it is ended. */
   close(end: boolean): Promise<void>;
 }
@@ -172,6 +174,12 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
     round = turn();
   }
 
+  const runOut = (): CardumeError =>
+    new CardumeError(
+      'partition-unavailable',
+      `the lease of region ${region} has run out${trouble === null ? '' : `: ${trouble}`}`,
+    );
+
   next();
   return {
     isHeld,
@@ -181,12 +189,12 @@ export function openRegionLease(options: RegionLeaseOptions): RegionLease {
         throw new CardumeError('fenced', `the lease of ${region} is not this process's`);
     },
     id: () => held?.lease.id ?? null,
+    condition() {
+      if (held === null) throw runOut();
+      return { key, revision: held.revision };
+    },
     check() {
-      if (!isHeld())
-        throw new CardumeError(
-          'partition-unavailable',
-          `the lease of region ${region} has run out${trouble === null ? '' : `: ${trouble}`}`,
-        );
+      if (!isHeld()) throw runOut();
     },
     async close(end) {
       isClosed = true;

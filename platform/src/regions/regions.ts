@@ -346,6 +346,10 @@ export function openRegions(options: RegionsOptions): Regions {
         coordinator,
         homes,
         watermarks,
+        lease() {
+          if (lease === null) throw new CardumeError('partition-unavailable', `${here} has not joined yet`);
+          return lease.condition();
+        },
         shardOf: homeShard,
         hold: shards.hold,
         learn,

@@ -13,27 +13,32 @@ import { openWatermarks } from './watermarks.ts';
 
 const PARTITION: Partition = { service: 'orders', scope: 1, partition: 3 };
 const KEY = keyOfHome(PARTITION);
+const LEASE = 'leases/us-east';
 const POSITION = 7;
 
 type Change = Coordinator['change'];
 
 /**
  * us-east hands the partition to us-west, which has all of it; before, us-east took it over from eu-west, uncleanly.
- * @param change in place of the coordinator's, each time that the move calls it
+ * @param change in place of the coordinator's, each time that the move calls it; `hear` puts a home there, and us-east hears of it
  * @returns the home that stands then
  */
-async function moved(change: (real: Change, put: (home: Home) => Promise<unknown>) => Change): Promise<Home> {
+async function moved(
+  change: (real: Change, hear: (home: Home) => Promise<unknown>) => Change,
+): Promise<Home> {
   const sim = simulation({ seed: 1 });
   const machine = sim.machine('us-east');
   const server = embeddedUnderTest({ host: machine, listen: 'us-east', path: '/coordinator.db' });
   async function run(): Promise<Home> {
     const { clock } = machine;
     const real = await server.open();
-    const put = (home: Home): Promise<unknown> =>
-      real.change([], [{ key: KEY, value: JSON.stringify(home) }]);
-    await put({ region: 'us-east', term: 1, unclean: { term: 1, lost: ['eu-west'] } });
     const homes = openHomes(house);
-    homes.learn((await real.read(KEY)).values);
+    const hear = async (home: Home): Promise<unknown> => {
+      await real.change([], [{ key: KEY, value: JSON.stringify(home) }]);
+      return homes.learn((await real.read(KEY)).values);
+    };
+    await hear({ region: 'us-east', term: 1, unclean: { term: 1, lost: ['eu-west'] } });
+    const { revision } = await real.change([], [{ key: LEASE, value: '{}' }]);
     const watermarks = openWatermarks(clock, 1_000);
     const partition = partitionKey(PARTITION);
     watermarks.acked('us-west', 'orders', partition, POSITION);
@@ -50,9 +55,10 @@ async function moved(change: (real: Change, put: (home: Home) => Promise<unknown
           clock,
           isOver: () => false,
           here: 'us-east',
-          coordinator: { ...real, change: change(real.change, put) },
+          coordinator: { ...real, change: change(real.change, hear) },
           homes,
           watermarks,
+          lease: () => ({ key: LEASE, revision }),
           shardOf: () => ({
             log: { head: () => head, settled: async () => undefined },
             moving: { release: async () => ({ head, checkpoints: [] }) },
@@ -81,9 +87,9 @@ async function moved(change: (real: Change, put: (home: Home) => Promise<unknown
 
 test('a note beside the home does not stop the move, and goes with it', async () => {
   let calls = 0;
-  const home = await moved((real, put) => async (conditions, changes) => {
+  const home = await moved((real, hear) => async (conditions, changes) => {
     calls += 1;
-    if (calls === 1) await put({ region: 'us-east', term: 1 }); // eu-west follows again
+    if (calls === 1) await hear({ region: 'us-east', term: 1 }); // eu-west follows again
     return real(conditions, changes);
   });
   deepStrictEqual([calls, home], [2, { region: 'us-west', term: 2 }]);
@@ -107,12 +113,37 @@ test('who is not answered asks until it is known what stands, and moves once', a
 test('a later term stands, and a coordinator that was never reached leaves all as it was', async () => {
   for (const region of ['us-east', 'eu-west'])
     await rejects(
-      moved((real, put) => async (conditions, changes) => {
-        await put({ region, term: 2 });
+      moved((real, hear) => async (conditions, changes) => {
+        await hear({ region, term: 2 });
         return real(conditions, changes);
       }),
       { code: 'conflict' },
     );
+  // Also when it is heard of only before the next try.
+  for (const home of [
+    { region: 'eu-west', term: 2 },
+    { region: 'eu-west', term: 3 },
+    { region: 'us-east', term: 2 },
+  ]) {
+    let calls = 0;
+    await rejects(
+      moved((_, hear) => async () => {
+        calls += 1;
+        await hear(home);
+        throw new CardumeError('unknown-outcome', 'no answer');
+      }),
+      { code: 'conflict' },
+    );
+    strictEqual(calls, 1);
+  }
+  await rejects(
+    moved((real) => async (conditions, changes) => {
+      await real([], [{ key: LEASE, value: '{"instance":"another"}' }]);
+      return real(conditions, changes);
+    }),
+    { code: 'conflict' },
+    'another process has the lease',
+  );
   const away = new CardumeError('partition-unavailable', 'away');
   await rejects(
     moved(() => async () => {

@@ -9,7 +9,7 @@
 import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { ShardMoving } from '../cqrs/shard-moving.ts';
 import type { ProcessCheckpoint } from '../cqrs/storage.ts';
-import type { Coordinator } from '../discovery/coordinator.ts';
+import type { Condition, Coordinator } from '../discovery/coordinator.ts';
 import type { Log } from '../events/log.ts';
 import type { Clock } from '../host/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
@@ -31,6 +31,8 @@ export interface SwitchoverGround {
   readonly coordinator: Coordinator;
   readonly homes: Homes;
   readonly watermarks: Watermarks;
+  /** This process has the region's lease, in a change at the coordinator. @throws CardumeError `partition-unavailable` */
+  readonly lease: () => Condition;
   readonly shardOf: (service: ServiceName, partition: number) => LeavingShard | undefined;
   readonly hold: (service: ServiceName, partition: number) => () => void;
   /** The coordinator's values are known here from now on. */
@@ -89,9 +91,10 @@ async function switchOne(ground: SwitchoverGround, to: RegionName, partition: Pa
   const { clock, watermarks } = ground;
   const { service } = partition;
   const key = partitionKey(partition);
+  const { region, term } = ground.homes.find(partition);
   const shard = ground.shardOf(service, key);
   const before = shard?.log.head(key);
-  if (shard === undefined || before === undefined)
+  if (region !== ground.here || shard === undefined || before === undefined)
     throw new CardumeError('conflict', `partition ${key} of '${service}' is not at home in ${ground.here}`);
   // What is far behind is brought close first: callers wait for the last entries alone.
   await untilReached(clock, watermarks, to, service, key, before.position, CATCH_UP_MS_MAX);
@@ -105,7 +108,7 @@ async function switchOne(ground: SwitchoverGround, to: RegionName, partition: Pa
     if (head.position !== position)
       throw new CardumeError('conflict', `partition ${key} of '${service}' was written while it moved`);
     await ground.handOver(to, service, checkpoints);
-    await name(ground, to, partition);
+    await name(ground, to, partition, term);
     return clock.monotonicMs() - sinceMs;
   } finally {
     letGo();
@@ -115,32 +118,40 @@ async function switchOne(ground: SwitchoverGround, to: RegionName, partition: Pa
 /**
  * Nobody is home to the partition until it is known what the coordinator says, however long that takes. What else is noted
  * beside the home meanwhile (that it is clean again) does not stop the move: it is asked for again, on top.
- * @throws CardumeError `conflict` when another home stands there, or a later term
+ * @param term in which the partition was released
+ * @throws CardumeError `conflict` when another home stands there, or a later term, or another process has the region's lease
  */
 async function name(
-  { clock, isOver, coordinator, homes, learn, here }: SwitchoverGround,
+  { clock, isOver, coordinator, homes, learn, here, lease }: SwitchoverGround,
   to: RegionName,
   partition: Partition,
+  term: number,
 ): Promise<void> {
   const key = keyOfHome(partition);
-  const { term } = homes.find(partition);
   let isSent = false;
   for (;;) {
     const { revision, ...before } = homes.find(partition);
+    if (before.region === to && before.term === term + 1) return;
+    if (before.region !== here || before.term !== term) throw standsElse(key);
     const home: Home = { region: to, term: term + 1, ...without(before, (region) => region === to) };
     try {
-      await coordinator.change([{ key, revision }], [{ key, value: JSON.stringify(home) }]);
+      // Whoever has begun to serve the region since, or replaces it, has taken the lease: nothing is moved behind their back.
+      const own = lease();
+      const { done } = await coordinator.change(
+        [{ key, revision }, own],
+        [{ key, value: JSON.stringify(home) }],
+      );
       isSent = true;
       learn((await coordinator.read(key)).values);
+      if (!done && homes.find(partition).revision === revision && lease().revision === own.revision)
+        throw standsElse(key);
     } catch (error) {
       isSent ||= isCardumeError(error, 'unknown-outcome');
-      if (!isSent || !isCardumeError(error) || isOver()) throw error;
+      if (!isSent || !isCardumeError(error) || error.code === 'conflict' || isOver()) throw error;
       await clock.sleep(READ_AGAIN_MS);
-      continue;
     }
-    const standing = homes.find(partition);
-    if (standing.region === to && standing.term === term + 1) return;
-    if (standing.region !== here || standing.term !== term)
-      throw new CardumeError('conflict', `another home stands for ${key.slice(HOMES.length)}`);
   }
 }
+
+const standsElse = (key: string): CardumeError =>
+  new CardumeError('conflict', `another home stands for ${key.slice(HOMES.length)}`);

@@ -55,11 +55,13 @@ export function movedTo(result: unknown): string | null {
 
 /**
  * All ids of an account, by any of them: the oldest first.
- * @param least so many are known: when a copy knows fewer, its home is asked
+ * @param least so many are known: when a copy knows fewer, or nothing of it, its home is asked
  */
 export async function idsOf(bus: Bus, id: string, least = 1): Promise<readonly string[]> {
-  const ids = allOf(await current(bus, customers, id));
-  return ids.length >= least ? ids : allOf(await current(bus, customers, id, null));
+  const found = await current(bus, customers, id);
+  const ids = allOf(found);
+  const isKnown = found.version > 0 && ids.length >= least;
+  return isKnown ? ids : allOf(await current(bus, customers, id, null));
 }
 
 function allOf({ id: now, state }: Current<Customer>): readonly string[] {

@@ -38,6 +38,7 @@ export function cutStreams(shelves: readonly Shelf[], services: readonly string[
     log.close();
     for (const { stream, version, type, data } of rows) {
       const id = stream as string;
+      if (parseId(id).scope === 0) continue; // what is told of the global space is always durable in two regions
       const one = found.get(id);
       const event = JSON.parse(data as string) as Record<string, unknown>;
       const placed =

@@ -18,7 +18,7 @@ export interface Against {
 
 export function checkHistory(history: History, { books, cuts, codeOf, wrong }: Against): void {
   checkVersions(history, cuts, wrong);
-  checkListings(history, cuts, wrong);
+  checkListings(history, wrong);
   const judge = (what: string, verdict: Verdict): void => {
     if (verdict !== 'linearizable') wrong(`the history of ${what} is ${verdict}`);
   };
@@ -53,9 +53,9 @@ export function checkHistory(history: History, { books, cuts, codeOf, wrong }: A
 }
 
 /** One product code, one product: whoever is refused has a rival. */
-function checkListings({ listings }: History, cuts: Cuts, wrong: (what: string) => void): void {
+function checkListings({ listings }: History, wrong: (what: string) => void): void {
   for (const [sku, all] of Map.groupBy(listings, (one) => one.sku)) {
-    const winners = all.filter(({ status, id }) => status === 201 && !wasGone(cuts, id ?? ''));
+    const winners = all.filter(({ status }) => status === 201);
     if (winners.length > 1) wrong(`${winners.map(({ client }) => client).join(' and ')} both listed ${sku}`);
     for (const one of all)
       if (one.status === 409 && !all.some((other) => other !== one && other.fromMs < one.untilMs))

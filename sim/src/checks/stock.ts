@@ -1,6 +1,8 @@
 /** Stock: never sold twice, never refused while it was there, and nothing of it gets lost between regions. */
 import { rights, type StockEvent, type StockState, stock } from '@cardume/shop/products/stock';
 import { parseId, uniqueOf } from 'cardume/base/id';
+import { termOf } from 'cardume/events/epoch';
+import type { Entry } from 'cardume/events/log';
 import type { RegionTopology, Topology } from 'cardume/topology';
 import type { Coverage } from '../coverage.ts';
 import type { History } from '../history.ts';
@@ -36,7 +38,7 @@ export function checkStock(
       if (!entry.stream.startsWith('stk')) continue;
       const state = states.get(entry.stream) ?? stock.initial();
       const refusal = refusalIn(entry);
-      if (refusal !== null) checkRefusal(entry.stream, refusal, state, mayFreeze, wrong);
+      if (refusal !== null) checkRefusal(entry, refusal, state, mayFreeze, wrong);
       if (entry.version === null) continue;
       const event = eventIn<StockEvent>(entry);
       states.set(entry.stream, stock.evolve(state, event));
@@ -105,9 +107,9 @@ export function refusedOrders(shelves: readonly Shelf[]): Set<string> {
 
 /** A refusal tells what was there: it must have been just that, at its place in the log. */
 function checkRefusal(
-  id: string,
+  { stream: id, epoch }: Entry,
   { code, detail }: { readonly code: string; readonly detail: string },
-  { available, frozen, received, transferredIn }: StockState,
+  { available, frozen, frozenIn, received, transferredIn }: StockState,
   mayFreeze: boolean,
   wrong: (what: string) => void,
 ): void {
@@ -116,12 +118,11 @@ function checkRefusal(
     return;
   }
   const [, wanted, said] = SHORT.exec(detail) ?? [];
-  if (wanted === undefined) wrong(`${id} refused something: ${code}, ${detail}`);
   // Rights are frozen, and thawed, by the next decision that takes: a refusal takes nothing.
-  else if (
-    !(mayFreeze ? [available, 0, available + frozen] : [available]).includes(Number(said)) ||
-    Number(wanted) <= Number(said)
-  )
+  const maybe = [available, ...(frozen > 0 ? [available + frozen] : [])];
+  if (mayFreeze && termOf(epoch) > frozenIn) maybe.push(0);
+  if (wanted === undefined) wrong(`${id} refused something: ${code}, ${detail}`);
+  else if (!maybe.includes(Number(said)) || Number(wanted) <= Number(said))
     wrong(`${id} refused ${wanted} with ${said} available, and had ${available}`);
 }
 

@@ -60,14 +60,12 @@ export class Staff {
       fromMs,
       untilMs: Number.POSITIVE_INFINITY,
       status: 0,
-      id: null,
     };
     client.ground.history.listings.push(listing);
     const told = await client.tell('list a product', this.#request('POST', '/products', body), expected);
     if (told.reply === null) return told;
     listing.untilMs = told.untilMs;
     listing.status = told.reply.status;
-    listing.id = (told.reply.body.id as string | undefined) ?? null;
     return told;
   }
 
