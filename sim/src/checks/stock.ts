@@ -1,6 +1,7 @@
 /** Stock: never sold twice, never refused while it was there, and nothing of it gets lost between regions. */
 import { rights, type StockEvent, type StockState, stock } from '@cardume/shop/products/stock';
 import { parseId, uniqueOf } from 'cardume/base/id';
+import { markOf } from 'cardume/cqrs/answers';
 import { termOf } from 'cardume/events/epoch';
 import type { Entry } from 'cardume/events/log';
 import type { RegionTopology, Topology } from 'cardume/topology';
@@ -38,7 +39,9 @@ export function checkStock(
       if (!entry.stream.startsWith('stk')) continue;
       const state = states.get(entry.stream) ?? stock.initial();
       const refusal = refusalIn(entry);
-      if (refusal !== null) checkRefusal(entry, refusal, state, mayFreeze, wrong);
+      // What was submitted again tells of the place where it was decided.
+      if (refusal !== null && markOf(entry.meta) === null)
+        checkRefusal(entry, refusal, state, mayFreeze, wrong);
       if (entry.version === null) continue;
       const event = eventIn<StockEvent>(entry);
       states.set(entry.stream, stock.evolve(state, event));
