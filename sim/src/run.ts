@@ -50,6 +50,7 @@ export interface Ran extends Result {
 }
 
 const START_MS_MAX = 10_000;
+const DECIDE_EVERY_MS = 300;
 const SET_UP_MS_MAX = 30_000;
 /** Payments that nobody decides are given up after half a minute, and effects pause for ten seconds at most. */
 const CONVERGE_MS_MAX = 150_000;
@@ -219,7 +220,16 @@ async function live(
   await simulation.run(Promise.all(customers.map((customer) => customer.goOn())), left());
   await simulation.run(first.goOn(products), left());
   // Processes of a partition that is on its way are counted nowhere.
-  await simulation.run(operator.conclude(), left());
+  const reshards = { haveEnded: false };
+  const ending = operator.conclude().then(() => {
+    reshards.haveEnded = true;
+  });
+  // A shard is not given up with a quarantine of which nobody has decided.
+  while (plan.isCoordinated && !reshards.haveEnded) {
+    await simulation.run(salvage.conclude(), left());
+    await simulation.advance(DECIDE_EVERY_MS);
+  }
+  await simulation.run(ending, left());
   note('all reshards have ended');
   if (plan.isCoordinated) {
     await simulation.run(operator.regionsFollow(), left());
@@ -257,7 +267,18 @@ async function live(
   if (plan.alone.includes('products') && plan.faults.every(({ kind }) => kind !== 'clock'))
     checkFrozen(shelves, coverage, wrong);
   if (plan.isCoordinated)
-    for (const region of regions) checkQuarantine(region, shelves, world.machine(region).lines, wrong);
+    for (const region of regions) {
+      const { disk, lines } = world.machine(region);
+      const folder = `${dataFolder}/${region}`;
+      const files = await simulation.run(disk.list(folder), left());
+      checkQuarantine(
+        region,
+        { disk, files: files.map((name) => `${folder}/${name}`) },
+        shelves,
+        lines,
+        wrong,
+      );
+    }
   checkHistory(history, { books, cuts, codeOf: (region) => topology.regions[region]?.code ?? 0, wrong });
   for (const { region, base } of shelves) {
     for (const end of ['log', 'views', 'memory', 'keys']) {

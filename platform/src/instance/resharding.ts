@@ -9,6 +9,7 @@ import { CardumeError, isCardumeError } from '../base/errors.ts';
 import type { Shard } from '../cqrs/shard.ts';
 import type { Head } from '../events/log.ts';
 import type { Host } from '../host/host.ts';
+import { pagesOf } from '../regions/quarantine/shelf.ts';
 import {
   homesIn,
   type PartitionMove,
@@ -222,6 +223,7 @@ export function openResharding(ground: ReshardingGround): Resharding {
       }
       const left = withoutReshard(map.now);
       const gone = map.now.shards.filter(({ name }) => !left.shards.some((one) => one.name === name));
+      for (const shard of gone) await checkDecided(shard);
       map.save(left);
       for (const { service: of, name } of gone) {
         const open = hosted.named(of, name);
@@ -283,6 +285,18 @@ export function openResharding(ground: ReshardingGround): Resharding {
     hosted.setCopy(toName, partition, true);
     strays.delete(partition);
     return to.moving.begin(partition);
+  }
+
+  /** A shard that is not opened again is not listed either. @throws CardumeError `conflict` while that would hide something */
+  async function checkDecided({ service, name }: ShardOfMap): Promise<void> {
+    const shard = hosted.named(service, name);
+    if (shard === undefined) return;
+    for await (const page of pagesOf({ service, name, shard }, null, null))
+      if (page.some(({ settled }) => settled === null))
+        throw new CardumeError(
+          'conflict',
+          `'${name}' has quarantined entries that nobody has decided about: submit them again, or discard them (cardume regions quarantine), and the reshard ends`,
+        );
   }
 
   /** A copy of it is there. */

@@ -4,13 +4,20 @@
  */
 import { markOf } from 'cardume/cqrs/answers';
 import { encodeToken } from 'cardume/events/token';
+import type { Disk } from 'cardume/host/disk';
 import type { Shelf } from './shelf.ts';
 
+/** A shard's log, and its service. */
+const LOG = /\/([a-z]+)-\d+\.log\.db$/;
 const CUT = /entries that were never replicated are quarantined/;
 
-/** @param lines what the region's operators were told */
+/**
+ * @param files of the region, also of shards that are not its own any more
+ * @param lines what the region's operators were told
+ */
 export function checkQuarantine(
   region: string,
+  { disk, files }: { readonly disk: Disk; readonly files: readonly string[] },
   shelves: readonly Shelf[],
   lines: readonly string[],
   wrong: (what: string) => void,
@@ -27,8 +34,10 @@ export function checkQuarantine(
     }
   }
   let kept = 0;
-  for (const { host, base, service } of shelves.filter((shelf) => shelf.region === region)) {
-    const log = host.disk.database(`${base}.log.db`, { readOnly: true });
+  for (const file of files) {
+    const service = LOG.exec(file)?.[1];
+    if (service === undefined) continue;
+    const log = disk.database(file, { readOnly: true });
     for (const { partition, epoch, position, decided } of log.prepare('SELECT * FROM quarantine').all()) {
       kept += 1;
       const token = encodeToken({
@@ -36,12 +45,10 @@ export function checkQuarantine(
         epoch: Number(epoch),
         position: Number(position),
       });
-      const times = stand.get(`${service.name}/${token}`) ?? 0;
+      const times = stand.get(`${service}/${token}`) ?? 0;
       // Whoever gave up what may stand already has taken nothing back.
       if (decided === 'resubmitted' ? times !== 1 : times > 1)
-        wrong(
-          `${region}: ${service.name}/${token} was ${decided ?? 'not decided'}, and stands ${times} times`,
-        );
+        wrong(`${region}: ${service}/${token} was ${decided ?? 'not decided'}, and stands ${times} times`);
     }
     log.close();
   }
