@@ -2,8 +2,9 @@
  * An order is born once for its key, also while its customer moves: requests under a token of the old id and of the new
  * one go to different places, where the key has a name for each id. So the newer passes the key on at the older places
  * before it places anything: it finds what was placed there, or leaves word where the key is now, for whoever comes later.
- * Words lead from older ids to newer ones alone. It does so as long as answers are remembered, which costs a customer who
- * has moved one round trip an order.
+ * A word leads to the next id, never further: so whoever places under an id has found, or left, a word at the places of all
+ * ids before, and where there is a word nothing is ever placed. It does so as long as answers are remembered, which costs a
+ * customer who has moved one round trip an order and move.
  */
 import { type Place, parseId } from 'cardume/base/id';
 import type { Answer } from 'cardume/cqrs/bus';
@@ -26,9 +27,8 @@ export async function placed(
   command: Extract<OrderCommand, { type: 'Place' }>,
   context: OperationContext,
 ): Promise<Answer> {
-  const { principal } = context;
-  for (const before of cradlesBefore(context)) {
-    const answer = await bear(before, { type: 'PassOn', to: principal.id }, context);
+  for (const { next: to, ...before } of cradlesBefore(context)) {
+    const answer = await bear(before, { type: 'PassOn', to }, context);
     if (movedTo(answer.result) === null) return answer;
   }
   let answer = await bear(ownCradle(place, context), command, context);
@@ -69,13 +69,13 @@ function ownCradle(place: Place, context: OperationContext): Cradle {
   return principal.role === 'staff' ? { place, key } : { ...cradleOf(principal.id, context), place };
 }
 
-/** Those of the customer's older ids, while the key may be remembered there. */
-function cradlesBefore(context: OperationContext): readonly Cradle[] {
+/** Those of the customer's older ids, the oldest first, and the id that came after each, while the key may be remembered there. */
+function cradlesBefore(context: OperationContext): readonly (Cradle & { readonly next: string })[] {
   const { key, nowMs, port, principal } = context;
   const { former, role } = principal;
   if (key === null || former === undefined || role === 'staff') return [];
   if (nowMs - former.leftMs > port<number>('answersKeptMs')) return [];
-  return former.ids.map((id) => cradleOf(id, context));
+  return former.ids.map((id, i) => ({ ...cradleOf(id, context), next: former.ids[i + 1] ?? principal.id }));
 }
 
 function cradleOf(customer: string, { geography, key, principal }: OperationContext): Cradle {

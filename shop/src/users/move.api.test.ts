@@ -290,6 +290,19 @@ describe('an account that moves', () => {
     await isOne('Ana eu-west');
   });
 
+  test('a request that passed the key on half way leaves the key with one order', async () => {
+    const by = (i: number): Promise<Reply> =>
+      cluster.ask('eu-west', 'POST', '/orders', { token: nth(tokens, i), key: 'half-way', body: order() });
+    await cluster.stop('us-east', 'drain'); // where the third id lives
+    strictEqual((await by(3)).status, 503);
+    await cluster.start('us-east');
+    const replies: Reply[] = [];
+    for (const i of [1, 2, 0, 3]) replies.push(await by(i));
+    deepStrictEqual([...new Set(replies.map(({ text, status }) => `${status} ${text}`))].length, 1);
+    placed.unshift(replies[0]?.body.id);
+    await isOne('Ana eu-west');
+  });
+
   test('what is written at the moment of a move is written once, wherever it is by then', async () => {
     const path = `/users/${ids[0]}/addresses`;
     const adds = Array.from({ length: 19 }, (_, i) => ({ i, key: `add-${i}` }));

@@ -9,8 +9,8 @@ export const regionalBugs: readonly Planted[] = [
     changes: [
       {
         file: 'shop/src/orders/birth.ts',
-        find: '  for (const before of cradlesBefore(context)) {\n',
-        put: '  for (const before of cradlesBefore(context).slice(99)) {\n',
+        find: '  for (const { next: to, ...before } of cradlesBefore(context)) {\n',
+        put: '  for (const { next: to, ...before } of cradlesBefore(context).slice(99)) {\n',
       },
     ],
   },
