@@ -242,6 +242,17 @@ describe('rights of a region that was lost', () => {
     given(stock, after).when(reserve('b', 3), lost).then({ rejected: 'insufficient-stock' });
   });
 
+  test('are not returned twice: a sale that was lost with two regions took nothing from what is here', () => {
+    const back: StockCommand = { type: 'Return', order: 'z', quantity: 2 };
+    given(stock, [received]).when(back).then({ rejected: 'conflict' });
+    given(stock, [received])
+      .when(back, lost)
+      .then({ events: [frozenAll] });
+    given(stock, [received, frozenAll, { type: 'RightsThawed', quantity: 10 }])
+      .when(back)
+      .then({ events: [] });
+  });
+
   test('are waited for by orders that find too little, for so many rounds', () => {
     const next: StockEvent = { type: 'RightsDemanded', demand: 2, wanted: 1 };
     const before: StockEvent[] = [

@@ -274,8 +274,11 @@ function giveBack(
 ): Decision<StockEvent> {
   if (state.line.has(order)) return accept([{ type: 'ReservationReleased', order }]);
   const reserved = state.reservations.get(order);
-  if (reserved === undefined && quantity > state.sold)
+  if (reserved === undefined && quantity > state.sold) {
+    // The sale was lost with two regions: what was sold was never taken from what is here.
+    if (Math.max(context.unclean, state.frozenIn) > 0) return accept(dueOf(state, context));
     return reject('conflict', `only ${state.sold} are sold, ${quantity} cannot come back`);
+  }
   const event: StockEvent =
     reserved === undefined
       ? { type: 'StockReturned', order, quantity }

@@ -33,7 +33,6 @@ interface Regions {
 }
 
 /** Of copies that follow: they hear of their homes four times a second. */
-const IN_STEP_MS_MAX = 2_000;
 const SWITCHOVER_PERCENT = 15;
 const SERVICES = ['orders', 'users', 'products'] as const;
 const SHARDS_MAX = 4;
@@ -109,7 +108,11 @@ export class Operator {
   /** Waits until every region has what the others are home to. */
   async regionsFollow(): Promise<void> {
     const { client } = this;
+    const { elapsedMs } = client.ground;
+    const sinceMs = elapsedMs();
     for (;;) {
+      // What was written before that is known to be there.
+      const msMax = elapsedMs() - sinceMs;
       const { reply } = await client.tell(
         'look at regions',
         this.#request('GET', '/operators/regions'),
@@ -122,7 +125,7 @@ export class Operator {
         lease &&
         follows.every(
           ({ partitions, trouble, entries_behind: behind, behind_ms: ms }) =>
-            partitions === 0 || (trouble === null && behind === 0 && ms !== null && ms < IN_STEP_MS_MAX),
+            partitions === 0 || (trouble === null && behind === 0 && ms !== null && ms < msMax),
         );
       if (regions.length > 0 && regions.every(isInStep)) return;
       await client.ground.clock.sleep(LOOK_MS);
