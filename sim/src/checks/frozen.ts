@@ -3,6 +3,7 @@
  * in place of what was cut, and was decided before it was known what that is, freezes what was left before it takes or gives.
  */
 import type { StockEvent } from '@cardume/shop/products/stock';
+import { markOf } from 'cardume/cqrs/answers';
 import { termOf } from 'cardume/events/epoch';
 import type { Entry } from 'cardume/events/log';
 import type { Coverage } from '../coverage.ts';
@@ -25,9 +26,10 @@ export function checkFrozen(
 ): void {
   const products = shelves.filter(({ service }) => service.name === 'products');
   const standing = new Map<string, Entry>();
+  // What was submitted again is what had been told.
   for (const { entries } of products)
     for (const entry of entries)
-      if (entry.version !== null && entry.stream.startsWith('stk'))
+      if (entry.version !== null && entry.stream.startsWith('stk') && markOf(entry.meta) === null)
         standing.set(`${entry.stream} ${entry.version}`, entry);
   for (const { host, base, region } of products) {
     const log = host.disk.database(`${base}.log.db`, { readOnly: true });

@@ -38,7 +38,10 @@ export function checkQuarantine(
     const service = LOG.exec(file)?.[1];
     if (service === undefined) continue;
     const log = disk.database(file, { readOnly: true });
-    for (const { partition, epoch, position, decided } of log.prepare('SELECT * FROM quarantine').all()) {
+    // A shard whose opening was cut off has no tables yet.
+    const tables = log.prepare("SELECT 1 FROM sqlite_master WHERE name = 'quarantine'").all();
+    const rows = tables.length === 0 ? [] : log.prepare('SELECT * FROM quarantine').all();
+    for (const { partition, epoch, position, decided } of rows) {
       kept += 1;
       const token = encodeToken({
         partition: Number(partition),

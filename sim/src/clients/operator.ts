@@ -32,7 +32,6 @@ interface Regions {
   }[];
 }
 
-/** Of copies that follow: they hear of their homes four times a second. */
 const SWITCHOVER_PERCENT = 15;
 const SERVICES = ['orders', 'users', 'products'] as const;
 const SHARDS_MAX = 4;
