@@ -167,7 +167,10 @@ export function shardMoving(ground: ShardMovingGround): {
         ask({ kind: 'list-keys', partition, afterSubject, keysMax }),
       keysFor,
       async putKeys(partition, given) {
-        if (given.length > 0) await tend(partition, { kind: 'put-keys', keys: given });
+        if (given.length === 0) return;
+        // One that was made here, for an append that a release refused, counts no more.
+        const put = tend(partition, { kind: 'put-keys', keys: given });
+        await put.finally(() => keys.forget(given.map(({ subject }) => subject)));
       },
       watchKeys(partition) {
         watched.set(partition, []);

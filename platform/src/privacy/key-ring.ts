@@ -11,8 +11,8 @@ export interface KeyRing {
   ensure(partition: number, subject: string, given?: Uint8Array): Promise<Uint8Array>;
   /** @returns null when there is none: never made, or destroyed */
   find(partition: number, subject: string): Promise<Uint8Array | null>;
-  /** Nothing is known by heart any more: other keys may have come from elsewhere. */
-  forget(): void;
+  /** Of these subjects, or of all, nothing is known by heart any more: other keys may have come from elsewhere. */
+  forget(subjects?: readonly string[]): void;
 }
 
 /** How the ring reaches the store on its thread. */
@@ -49,6 +49,9 @@ export function openKeyRing(
       const wrapped = await store.find(partition, subject);
       return wrapped === null ? null : unwrap(subject, wrapped);
     },
-    forget: () => cached.clear(),
+    forget(subjects) {
+      if (subjects === undefined) cached.clear();
+      else for (const subject of subjects) cached.delete(subject);
+    },
   };
 }
