@@ -35,6 +35,8 @@ const events = {
   ReservationReleased: ofOrder,
   /** What was sold has come back. */
   StockReturned: ofOrderSome,
+  /** An order gives back what was never sold here: its sale was lost with two regions, and cannot be submitted again now. */
+  SaleMissing: ofOrderSome,
   TransferSent: Type.Object({ transfer: TransferName, to: Id, quantity: StockQuantity }),
   TransferReceived: Type.Object({ transfer: TransferName, from: Id, quantity: StockQuantity }),
   /** The other region has received it. */
@@ -274,11 +276,8 @@ function giveBack(
 ): Decision<StockEvent> {
   if (state.line.has(order)) return accept([{ type: 'ReservationReleased', order }]);
   const reserved = state.reservations.get(order);
-  if (reserved === undefined && quantity > state.sold) {
-    // The sale was lost with two regions: what was sold was never taken from what is here.
-    if (Math.max(context.unclean, state.frozenIn) > 0) return accept(dueOf(state, context));
-    return reject('conflict', `only ${state.sold} are sold, ${quantity} cannot come back`);
-  }
+  if (reserved === undefined && quantity > state.sold)
+    return accept([...dueOf(state, context), { type: 'SaleMissing', order, quantity }]);
   const event: StockEvent =
     reserved === undefined
       ? { type: 'StockReturned', order, quantity }

@@ -33,6 +33,7 @@ export function checkStock(
   const states = new Map<string, StockState>();
   const arrived = new Set<string>();
   const receivers = new Map<string, string>();
+  const missing = new Set<string>();
   for (const { entries } of shelves) {
     const sentIn = new Map<string, number>();
     for (const entry of entries) {
@@ -49,6 +50,7 @@ export function checkStock(
         wrong(
           `${entry.stream} at ${entry.position}: ${state.available} available, ${state.reserved} reserved, ${state.sold} sold, ${state.frozen} frozen`,
         );
+      if (event.type === 'SaleMissing') missing.add(entry.stream);
       if (event.type === 'TransferReceived') arrived.add(event.transfer);
       if (event.type === 'TransferReceived' && event.transfer.includes('/'))
         coverage.reached('rights came on demand');
@@ -66,6 +68,7 @@ export function checkStock(
     const name = nameOfStock(id);
     if (!touched.has(name) && (state.reserved !== 0 || state.reservations.size > 0))
       wrong(`${id}: ${state.reserved} are reserved for nobody`);
+    if (!touched.has(name) && missing.has(id)) wrong(`${id}: an order gave back what was never sold`);
     if (state.inTransit.size > 0) wrong(`${id}: ${state.inTransit.size} transfers are still on their way`);
     if (!touched.has(name) && (state.line.size > 0 || state.demand !== null))
       wrong(`${id}: ${state.line.size} orders stand in line, demand ${state.demand?.number ?? 'none'}`);
