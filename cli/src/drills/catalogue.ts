@@ -2,8 +2,10 @@
 import { LEASE_TTL_MS } from 'cardume/regions/regions';
 import type { RegionName, Topology } from 'cardume/topology';
 import { Failure, WRONG_USE } from '../failure.ts';
+import type { Clients } from './clients.ts';
 import { COORDINATOR, type Grounds } from './grounds.ts';
 import type { Limits } from './measures.ts';
+import { switchOver } from './moving.ts';
 import { type WriteKind, writeKinds } from './record.ts';
 import type { Durability } from './topologies.ts';
 
@@ -14,31 +16,39 @@ export interface Drill {
   /** What is struck: one region, or what all regions need. */
   readonly strikes: 'region' | 'all';
   /** Lines between regions, and to the coordinator, run through the drill. */
-  readonly withLines: boolean;
+  readonly withLines: (topology: Topology) => boolean;
+  /** Of these lines, each way, from the beginning. */
+  readonly delayMs: number;
   /** What recovery counts from: the fault, or its end where writes have to wait for that. */
   readonly from: 'struck' | 'healed';
   /** Until it heals, when nothing else is asked for. */
   readonly downS: number;
   readonly struckText: (region: RegionName) => string;
   readonly healedText: (region: RegionName) => string;
-  strike(grounds: Grounds, region: RegionName): void | Promise<void>;
+  strike(grounds: Grounds, region: RegionName, clients: Clients): void | Promise<void>;
   /** Resolves when what was struck is ready again. */
   heal(grounds: Grounds, region: RegionName): Promise<void>;
 }
 
 /** Added each way. */
 const SLOW_MS = 50;
+/** Between regions that are far from each other, each way. */
+const FAR_MS = 50;
 
 function linesAt({ lines }: Grounds, region: RegionName): Grounds['lines'] {
   return lines.filter(({ from, to }) => from === region || to === region);
 }
+
+const linesToCoordinator = ({ lines, topology }: Grounds): Grounds['lines'] =>
+  lines.filter(({ to }) => topology.regions[to] === undefined);
 
 export const drills: readonly Drill[] = [
   {
     name: 'region-loss',
     about: 'kill -9 of a region, which stays down for a while: others take over, and give back.',
     strikes: 'region',
-    withLines: false,
+    withLines: () => false,
+    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: (region) => `${region} is killed (kill -9)`,
@@ -56,7 +66,8 @@ export const drills: readonly Drill[] = [
     name: 'process-kill',
     about: "kill -9 of a region's process, which its supervisor starts again at once.",
     strikes: 'region',
-    withLines: false,
+    withLines: () => false,
+    delayMs: 0,
     from: 'struck',
     downS: 0,
     struckText: (region) => `the process of ${region} is killed (kill -9)`,
@@ -67,24 +78,23 @@ export const drills: readonly Drill[] = [
   {
     name: 'coordinator-loss',
     about:
-      'kill -9 of the embedded coordinator for longer than leases last: regions stop writing, then go on.',
+      'kill -9 of the embedded coordinator, or no line to any etcd, for longer than leases last: regions stop writing, then go on.',
     strikes: 'all',
-    withLines: false,
+    withLines: ({ coordinator }) => coordinator?.engine === 'etcd',
+    delayMs: 0,
     from: 'healed',
     downS: 8,
-    struckText: () => 'the coordinator is killed (kill -9)',
-    healedText: () => 'the coordinator is started again',
+    struckText: () => 'the coordinator is lost',
+    healedText: () => 'the coordinator is back',
     strike(grounds) {
-      if (grounds.topology.coordinator?.engine !== 'embedded')
-        throw new Failure(
-          'This drill kills the embedded coordinator, and the topology has another one.',
-          'Leave --etcd out; an etcd is drilled by stopping its members.',
-          WRONG_USE,
-        );
+      for (const { line } of linesToCoordinator(grounds)) line.setCut(true);
+      if (grounds.topology.coordinator?.engine !== 'embedded') return;
       grounds.holdDown(COORDINATOR, true);
       grounds.kill(COORDINATOR);
     },
     async heal(grounds) {
+      for (const { line } of linesToCoordinator(grounds)) line.setCut(false);
+      if (grounds.topology.coordinator?.engine !== 'embedded') return;
       grounds.holdDown(COORDINATOR, false);
       await grounds.readyAgain(COORDINATOR);
     },
@@ -93,7 +103,8 @@ export const drills: readonly Drill[] = [
     name: 'partition',
     about: 'A region is cut off from the others and from the coordinator; clients still reach it.',
     strikes: 'region',
-    withLines: true,
+    withLines: () => true,
+    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: (region) => `${region} is cut off from the others and from the coordinator`,
@@ -109,7 +120,8 @@ export const drills: readonly Drill[] = [
     name: 'slow-link',
     about: `All lines between regions, and to the coordinator, take ${SLOW_MS} ms longer each way for a while.`,
     strikes: 'all',
-    withLines: true,
+    withLines: () => true,
+    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: () => `all lines between regions take ${SLOW_MS} ms longer each way`,
@@ -126,13 +138,30 @@ export const drills: readonly Drill[] = [
     about:
       'A region cannot write its files for a while (RLIMIT_FSIZE): it refuses writes, and goes on when it can.',
     strikes: 'region',
-    withLines: false,
+    withLines: () => false,
+    delayMs: 0,
     from: 'healed',
     downS: 5,
     struckText: (region) => `the disk of ${region} takes nothing more`,
     healedText: (region) => `the disk of ${region} has room again`,
     strike: (grounds, region) => grounds.setDiskFull(region, true),
     heal: (grounds, region) => grounds.setDiskFull(region, false),
+  },
+  {
+    name: 'switchover',
+    about: `A planned move of all that is at home in a region, on lines of ${2 * FAR_MS} ms there and back, and the way back.`,
+    strikes: 'region',
+    withLines: () => true,
+    delayMs: FAR_MS,
+    from: 'struck',
+    downS: 3,
+    struckText: (region) => `all that is at home in ${region} is to move`,
+    healedText: (region) => `${region} may have it back`,
+    async strike({ topology }, region, clients) {
+      const to = Object.keys(topology.regions).find((other) => other !== region) as RegionName;
+      await switchOver(clients, region, to);
+    },
+    async heal() {},
   },
 ];
 
@@ -155,6 +184,8 @@ export function findDrill(name: string): Drill {
   );
 }
 
+/** What callers of one partition may wait beyond the usual when it moves as planned. */
+const PAUSE_MS_MAX = 1_000;
 const RTO_MS_MAX = { embedded: 5_000, etcd: 10_000 };
 const RPO_MS_MAX: Readonly<Record<Durability, number>> = { region: 1_000, 'cross-region': 0 };
 /** Where the writes of each class stand; null: in the global space, which is always durable in two regions. */
@@ -179,5 +210,6 @@ export function limitsOf({ name }: Pick<Drill, 'name'>, { coordinator, services 
     rpoMsMax: rpoMsMax as Limits['rpoMsMax'],
     lostBehindMsMax: LEASE_TTL_MS,
     mustStop: name === 'coordinator-loss',
+    pauseMsMax: name === 'switchover' ? PAUSE_MS_MAX : null,
   };
 }

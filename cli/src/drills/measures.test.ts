@@ -146,8 +146,40 @@ describe('errors and latency', () => {
   });
 });
 
+describe('the pause of a planned move', () => {
+  const before = [attempt(9_000, 9_100), attempt(9_200, 9_320), attempt(9_500, 9_520, { kind: 'user' })];
+
+  test('is what a struck write took beyond the median of its class', () => {
+    const found = measured(
+      recordOf(
+        [
+          ...before,
+          attempt(9_900, 10_400), // met by it
+          attempt(12_000, 12_050),
+          attempt(12_000, 13_000, { kind: 'stock' }), // of a class that was not seen before
+          attempt(12_000, 14_000, { affected: false }),
+          attempt(12_000, 14_000, { kind: 'read' }),
+          attempt(24_000, 24_300, { kind: 'user' }),
+          attempt(25_500, 27_000), // when all was over
+        ],
+        { marks },
+      ),
+    );
+    equal(found.pauseMs, 400, '500 ms, where 100 are usual');
+  });
+
+  test('is not known where nothing was written before', () =>
+    equal(measured(recordOf([attempt(12_000, 12_050)], { marks })).pauseMs, null));
+});
+
 const rpoMsMax = { order: 1_000, user: 1_000, stock: 1_000, claim: 0, product: 0 };
-const limits: Limits = { rtoMsMax: 5_000, rpoMsMax, lostBehindMsMax: LEASE_MS, mustStop: false };
+const limits: Limits = {
+  rtoMsMax: 5_000,
+  rpoMsMax,
+  lostBehindMsMax: LEASE_MS,
+  mustStop: false,
+  pauseMsMax: null,
+};
 
 describe('bounds', () => {
   const good = measured(
@@ -171,6 +203,10 @@ describe('bounds', () => {
     );
     one({ lostBehindMs: 3_100 }, {}, /longer than a lease lasts/);
     one({ doneMeanwhile: 3 }, { mustStop: true }, /3 writes were done when no region can have had a lease/);
+    one({ pauseMs: 1_001 }, { pauseMsMax: 1_000 }, /Writes waited 1\.00 s, the bound is 1\.00 s/);
+    one({ pauseMs: null }, { pauseMsMax: 1_000 }, /Writes waited unseen/);
+    const failing = good.phases.map((phase) => ({ ...phase, attemptErrors: { 503: 1 } }));
+    one({ pauseMs: 0, phases: failing }, { pauseMsMax: 1_000 }, /3 attempts failed/);
     one({ troubles: ['Copies are behind.'] }, {}, /Copies are behind/);
     one({ writes: { acknowledged: 9, lost: 0, unknown: 1 } }, {}, /could not be read back/);
     one({ openOrders: 2 }, {}, /2 orders have not ended/);

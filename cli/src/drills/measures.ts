@@ -22,6 +22,11 @@ export interface Measures {
   readonly lostBehindMs: number;
   /** Writes that were begun later than a lease lasts behind the fault, and were done before it healed. */
   readonly doneMeanwhile: number;
+  /**
+   * The longest that a write on struck keys took, from the fault until all was given back, beyond the median of its class
+   * before. Null: there was none to compare.
+   */
+  readonly pauseMs: number | null;
   readonly phases: readonly Phase[];
   readonly retries: number;
   /** Requests that no attempt got done; reads of what is lost are told as lost. */
@@ -97,6 +102,7 @@ export function measure(record: DrillRecord, from: 'struck' | 'healed', leaseMs:
         one.begunMs > struckMs + leaseMs &&
         one.endedMs < (healedMs ?? 0),
     ).length,
+    pauseMs: pauseOf(requests, struckMs, overMs),
     phases: [
       phase('before', 0, struckMs, attempts, requests, (one) => one.endedMs <= struckMs),
       phase(
@@ -122,6 +128,22 @@ export function measure(record: DrillRecord, from: 'struck' | 'healed', leaseMs:
 
 function oldestOf(lost: readonly Acknowledged[], struckMs: number): number {
   return lost.reduce((oldest, { ackedMs }) => Math.max(oldest, struckMs - ackedMs), 0);
+}
+
+function pauseOf(requests: readonly Request[], struckMs: number, overMs: number): number | null {
+  const took = ({ begunMs, endedMs }: Request): number => endedMs - begunMs;
+  const writes = requests.filter(({ kind, affected }) => kind !== 'read' && affected);
+  const beyond = [...Map.groupBy(writes, ({ kind }) => kind).values()].flatMap((own) => {
+    const before = own.filter(({ endedMs }) => endedMs <= struckMs).map(took);
+    const usual = quantile(
+      before.sort((a, b) => a - b),
+      0.5,
+    );
+    if (usual === null) return [];
+    const met = own.filter(({ begunMs, endedMs }) => endedMs > struckMs && begunMs < overMs);
+    return met.map((one) => took(one) - usual);
+  });
+  return beyond.length === 0 ? null : beyond.reduce((longest, ms) => Math.max(longest, ms), 0);
 }
 
 /** Of every class that was used on struck keys. */
@@ -196,13 +218,15 @@ export interface Limits {
   readonly lostBehindMsMax: number;
   /** Nothing may be written without a lease, and nobody can have one. */
   readonly mustStop: boolean;
+  /** Of what is planned: no write waits longer than this beyond the usual, and no attempt fails. Null: it is no plan. */
+  readonly pauseMsMax: number | null;
 }
 
 /** @returns what was missed, a sentence each */
 export function missed(measures: Measures, limits: Limits): readonly string[] {
   const { rtoMs, rpoMsByKind, lostByKind, writes, openOrders, firstSuccessMs } = measures;
-  const { lostBehindMs, doneMeanwhile } = measures;
-  const { rtoMsMax, rpoMsMax, lostBehindMsMax, mustStop } = limits;
+  const { lostBehindMs, doneMeanwhile, pauseMs, phases } = measures;
+  const { rtoMsMax, rpoMsMax, lostBehindMsMax, mustStop, pauseMsMax } = limits;
   const found: string[] = [];
   if (rtoMs === null) {
     const never = Object.entries(firstSuccessMs).flatMap(([kind, ms]) => (ms === null ? [kind] : []));
@@ -225,6 +249,15 @@ export function missed(measures: Measures, limits: Limits): readonly string[] {
     );
   if (mustStop && doneMeanwhile > 0)
     found.push(`${doneMeanwhile} writes were done when no region can have had a lease.`);
+  if (pauseMsMax !== null) {
+    if (pauseMs === null || pauseMs > pauseMsMax)
+      found.push(
+        `Writes waited ${pauseMs === null ? 'unseen' : seconds(pauseMs)}, the bound is ${seconds(pauseMsMax)}.`,
+      );
+    const errors = phases.flatMap(({ attemptErrors }) => Object.values(attemptErrors));
+    const failed = errors.reduce((sum, count) => sum + count, 0);
+    if (failed > 0) found.push(`${failed} attempts failed; none may when it is planned.`);
+  }
   if (writes.unknown > 0) found.push(`${writes.unknown} acknowledged writes could not be read back.`);
   if (openOrders > 0) found.push(`${openOrders} orders have not ended.`);
   if (measures.failed > 0) found.push(`${measures.failed} requests failed in spite of their retries.`);

@@ -56,6 +56,7 @@ export function outcomeText(outcome: Outcome): string {
         ]),
     ...(writes.unknown === 0 ? [] : [row('', `${writes.unknown} could not be read back`)]),
     ...(measures.quarantined === 0 ? [] : [row('quarantined', `${measures.quarantined} entries`)]),
+    ...(limits.pauseMsMax === null ? [] : [row('pause', pauseText(measures, limits.pauseMsMax))]),
     row('moved', `${measures.movedPartitions} partitions`),
     ...(measures.catchUpMs === null
       ? []
@@ -83,6 +84,10 @@ export function outcomeText(outcome: Outcome): string {
   ];
   return lines.join('\n');
 }
+
+/** What a planned move costs its callers. */
+export const pauseText = ({ pauseMs }: Measures, atMostMs: number): string =>
+  `${pauseMs === null ? 'not seen' : seconds(pauseMs)} (at most ${seconds(atMostMs)}), the longest of a write beyond the usual`;
 
 /** What may be lost, by the durability of each class. */
 export function rpoText({ rpoMsMax }: Limits): string {

@@ -58,13 +58,23 @@ function outageOf({
 }
 
 function tiles({ measures, limits, from }: Outcome): string {
-  const { rtoMs, rpoMs, writes } = measures;
+  const { rtoMs, rpoMs, writes, pauseMs } = measures;
+  const { pauseMsMax } = limits;
   const tile = (name: string, value: string, note: string): string =>
     `<div class="tile"><span class="name">${name}</span><strong>${value}</strong><span>${escaped(note)}</span></div>`;
   const rtoNote =
     limits.rtoMsMax === null ? fromText(from) : `at most ${seconds(limits.rtoMsMax)}, ${fromText(from)}`;
   return [
     tile('RTO', rtoMs === null ? 'none' : seconds(rtoMs), rtoNote),
+    ...(pauseMsMax === null
+      ? []
+      : [
+          tile(
+            'write pause',
+            pauseMs === null ? 'not seen' : seconds(pauseMs),
+            `at most ${seconds(pauseMsMax)}; the longest of a write beyond the usual`,
+          ),
+        ]),
     tile('RPO', seconds(rpoMs), `age of the oldest lost write; ${rpoText(limits)}`),
     tile('lost writes', String(writes.lost), `of ${writes.acknowledged} acknowledged, read back one by one`),
     tile('failed requests', String(measures.failed), `${measures.retries} attempts were made again`),

@@ -12,9 +12,10 @@ import { type Clients, openClients } from './clients.ts';
 import { type Grounds, startGrounds, type Told } from './grounds.ts';
 import { type Import, type ImportOutcome, noImport } from './importing.ts';
 import { openKeys } from './keys.ts';
+import { switchOver } from './moving.ts';
 import { readBack, settle } from './reading-back.ts';
 import type { DrillRecord, Mark, MarkKind } from './record.ts';
-import { bodyOf, setStage } from './stage.ts';
+import { setStage } from './stage.ts';
 import { countedText, markText } from './timeline.ts';
 import { type AckedWrite, beginTraffic, type Traffic } from './traffic.ts';
 import { behindText, type RegionSeen, watchCoordinator } from './watching.ts';
@@ -78,8 +79,9 @@ export async function runDrill(options: RunOptions): Promise<Run> {
   const { folder, cacheFolder } = options;
   const grounds = await startGrounds({
     ...{ shell, topology, folder, cacheFolder, onTold },
-    withLines: drill.withLines,
+    withLines: drill.withLines(topology),
   });
+  for (const { line } of grounds.lines) line.setDelay(drill.delayMs);
   const api = openApi(grounds.url, staffToken(shell, grounds), SOCKETS_MAX, SILENCE_MS);
   const watching = watchCoordinator({
     shell,
@@ -127,8 +129,8 @@ export async function runDrill(options: RunOptions): Promise<Run> {
     if (importing !== noImport) mark('note', 'the import places orders');
     await clock.sleep(options.calmMs);
 
-    await drill.strike(grounds, region);
     mark('struck', drill.struckText(region));
+    await attempt(Promise.resolve(drill.strike(grounds, region, clients)));
     await clock.sleep(options.downMs);
     mark('healed', drill.healedText(region));
     await attempt(drill.heal(grounds, region).then(() => mark('ready', 'what was struck is ready again')));
@@ -226,22 +228,11 @@ async function regionsSeen(clients: Clients): Promise<readonly RegionSeen[] | nu
   return (answered.body as { readonly regions: readonly RegionSeen[] }).regions;
 }
 
-const GIVE_BACK_TRIES_MAX = 10;
-
 /** What was born in the region, and others are home to, moves back. @returns whether there was any */
 async function giveBack(clients: Clients, to: RegionName, regions: readonly RegionName[]): Promise<boolean> {
   let isAny = false;
   for (const from of regions) {
-    if (from === to) continue;
-    // Those before one that could not move have moved: asked again, the others do.
-    for (let tries = 1; ; tries += 1) {
-      const path = `/operators/regions/${from}/switchover`;
-      const answered = await clients.sendUnseen({ method: 'POST', path, body: { to, born_in: to } });
-      if (answered?.status === 409 && tries < GIVE_BACK_TRIES_MAX) continue;
-      const { partitions } = bodyOf(answered, `Switchover from ${from} to ${to}`) as { partitions: number };
-      isAny ||= partitions > 0;
-      break;
-    }
+    if (from !== to && (await switchOver(clients, from, to, to)) > 0) isAny = true;
   }
   return isAny;
 }
