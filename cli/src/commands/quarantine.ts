@@ -116,7 +116,7 @@ function adviceFor(region: string, id: string): string {
   return `Their partitions have gone on without these. Now one of:
   npx cardume regions quarantine resubmit --all --region ${region}   append them, where that is still right
   npx cardume regions quarantine resubmit ${id}   only this one
-  npx cardume regions quarantine discard --all --region ${region}    give them up; they stay, with your name`;
+  npx cardume regions quarantine discard --all --region ${region}    give them up; they stay, with who decided`;
 }
 
 /** @returns the exit code */

@@ -127,10 +127,15 @@ const switchover = operation({
     portOf(context, to);
     if (bornIn !== undefined) portOf(context, bornIn);
     const request: RegionsRequest = { ask: 'switch-over', to, bornIn: bornIn ?? null };
-    const answer = (await ask(from, request)) as unknown as SwitchedOver;
-    // Of the version before: it knows of none.
-    const { partitions, heldMs, kept = 0, keptWhy = [] } = answer as Moved & Partial<SwitchedOver>;
-    return { status: 200, body: { from, to, partitions, held_ms: heldMs, kept, kept_why: keptWhy } };
+    for (let partitions = 0, heldMs = 0; ; ) {
+      const answer = (await ask(from, request)) as unknown as SwitchedOver;
+      partitions += answer.partitions;
+      heldMs = Math.max(heldMs, answer.heldMs);
+      // Of the version before: it knows of none.
+      const { left = 0, kept = 0, keptWhy = [] } = answer as Moved & Partial<SwitchedOver>;
+      if (left > 0) continue;
+      return { status: 200, body: { from, to, partitions, held_ms: heldMs, kept, kept_why: keptWhy } };
+    }
   },
 });
 

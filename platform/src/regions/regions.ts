@@ -362,7 +362,7 @@ export function openRegions(options: RegionsOptions): Regions {
       to,
       moving,
     );
-    return { ...done, kept: kept.length, keptWhy: [...why] };
+    return { ...done, left: moving.length - done.partitions, kept: kept.length, keptWhy: [...why] };
   }
 
   async function takeCheckpoints(service: ServiceName, packed: readonly Json[]): Promise<void> {

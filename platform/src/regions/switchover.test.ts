@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import house from '../../../cardume.config.ts';
 import { CardumeError } from '../base/errors.ts';
 import type { Coordinator } from '../discovery/coordinator.ts';
+import type { Head } from '../events/log.ts';
+import type { Clock } from '../host/host.ts';
 import { embeddedUnderTest } from '../testing/coordinator-embedded.ts';
 import { simulation } from '../testing/simulated/host.ts';
 import { type Partition, partitionKey } from '../topology/partition.ts';
@@ -11,25 +13,34 @@ import { type Home, keyOfHome, openHomes } from './homes.ts';
 import { switchOver } from './switchover.ts';
 import { openWatermarks } from './watermarks.ts';
 
-const PARTITION: Partition = { service: 'orders', scope: 1, partition: 3 };
+const orders = (partition: number): Partition => ({ service: 'orders', scope: 1, partition });
+const PARTITION = orders(3);
 const KEY = keyOfHome(PARTITION);
 const LEASE = 'leases/us-east';
 const POSITION = 7;
 
 type Change = Coordinator['change'];
 
+/** The home that stands behind the move of one partition. */
+async function moved(change: Changing): Promise<Home> {
+  return (await movedAll([PARTITION], change)).home;
+}
+
+type Changing = (real: Change, hear: (home: Home) => Promise<unknown>, clock: Clock) => Change;
+
 /**
- * us-east hands the partition to us-west, which has all of it; before, us-east took it over from eu-west, uncleanly.
+ * us-east hands partitions to us-west, which has all of them; before, us-east took the first one over from eu-west, uncleanly.
  * @param change in place of the coordinator's, each time that the move calls it; `hear` puts a home there, and us-east hears of it
- * @returns the home that stands then
+ * @returns how many have moved, and the first one's home
  */
-async function moved(
-  change: (real: Change, hear: (home: Home) => Promise<unknown>) => Change,
-): Promise<Home> {
+async function movedAll(
+  partitions: readonly Partition[],
+  change: Changing,
+): Promise<{ readonly count: number; readonly home: Home }> {
   const sim = simulation({ seed: 1 });
   const machine = sim.machine('us-east');
   const server = embeddedUnderTest({ host: machine, listen: 'us-east', path: '/coordinator.db' });
-  async function run(): Promise<Home> {
+  async function run(): Promise<{ readonly count: number; readonly home: Home }> {
     const { clock } = machine;
     const real = await server.open();
     const homes = openHomes(house);
@@ -40,28 +51,27 @@ async function moved(
     await hear({ region: 'us-east', term: 1, unclean: { term: 1, lost: ['eu-west'] } });
     const { revision } = await real.change([], [{ key: LEASE, value: '{}' }]);
     const watermarks = openWatermarks(clock, 1_000);
-    const partition = partitionKey(PARTITION);
-    watermarks.acked('us-west', 'orders', partition, POSITION);
-    const head = {
+    for (const one of partitions) watermarks.acked('us-west', 'orders', partitionKey(one), POSITION);
+    const headOf = (partition: number): Head => ({
       partition,
       epoch: 2 ** 20,
       lastEpoch: 2 ** 20,
       position: POSITION,
       checksum: new Uint8Array(32),
-    };
+    });
     try {
-      await switchOver(
+      const { partitions: count } = await switchOver(
         {
           clock,
           isOver: () => false,
           here: 'us-east',
-          coordinator: { ...real, change: change(real.change, hear) },
+          coordinator: { ...real, change: change(real.change, hear, clock) },
           homes,
           watermarks,
           lease: () => ({ key: LEASE, revision }),
-          shardOf: () => ({
-            log: { head: () => head, settled: async () => undefined },
-            moving: { release: async () => ({ head, checkpoints: [] }) },
+          shardOf: (_, partition) => ({
+            log: { head: headOf, settled: async () => undefined },
+            moving: { release: async () => ({ head: headOf(partition), checkpoints: [] }) },
           }),
           hold: () => () => undefined,
           learn: (values) => void homes.learn(values),
@@ -69,10 +79,10 @@ async function moved(
           handOver: async () => undefined,
         },
         'us-west',
-        [PARTITION],
+        partitions,
       );
       const [standing] = (await real.read(KEY)).values;
-      return JSON.parse(standing?.value as string) as Home;
+      return { count, home: JSON.parse(standing?.value as string) as Home };
     } finally {
       await real.close();
     }
@@ -151,4 +161,18 @@ test('a later term stands, and a coordinator that was never reached leaves all a
     }),
     away,
   );
+});
+
+test('over long lines the first ones move, and who asked asks again for the others', async () => {
+  const all = Array.from({ length: 16 }, (_, partition) => orders((partition + 3) % 16));
+  for (const [tookMs, moves] of [
+    [10, 16],
+    [2_000, 8],
+  ] as const) {
+    const { count, home } = await movedAll(all, (real, _, clock) => async (conditions, changes) => {
+      await clock.sleep(tookMs);
+      return real(conditions, changes);
+    });
+    deepStrictEqual([count, home.region], [moves, 'us-west']);
+  }
 });

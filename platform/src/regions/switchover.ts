@@ -49,6 +49,8 @@ export interface SwitchoverGround {
 
 /** JSON. */
 export interface SwitchedOver extends Moved {
+  /** Partitions that are still to move: whoever asked asks again. The version before leaves none. */
+  readonly left?: number;
   /** Partitions that stay, since the other region may not be home to them. */
   readonly kept: number;
   /** Sentences. */
@@ -56,6 +58,7 @@ export interface SwitchedOver extends Moved {
 }
 
 export interface Moved {
+  /** How many have moved. */
   readonly partitions: number;
   /** The longest that callers of one partition waited. */
   readonly heldMs: number;
@@ -65,6 +68,8 @@ export interface Moved {
 const TOGETHER = 8;
 const CATCH_UP_MS_MAX = 3_000;
 const READ_AGAIN_MS = 100;
+/** None is begun behind it: whoever asked over a long line hears of the first ones before it gives up waiting. */
+const BEGIN_MS_MAX = 1_500;
 
 /** @throws CardumeError what keeps a partition from moving: it is at home here still, and those before it have moved */
 export async function switchOver(
@@ -73,17 +78,20 @@ export async function switchOver(
   partitions: readonly Partition[],
 ): Promise<Moved> {
   const waiting = [...partitions];
+  const { clock } = ground;
+  const sinceMs = clock.monotonicMs();
   let heldMs = 0;
   async function work(): Promise<void> {
-    for (let partition = waiting.shift(); partition !== undefined; partition = waiting.shift()) {
-      const one = partition;
+    while (clock.monotonicMs() - sinceMs < BEGIN_MS_MAX) {
+      const one = waiting.shift();
+      if (one === undefined) return;
       const ms = await ground.inTurn(one, () => switchOne(ground, to, one));
       heldMs = Math.max(heldMs, ms);
     }
   }
   const done = await Promise.allSettled(Array.from({ length: TOGETHER }, work));
   for (const one of done) if (one.status === 'rejected') throw one.reason;
-  return { partitions: partitions.length, heldMs: Math.round(heldMs) };
+  return { partitions: partitions.length - waiting.length, heldMs: Math.round(heldMs) };
 }
 
 /** @returns how long its callers were held */
@@ -137,12 +145,11 @@ async function name(
     try {
       // Whoever has begun to serve the region since, or replaces it, has taken the lease: nothing is moved behind their back.
       const own = lease();
-      const { done } = await coordinator.change(
-        [{ key, revision }, own],
-        [{ key, value: JSON.stringify(home) }],
-      );
+      const value = JSON.stringify(home);
+      const { done, revision: now } = await coordinator.change([{ key, revision }, own], [{ key, value }]);
       isSent = true;
-      learn((await coordinator.read(key)).values);
+      // Callers wait: what is known is not read again.
+      learn(done ? [{ key, value, revision: now }] : (await coordinator.read(key)).values);
       if (!done && homes.find(partition).revision === revision && lease().revision === own.revision)
         throw standsElse(key);
     } catch (error) {
