@@ -236,6 +236,26 @@ test('a connection that breaks under a request that may not be repeated: the out
   assert.deepEqual(west.requests, []);
 });
 
+test('a region that stands still is left when it is found down, by all that may be repeated', async () => {
+  const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+  east.answer = async (request, response, body) => {
+    await woken;
+    Region.echo(request, response, body);
+  };
+  const ask = (path: string, init: RequestInit = {}): Promise<Response> => fetch(url(path), init);
+  const waiting = ask('/a');
+  const keyedWaiting = ask('/b', { method: 'POST', body: '{"n":1}', headers: { 'Idempotency-Key': 'k' } });
+  const unkeyed = ask('/c', { method: 'POST', body: '{}' });
+  await until(() => east.requests.length === 3);
+  east.ready = false;
+  const [read, keyed] = await Promise.all([waiting, keyedWaiting]);
+  assert.deepEqual([read.status, servedBy(read), servedBy(keyed)], [200, 'us-west', 'us-west']);
+  assert.equal(((await keyed.json()) as { body: string }).body, '{"n":1}');
+  assert.deepEqual(west.requests.toSorted(), ['GET /a', 'POST /b']);
+  wake();
+  assert.equal(servedBy(await unkeyed), 'us-east', 'nobody knows whether it was done: it waits');
+});
+
 test('an answer that breaks off is cut off for the client too', async () => {
   east.answer = (_request, response) => {
     response.writeHead(200, { 'Content-Length': '100' });

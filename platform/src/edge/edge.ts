@@ -60,8 +60,11 @@ export async function startEdge({ host, topology, log, probeIntervalMs }: EdgeOp
       if (after.mayWrite !== before.mayWrite)
         log.info(after.mayWrite ? 'a region may write again' : 'a region may not write', { region });
       if (after.state === before.state) return;
-      if (after.state === 'down' && before.state === 'up') log.warn('a region is down', { region });
-      else if (after.state === 'up' && before.state === 'down') log.info('a region is up again', { region });
+      if (after.state === 'down' && before.state === 'up') {
+        log.warn('a region is down', { region });
+        proxy.leave(region);
+      } else if (after.state === 'up' && before.state === 'down')
+        log.info('a region is up again', { region });
     },
   });
   await health.firstRound;

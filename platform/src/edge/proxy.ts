@@ -3,8 +3,8 @@
  * lowest of its interfaces: header lists stay raw, answers flow through as they come (docs/decisions/0005).
  *
  * Bodies of requests are gathered before they are sent (they are small, and a slow client then holds no region), so
- * that a request can be sent a second time: any that never left, and, when the connection broke before an answer,
- * those that may be repeated: safe methods, and requests under an idempotency key.
+ * that a request can be sent a second time: any that never left, and, when the connection broke before an answer, or the
+ * region was found down meanwhile, those that may be repeated: safe methods, and requests under an idempotency key.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -48,6 +48,8 @@ export interface Proxy {
   readonly address: { readonly host: string; readonly port: number };
   /** Whether the region says that it is ready. */
   probe(region: RegionName, timeoutMs: number): Promise<Readiness>;
+  /** The region is down: what may be repeated, and has no answer yet, does not wait for it any longer. */
+  leave(region: RegionName): void;
   /** Takes no new connections, ends event streams, lets other requests finish, and cuts them after the time. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -80,6 +82,9 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
   return {
     address: { host: topology.edge.host, port },
     probe: (region, timeoutMs) => readinessOf(shared.upstream(region).probes, AbortSignal.timeout(timeoutMs)),
+    leave(region) {
+      for (const exchange of shared.exchanges) exchange.leave(region);
+    },
     async drain(timeoutMs) {
       shared.draining = true;
       // A connection that was busy when the server closed would else stay open, idle, until its keep-alive ends.
@@ -112,7 +117,8 @@ class Shared {
   readonly #random: Random;
   /** Responses that are event streams. */
   readonly streams = new Set<ServerResponse>();
-  requests = 0;
+  /** Under way. */
+  readonly exchanges = new Set<Exchange>();
   bodiesBytes = 0;
   draining = false;
   onExchangeEnd = (): void => {};
@@ -178,6 +184,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Regions that may still be tried; the first is the one under way. */
   #regions: readonly RegionName[] = [];
   #attempts = 0;
+  /** The region under way was found down. */
+  #isLeft = false;
   /** Length that the region announces for its answer; -1: none. */
   #replyBytes = -1;
   /** Set while the request is on a connection of a region. */
@@ -192,10 +200,10 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   begin(): void {
     const shared = this.#shared;
-    shared.requests += 1;
+    shared.exchanges.add(this);
     this.#response.once('close', () => this.#close());
     try {
-      if (shared.requests > REQUESTS_MAX)
+      if (shared.exchanges.size > REQUESTS_MAX)
         throw new CardumeError('overloaded', 'the edge carries as many requests as it may');
       const forwarded = forwardedRequest(this.#request.rawHeaders, this.#request.socket.remoteAddress ?? '');
       const target = targetOf(this.#request.url as string);
@@ -244,6 +252,18 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (announcedBytes > bodyBytesMax) refuse(tooLarge());
   }
 
+  leave(region: RegionName): void {
+    const mayGo = this.#attempts < 2 && this.#regions.length > 1 && !this.#response.headersSent;
+    if (!mayGo || this.#regions[0] !== region || !this.#mayRepeat()) return;
+    this.#isLeft = true;
+    this.#controller?.abort(new Error(`region ${region} is down`));
+  }
+
+  #mayRepeat(): boolean {
+    const { method } = this.#request;
+    return method === 'GET' || method === 'HEAD' || (this.#forwarded as Forwarded).hasIdempotencyKey;
+  }
+
   #send(): void {
     const { headers, wantsEvents } = this.#forwarded as Forwarded;
     const upstream = this.#shared.upstream(this.#regions[0] as RegionName);
@@ -262,6 +282,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#ended) controller.abort(new Error('the client is gone'));
+    else if (this.#isLeft) controller.abort(new Error('the region is down'));
   }
 
   onResponseStart(
@@ -320,9 +341,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   /** Once, on the next region that is healthy, or on the same one where there is no other. */
   #retry(region: RegionName, wasSent: boolean, cause: Error): void {
-    const { method } = this.#request;
-    const mayRepeat =
-      method === 'GET' || method === 'HEAD' || (this.#forwarded as Forwarded).hasIdempotencyKey;
+    const mayRepeat = this.#mayRepeat();
+    this.#isLeft = false;
     if (this.#attempts === 1 && (mayRepeat || !wasSent)) {
       if (this.#regions.length > 1) this.#regions = this.#regions.slice(1);
       this.#send();
@@ -349,7 +369,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** The answer is out, or the client is gone. */
   #close(): void {
     this.#ended = true;
-    this.#shared.requests -= 1;
+    this.#shared.exchanges.delete(this);
     this.#shared.bodiesBytes -= this.#bodyBytes;
     this.#shared.streams.delete(this.#response);
     this.#controller?.abort(new Error('the client is gone'));
