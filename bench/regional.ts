@@ -96,7 +96,7 @@ async function serve(durability: Durability): Promise<void> {
       ports: await freePorts(host, portsOf(written)),
     });
     grounds = await startGrounds({
-      ...{ shell, topology, folder, withLines: true },
+      ...{ shell, topology, folder, withLines: true, delayMs: 0 },
       cacheFolder: join(folder, 'compile-cache'),
       onTold({ process: of, level, message, fields }) {
         if (level === 'error') process.stderr.write(`${of}: ${message} ${JSON.stringify(fields)}\n`);

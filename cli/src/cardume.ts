@@ -55,6 +55,15 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
+/** Beyond it requests between regions end before they are answered. */
+const ROUND_TRIP_MS_MAX = 1_000;
+
+function parseRoundTrip(text: string): number {
+  const ms = Number(text);
+  if (/^\d{1,4}$/.test(text) && ms <= ROUND_TRIP_MS_MAX) return ms;
+  throw new InvalidArgumentError(`expected a whole number of milliseconds, at most ${ROUND_TRIP_MS_MAX}.`);
+}
+
 const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 
 const configOption = (): Option => new Option('--config <file>', 'the topology (default: cardume.config.ts)');
@@ -341,6 +350,12 @@ program
   )
   .addOption(new Option('--down <seconds>', 'how long the fault lasts (default: 8)').argParser(parseCount))
   .addOption(
+    new Option(
+      '--round-trip <ms>',
+      'of all lines between regions, and to the coordinator (default: 0; 100 for switchover)',
+    ).argParser(parseRoundTrip),
+  )
+  .addOption(
     new Option('--durability <durability>', "of all services (default: the topology's)").choices([
       'region',
       'cross-region',
@@ -368,6 +383,7 @@ Examples:
   npx cardume drill --list
   npx cardume drill region-loss us-east
   npx cardume drill region-loss us-east --durability cross-region --times 3
+  npx cardume drill region-loss us-east --round-trip 100
   npx cardume drill region-loss eu-west --etcd 127.0.0.1:2379 --down 20
   npx cardume drill region-loss us-east --durability cross-region --import orders.csv.gz
   npx cardume drill --all --json > drills.json

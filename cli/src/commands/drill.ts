@@ -27,6 +27,8 @@ export interface DrillOptions extends Pick<Overrides, 'config' | 'data'> {
   /** Of traffic before and after. */
   readonly seconds: number;
   readonly down?: number | undefined;
+  /** Milliseconds, of all lines. */
+  readonly roundTrip?: number | undefined;
   readonly durability?: Durability | undefined;
   /** `host:port` of members. */
   readonly etcd?: readonly string[] | undefined;
@@ -132,6 +134,7 @@ async function once(shell: Shell, options: DrillOptions, place: Place): Promise<
   const tell = (text: string): void => shell.complain(text);
   const print = (text: string): void => (options.json === true ? shell.complain(text) : shell.print(text));
   const load = await loadOf(host);
+  const roundTripMs = options.roundTrip ?? of.roundTripMs ?? 0;
   const begun = new Date(host.clock.nowMs()).toISOString();
   const run = `drill-${Buffer.from(host.random.bytes(4)).toString('hex')}`;
   const { durability, etcd } = options;
@@ -147,6 +150,7 @@ async function once(shell: Shell, options: DrillOptions, place: Place): Promise<
       ...{ shell, drill: of, region, topology, folder, interrupted, tell },
       cacheFolder: resolve(shell.folder, cache),
       downMs: (options.down ?? of.downS) * 1_000,
+      roundTripMs,
       calmMs: options.seconds * 1_000,
       beginImport:
         file === null
@@ -183,6 +187,7 @@ async function once(shell: Shell, options: DrillOptions, place: Place): Promise<
         imported,
         record,
         complaints,
+        roundTripMs,
       },
       load,
       durability: Object.fromEntries(durabilities),
@@ -190,7 +195,8 @@ async function once(shell: Shell, options: DrillOptions, place: Place): Promise<
       passed: found.length === 0,
       missed: found,
     };
-    print(`\n${of.name} of ${region}, ${weakest}, ${coordinator}\n${outcomeText(outcome)}`);
+    const far = roundTripMs > 0 ? `, lines of ${roundTripMs} ms` : '';
+    print(`\n${of.name} of ${region}, ${weakest}, ${coordinator}${far}\n${outcomeText(outcome)}`);
     const written = await writeReport(
       host,
       resolve(shell.folder, options.report ?? join(dataFolder, 'drills')),

@@ -17,8 +17,8 @@ export interface Drill {
   readonly strikes: 'region' | 'all';
   /** Lines between regions, and to the coordinator, run through the drill. */
   readonly withLines: (topology: Topology) => boolean;
-  /** Of these lines, each way, from the beginning. */
-  readonly delayMs: number;
+  /** Of these lines, there and back, from the beginning, when nothing else is asked for. Left out: 0. */
+  readonly roundTripMs?: number;
   /** What recovery counts from: the fault, or its end where writes have to wait for that. */
   readonly from: 'struck' | 'healed';
   /** Until it heals, when nothing else is asked for. */
@@ -32,8 +32,8 @@ export interface Drill {
 
 /** Added each way. */
 const SLOW_MS = 50;
-/** Between regions that are far from each other, each way. */
-const FAR_MS = 50;
+/** Between regions that are far from each other, there and back. */
+const FAR_MS = 100;
 
 function linesAt({ lines }: Grounds, region: RegionName): Grounds['lines'] {
   return lines.filter(({ from, to }) => from === region || to === region);
@@ -48,7 +48,6 @@ export const drills: readonly Drill[] = [
     about: 'kill -9 of a region, which stays down for a while: others take over, and give back.',
     strikes: 'region',
     withLines: () => false,
-    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: (region) => `${region} is killed (kill -9)`,
@@ -67,7 +66,6 @@ export const drills: readonly Drill[] = [
     about: "kill -9 of a region's process, which its supervisor starts again at once.",
     strikes: 'region',
     withLines: () => false,
-    delayMs: 0,
     from: 'struck',
     downS: 0,
     struckText: (region) => `the process of ${region} is killed (kill -9)`,
@@ -81,7 +79,6 @@ export const drills: readonly Drill[] = [
       'kill -9 of the embedded coordinator, or no line to any etcd, for longer than leases last: regions stop writing, then go on.',
     strikes: 'all',
     withLines: ({ coordinator }) => coordinator?.engine === 'etcd',
-    delayMs: 0,
     from: 'healed',
     downS: 8,
     struckText: () => 'the coordinator is lost',
@@ -104,7 +101,6 @@ export const drills: readonly Drill[] = [
     about: 'A region is cut off from the others and from the coordinator; clients still reach it.',
     strikes: 'region',
     withLines: () => true,
-    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: (region) => `${region} is cut off from the others and from the coordinator`,
@@ -121,16 +117,15 @@ export const drills: readonly Drill[] = [
     about: `All lines between regions, and to the coordinator, take ${SLOW_MS} ms longer each way for a while.`,
     strikes: 'all',
     withLines: () => true,
-    delayMs: 0,
     from: 'struck',
     downS: 8,
     struckText: () => `all lines between regions take ${SLOW_MS} ms longer each way`,
     healedText: () => 'the lines are as fast as before',
     strike(grounds) {
-      for (const { line } of grounds.lines) line.setDelay(SLOW_MS);
+      for (const { line } of grounds.lines) line.setDelay(grounds.delayMs + SLOW_MS);
     },
     async heal(grounds) {
-      for (const { line } of grounds.lines) line.setDelay(0);
+      for (const { line } of grounds.lines) line.setDelay(grounds.delayMs);
     },
   },
   {
@@ -139,7 +134,6 @@ export const drills: readonly Drill[] = [
       'A region cannot write its files for a while (RLIMIT_FSIZE): it refuses writes, and goes on when it can.',
     strikes: 'region',
     withLines: () => false,
-    delayMs: 0,
     from: 'healed',
     downS: 5,
     struckText: (region) => `the disk of ${region} takes nothing more`,
@@ -149,10 +143,10 @@ export const drills: readonly Drill[] = [
   },
   {
     name: 'switchover',
-    about: `A planned move of all that is at home in a region, on lines of ${2 * FAR_MS} ms there and back, and the way back.`,
+    about: `A planned move of all that is at home in a region, on lines of ${FAR_MS} ms there and back, and the way back.`,
     strikes: 'region',
     withLines: () => true,
-    delayMs: FAR_MS,
+    roundTripMs: FAR_MS,
     from: 'struck',
     downS: 3,
     struckText: (region) => `all that is at home in ${region} is to move`,

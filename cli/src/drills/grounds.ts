@@ -40,6 +40,8 @@ export interface Grounds {
   readyAgain(name: string): Promise<void>;
   /** Whether the process can write its files. @throws Failure where the system cannot forbid it */
   setDiskFull(name: string, isFull: boolean): Promise<void>;
+  /** Of the lines, each way, when nothing is struck. */
+  readonly delayMs: number;
   /** Empty when lines go straight. */
   readonly lines: readonly (Line & { readonly line: BadLine })[];
   close(): Promise<void>;
@@ -54,6 +56,8 @@ export interface GroundsOptions {
   readonly cacheFolder: string;
   /** Lines between regions, and to the coordinator, can be slow or cut. */
   readonly withLines: boolean;
+  /** Of these lines, each way. */
+  readonly delayMs: number;
   readonly onTold: (told: Told) => void;
 }
 
@@ -64,12 +68,13 @@ const START_MS_MAX = 60_000;
 
 /** @throws Failure when it does not start */
 export async function startGrounds(options: GroundsOptions): Promise<Grounds> {
-  const { shell, topology, folder, withLines, onTold } = options;
+  const { shell, topology, folder, withLines, delayMs, onTold } = options;
   const { host } = shell;
   await host.disk.makeFolder(folder);
   const secrets = await openSecrets(host, folder);
   const environment = { NODE_COMPILE_CACHE: options.cacheFolder };
   const lines = withLines ? await openLines(shell, topology) : [];
+  for (const { line } of lines) line.setDelay(delayMs);
   const files = await writeTopologies(shell, topology, folder, lines);
   await warmUp(host, options.cacheFolder, {
     command: [ENTRY, 'warm', '--config', files.get(COORDINATOR) as string],
@@ -117,6 +122,7 @@ export async function startGrounds(options: GroundsOptions): Promise<Grounds> {
   return {
     topology,
     secrets,
+    delayMs,
     url: `http://${topology.edge.host}:${topology.edge.port}`,
     lines,
     kill: (name) => gateOf(name).kill(),

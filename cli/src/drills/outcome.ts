@@ -13,6 +13,8 @@ export interface Outcome {
   /** ISO 8601. */
   readonly begun: string;
   readonly coordinator: 'embedded' | 'etcd';
+  /** Of all lines between regions, and to the coordinator, at least. */
+  readonly roundTripMs: number;
   /** Processes that wanted to run on this machine before the drill did; null: it is not known. */
   readonly load: number | null;
   /** By service. */

@@ -38,6 +38,7 @@ const outcome: Outcome = {
   limits: limitsOf({ name: 'region-loss' }, config),
   ...{ passed: true, missed: [], measures: measure(record, 'struck', 3_000), record },
   imported: null,
+  roundTripMs: 100,
   complaints: [{ process: 'us-west', level: 'error', message: 'a </pre> line', fields: {}, atMs: 8_100 }],
 };
 
@@ -53,6 +54,7 @@ test('the page stands alone, and has every event on its chart and in its list', 
     'all copies are up to date',
   ])
     equal(page.split(text).length - 1, 2, text);
+  match(page, /lines of 100 ms there and back/);
   match(page, /prefers-color-scheme: dark/);
   match(page, /a &lt;\/pre&gt; line/);
   match(page, /<strong>3\.90 s<\/strong>/, 'RTO');

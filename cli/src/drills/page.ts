@@ -4,10 +4,22 @@ import { type Phase, seconds } from './measures.ts';
 import { countsText, type Event, eventsOf, fromText, type Outcome, rpoText } from './outcome.ts';
 
 export function pageOf(outcome: Outcome): string {
-  const { drill, region, about, begun, coordinator, durability, load, measures, passed, missed } = outcome;
+  const {
+    drill,
+    region,
+    about,
+    begun,
+    coordinator,
+    durability,
+    load,
+    roundTripMs,
+    measures,
+    passed,
+    missed,
+  } = outcome;
   const events = eventsOf(outcome);
   const durabilities = [...new Set(Object.values(durability))].join(' and ');
-  const facts = `${begun.slice(0, 19).replace('T', ' ')} UTC · ${coordinator} coordinator · durability ${durabilities}${load === null ? '' : ` · load of the machine before it ${load}`}`;
+  const facts = `${begun.slice(0, 19).replace('T', ' ')} UTC · ${coordinator} coordinator · durability ${durabilities}${roundTripMs > 0 ? ` · lines of ${roundTripMs} ms there and back` : ''}${load === null ? '' : ` · load of the machine before it ${load}`}`;
   const verdict = passed
     ? '<span class="verdict passed">passed</span>'
     : `<span class="verdict missed">missed</span>`;

@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly folder: string;
   readonly cacheFolder: string;
   readonly downMs: number;
+  /** That all lines between regions, and to the coordinator, have at least. */
+  readonly roundTripMs: number;
   /** Of traffic before the fault, and behind the way back. */
   readonly calmMs: number;
   readonly beginImport?: ((grounds: Grounds) => Import) | undefined;
@@ -79,9 +81,9 @@ export async function runDrill(options: RunOptions): Promise<Run> {
   const { folder, cacheFolder } = options;
   const grounds = await startGrounds({
     ...{ shell, topology, folder, cacheFolder, onTold },
-    withLines: drill.withLines(topology),
+    withLines: drill.withLines(topology) || options.roundTripMs > 0,
+    delayMs: options.roundTripMs / 2,
   });
-  for (const { line } of grounds.lines) line.setDelay(drill.delayMs);
   const api = openApi(grounds.url, staffToken(shell, grounds), SOCKETS_MAX, SILENCE_MS);
   const watching = watchCoordinator({
     shell,
