@@ -24,7 +24,15 @@ async function dns(): Promise<number> {
     networks,
     queriesPerS: 10_000_000,
   } as const;
-  const up = { state: 'up', contrary: 0, roundTripsMs: [1], roundTripMs: 1, mayWrite: true } as const;
+  const up = {
+    state: 'up',
+    contrary: 0,
+    steady: 0,
+    flaps: 0,
+    roundTripsMs: [1],
+    roundTripMs: 1,
+    mayWrite: true,
+  } as const;
   const table = Object.fromEntries(regions.map((name) => [name, up]));
   const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, with: () => silent };
   const opened = await openDns({

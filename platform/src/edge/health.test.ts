@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../host/host.ts';
-import { type Outcome, observed, type RegionHealth, UNKNOWN, watchHealth } from './health.ts';
+import { type Outcome, observed, type RegionHealth, serving, UNKNOWN, watchHealth } from './health.ts';
 
 const after = (outcomes: readonly Outcome[], from: RegionHealth = UNKNOWN): RegionHealth =>
   outcomes.reduce(observed, from);
@@ -29,6 +29,32 @@ test('a second turn needs two outcomes again', () => {
   assert.equal(back.state, 'up');
   assert.equal(after(['failed'], back).state, 'up');
   assert.equal(after(['failed', 'failed'], back).state, 'down');
+});
+
+test('a region that goes down again soon has to show twice as many successes each time', () => {
+  const many = (count: number): Outcome[] => new Array<Outcome>(count).fill(ok);
+  let health = after([ok]);
+  for (const wanted of [2, 4, 8, 16, 16]) {
+    health = after(['failed', 'failed', ...many(wanted - 1)], health);
+    assert.equal(health.state, 'down', `${wanted - 1} of ${wanted}`);
+    health = after([ok], health);
+    assert.equal(health.state, 'up', `${wanted}`);
+  }
+  const steady = after(many(60), health);
+  assert.equal(
+    after(['failed', 'failed', ok, ok], steady).state,
+    'up',
+    'half a minute later it is forgotten',
+  );
+});
+
+test('where no region is up, those that answer again are asked', () => {
+  const flapping = after([ok, 'failed', 'failed', ok, ok, 'failed', 'failed']);
+  const [down, answers] = [after(['failed']), after([ok], flapping)];
+  const states = (table: Record<string, RegionHealth>): string[] =>
+    Object.values(serving(table)).map(({ state }) => state);
+  assert.deepEqual(states({ a: down, b: answers }), ['down', 'up']);
+  assert.deepEqual(states({ a: after([ok]), b: answers }), ['up', 'down']);
 });
 
 test('the distance is the shortest of the last 16 round trips', () => {

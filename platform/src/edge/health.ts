@@ -1,6 +1,7 @@
 /**
  * Which regions are up. Each is probed at a fixed pace; two failures in a row take it down, two successes bring it
- * back, so that one lost packet moves no traffic. Failures of real requests count like failed probes. The distance to a
+ * back, so that one lost packet moves no traffic. One that goes down again soon has to show twice as many successes each
+ * time (flap damping, as in BGP). Failures of real requests count like failed probes. The distance to a
  * region is the shortest round trip of the last probes: the minimum is hardly moved by a busy region or a pause of ours.
  *
  * A region without a lease to write is as good as down while another has one: what is asked of it would wait there.
@@ -14,6 +15,10 @@ export interface RegionHealth {
   readonly state: 'unknown' | 'up' | 'down';
   /** Outcomes in a row that speak against the state. */
   readonly contrary: number;
+  /** Successes in a row while it is up, no more than `STEADY`. */
+  readonly steady: number;
+  /** How often it went down without having been steady before. */
+  readonly flaps: number;
   /** Round trips of the last successful probes, milliseconds, the newest last. */
   readonly roundTripsMs: readonly number[];
   /** The shortest of them; 0 before the first. */
@@ -30,11 +35,17 @@ export type Outcome = { readonly roundTripMs: number; readonly mayWrite: boolean
 export const PROBE_INTERVAL_MS = 500;
 export const PROBE_TIMEOUT_MS = 1_000;
 const CONTRARY_MAX = 2;
+/** So many successes make a region one that does not flap: half a minute. */
+const STEADY = 60;
+/** Nobody waits for more successes than 2 to the power of this. */
+const FLAPS_MAX = 4;
 const ROUND_TRIPS_MAX = 16;
 
 export const UNKNOWN: RegionHealth = {
   state: 'unknown',
   contrary: 0,
+  steady: 0,
+  flaps: 0,
   roundTripsMs: [],
   roundTripMs: 0,
   mayWrite: true,
@@ -49,19 +60,34 @@ export function observed(health: RegionHealth, outcome: Outcome): RegionHealth {
       : [...health.roundTripsMs, outcome.roundTripMs].slice(-ROUND_TRIPS_MAX);
   const roundTripMs = roundTripsMs.length === 0 ? 0 : Math.min(...roundTripsMs);
   const mayWrite = outcome === 'failed' ? health.mayWrite : outcome.mayWrite;
-  const found = { roundTripsMs, roundTripMs, mayWrite };
+  const isUp = health.state === 'up' && speaks === 'up';
+  const steady = isUp ? Math.min(health.steady + 1, STEADY) : 0;
+  const flaps = steady === STEADY ? 0 : health.flaps;
+  const found = { steady, flaps, roundTripsMs, roundTripMs, mayWrite };
   if (health.state === speaks) {
     if (outcome === 'failed' && health.contrary === 0) return health;
-    return { state: health.state, contrary: 0, ...found };
+    return { ...found, state: health.state, contrary: 0 };
   }
   const contrary = health.contrary + 1;
-  const turns = health.state === 'unknown' || contrary >= CONTRARY_MAX;
-  return { state: turns ? speaks : health.state, contrary: turns ? 0 : contrary, ...found };
+  const wanted = speaks === 'up' ? CONTRARY_MAX ** Math.max(1, flaps) : CONTRARY_MAX;
+  if (health.state !== 'unknown' && contrary < wanted) return { ...found, state: health.state, contrary };
+  const goesDown = health.state === 'up';
+  return { ...found, state: speaks, contrary: 0, flaps: goesDown ? Math.min(flaps + 1, FLAPS_MAX) : flaps };
 }
 
-/** Where requests may go: with regions that may not write down, unless no other is up. */
+/**
+ * Where requests may go: with regions that may not write down, unless no other is up; and where none is up, to those that
+ * answer again, however few times.
+ */
 export function serving(table: HealthTable): HealthTable {
   const all = Object.entries(table);
+  if (!all.some(([, { state }]) => state === 'up'))
+    return Object.fromEntries(
+      all.map(([region, health]) => [
+        region,
+        health.state === 'down' && health.contrary > 0 ? { ...health, state: 'up' } : health,
+      ]),
+    );
   const isIdle = ({ state, mayWrite }: RegionHealth): boolean => state === 'up' && !mayWrite;
   if (!all.some(([, { state, mayWrite }]) => state === 'up' && mayWrite)) return table;
   if (!all.some(([, health]) => isIdle(health))) return table;

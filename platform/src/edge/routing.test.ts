@@ -20,6 +20,8 @@ const regions = {
 const up = (roundTripMs: number): RegionHealth => ({
   state: 'up',
   contrary: 0,
+  steady: 0,
+  flaps: 0,
   roundTripsMs: [roundTripMs],
   roundTripMs,
   mayWrite: true,
@@ -58,7 +60,15 @@ test('the nearest healthy region comes first; unknown and down ones are left out
     'us-east': up(80),
     'us-west': up(12),
     'eu-west': down,
-    'sa-east': { state: 'unknown', contrary: 0, roundTripsMs: [], roundTripMs: 0, mayWrite: true },
+    'sa-east': {
+      state: 'unknown',
+      contrary: 0,
+      steady: 0,
+      flaps: 0,
+      roundTripsMs: [],
+      roundTripMs: 0,
+      mayWrite: true,
+    },
   };
   assert.deepEqual(regionOrder(null, table), ['us-west', 'us-east']);
 });

@@ -145,6 +145,8 @@ export function replyOf(bytes: Uint8Array | null): Reply {
 export const health = (state: RegionHealth['state'], roundTripMs = 1): RegionHealth => ({
   state,
   contrary: 0,
+  steady: 0,
+  flaps: 0,
   roundTripsMs: [roundTripMs],
   roundTripMs,
   mayWrite: true,
