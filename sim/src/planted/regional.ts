@@ -17,6 +17,7 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'fence-skipped',
     what: 'a copy takes entries of a home that was replaced',
+    isRare: true,
     changes: [
       {
         file: 'platform/src/events/copies.ts',
@@ -56,6 +57,7 @@ export const regionalBugs: readonly Planted[] = [
   {
     name: 'answer-before-second-region',
     what: 'an answer does not wait until a second region has it',
+    isRare: true,
     changes: [
       {
         file: 'platform/src/cqrs/across.ts',
