@@ -193,21 +193,6 @@ export const regionalBugs: readonly Planted[] = [
     ],
   },
   {
-    name: 'wall-clock-believed',
-    what: 'how old a copy is, is told by a clock that jumps',
-    isRare: true,
-    changes: [
-      {
-        file: 'platform/src/regions/near-by.ts',
-        find: 'const sinceMs = clock.monotonicMs() - maxStalenessMs;',
-        put: `const wall = clock as unknown as { nowMs(): number; zeroMs?: number };
-  const zeros: WeakMap<object, number> = ((globalThis as any).zeros ??= new WeakMap());
-  if (!zeros.has(wall)) zeros.set(wall, wall.nowMs() - clock.monotonicMs());
-  const sinceMs = wall.nowMs() - (zeros.get(wall) as number) - maxStalenessMs;`,
-      },
-    ],
-  },
-  {
     name: 'rights-not-frozen',
     what: 'who takes over without a proof goes on as if it had one',
     isRare: true,
