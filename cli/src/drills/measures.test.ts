@@ -203,10 +203,12 @@ describe('bounds', () => {
     );
     one({ lostBehindMs: 3_100 }, {}, /longer than a lease lasts/);
     one({ doneMeanwhile: 3 }, { mustStop: true }, /3 writes were done when no region can have had a lease/);
-    one({ pauseMs: 1_001 }, { pauseMsMax: 1_000 }, /Writes waited 1\.00 s, the bound is 1\.00 s/);
-    one({ pauseMs: null }, { pauseMsMax: 1_000 }, /Writes waited unseen/);
+    const moved = { movedPartitions: 60 };
+    one({ pauseMs: 0 }, { pauseMsMax: 1_000 }, /Nothing moved/);
+    one({ ...moved, pauseMs: 1_001 }, { pauseMsMax: 1_000 }, /Writes waited 1\.00 s, the bound is 1\.00 s/);
+    one({ ...moved, pauseMs: null }, { pauseMsMax: 1_000 }, /Writes waited unseen/);
     const failing = good.phases.map((phase) => ({ ...phase, attemptErrors: { 503: 1 } }));
-    one({ pauseMs: 0, phases: failing }, { pauseMsMax: 1_000 }, /3 attempts failed/);
+    one({ ...moved, pauseMs: 0, phases: failing }, { pauseMsMax: 1_000 }, /3 attempts failed/);
     one({ troubles: ['Copies are behind.'] }, {}, /Copies are behind/);
     one({ writes: { acknowledged: 9, lost: 0, unknown: 1 } }, {}, /could not be read back/);
     one({ openOrders: 2 }, {}, /2 orders have not ended/);

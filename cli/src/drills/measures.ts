@@ -250,6 +250,7 @@ export function missed(measures: Measures, limits: Limits): readonly string[] {
   if (mustStop && doneMeanwhile > 0)
     found.push(`${doneMeanwhile} writes were done when no region can have had a lease.`);
   if (pauseMsMax !== null) {
+    if (measures.movedPartitions === 0) found.push('Nothing moved.');
     if (pauseMs === null || pauseMs > pauseMsMax)
       found.push(
         `Writes waited ${pauseMs === null ? 'unseen' : seconds(pauseMs)}, the bound is ${seconds(pauseMsMax)}.`,

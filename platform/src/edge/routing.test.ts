@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isCardumeError } from '../base/errors.ts';
-import type { HealthTable, RegionHealth } from './health.ts';
+import { type HealthTable, type RegionHealth, UNKNOWN } from './health.ts';
 import { regionOrder, targetOf, wishedRegion } from './routing.ts';
 
 const region = (code: number, countries: readonly string[]) => ({
@@ -60,15 +60,7 @@ test('the nearest healthy region comes first; unknown and down ones are left out
     'us-east': up(80),
     'us-west': up(12),
     'eu-west': down,
-    'sa-east': {
-      state: 'unknown',
-      contrary: 0,
-      steady: 0,
-      flaps: 0,
-      roundTripsMs: [],
-      roundTripMs: 0,
-      mayWrite: true,
-    },
+    'sa-east': UNKNOWN,
   };
   assert.deepEqual(regionOrder(null, table), ['us-west', 'us-east']);
 });
