@@ -6,9 +6,8 @@ import type { Host } from 'cardume/host';
 import type { SeedDone, SeedsInit } from './seeds-thread.ts';
 
 export interface FleetOptions extends SeedsInit {
-  readonly from: number;
-  /** How many; Infinity until the time is over. */
-  readonly seeds: number;
+  /** In this order; those without an end go on until the time is over. */
+  readonly seeds: Iterable<number>;
   readonly minutes: number;
   readonly jobs: number;
   /** Each seed runs twice, and both runs must be equal. */
@@ -29,17 +28,30 @@ const YOUNG_MIB_MAX = 192;
 const SEEDS_A_THREAD = 200;
 const MODULE = new URL('./seeds-thread.ts', import.meta.url);
 
+/** @param isAsked those for which it says no are passed over, and not counted */
+export function* seedsFrom(
+  from: number,
+  count: number,
+  isAsked: (seed: number) => boolean = () => true,
+): Generator<number> {
+  let left = count;
+  for (let seed = from; left > 0; seed += 1) {
+    if (!isAsked(seed)) continue;
+    left -= 1;
+    yield seed;
+  }
+}
+
 /** @returns when all seeds are done, the time is over, or one has failed and that is what was waited for */
 export async function fleet(host: Host, options: FleetOptions): Promise<void> {
   const { bug, isRegional, isTwice, jobs, onDone } = options;
   const endMs = host.clock.monotonicMs() + options.minutes * 60_000;
   const toRepeat: { readonly done: SeedDone; readonly by: number }[] = [];
-  let next = options.from;
+  const seeds = options.seeds[Symbol.iterator]();
+  let next = seeds.next();
   let hasFailed = false;
   const isOver = (): boolean =>
-    next >= options.from + options.seeds ||
-    host.clock.monotonicMs() >= endMs ||
-    (hasFailed && options.untilFailure);
+    next.done === true || host.clock.monotonicMs() >= endMs || (hasFailed && options.untilFailure);
 
   /** @returns the seed to run now, null when there is none left */
   function take(job: Job): number | null {
@@ -48,7 +60,10 @@ export async function fleet(host: Host, options: FleetOptions): Promise<void> {
     const [repeated] = at < 0 ? [] : toRepeat.splice(at, 1);
     job.first = repeated?.done ?? null;
     if (repeated !== undefined) return repeated.done.result.seed;
-    return isOver() ? null : next++;
+    if (isOver()) return null;
+    const { value } = next;
+    next = seeds.next();
+    return value;
   }
 
   function finish(job: Job, done: SeedDone): void {

@@ -5,7 +5,7 @@
 import { realHost } from 'cardume/host/real';
 import { Command, InvalidArgumentError } from 'commander';
 import { table } from './coverage.ts';
-import { fleet } from './fleet.ts';
+import { fleet, seedsFrom } from './fleet.ts';
 import { bugNamed, plant, planted } from './planted/planted.ts';
 import { medianSeeds, plantedSuite } from './planted/suite.ts';
 import type { Result } from './run.ts';
@@ -36,6 +36,7 @@ const COVERING_RUNS_MIN = 1_000;
 const SEEDS = 150;
 const SEEDS_A_BUG_MAX = 400;
 const MEDIAN_SEEDS_MAX = 20;
+const BUG_WIDTH = Math.max(...planted.map(({ name }) => name.length));
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -80,7 +81,11 @@ const program = new Command('npm run sim --')
     '--regional',
     'three regions that take over from each other; with --planted: only for bugs of these',
   )
-  .option('--plant <bug>', 'with a bug that the simulation must find', bug)
+  .option(
+    '--plant <bug>',
+    'with a bug that the simulation must find; with --planted: search for this one',
+    bug,
+  )
   .option('--planted', 'search for every such bug, and say how many seeds each took')
   .option('--common', 'with --planted: only for those that few seeds show, as CI does')
   .option('--json', 'one JSON object a run')
@@ -103,12 +108,20 @@ Bugs: ${planted.map(({ name }) => name).join(', ')}`,
     else process.exitCode = await (options.seed === undefined ? many(options) : one(options.seed, options));
   });
 
-async function bugs({ jobs, common, regional, seeds = SEEDS_A_BUG_MAX }: Options): Promise<number> {
-  print('seeds  bug                    what it does; what showed it');
+async function bugs({
+  jobs,
+  common,
+  regional,
+  plant: only,
+  seeds = SEEDS_A_BUG_MAX,
+}: Options): Promise<number> {
+  print(`seeds  ${'bug'.padEnd(BUG_WIDTH)} what it does; what showed it`);
   const all = await plantedSuite(host, {
     bugs: planted.filter(
-      ({ isRare, isRegional }) =>
-        (common !== true || isRare !== true) && (regional !== true || isRegional === true),
+      ({ name, isRare, isRegional }) =>
+        (only === undefined || name === only) &&
+        (common !== true || isRare !== true) &&
+        (regional !== true || isRegional === true),
     ),
     seedsMax: seeds,
     jobs,
@@ -117,8 +130,8 @@ async function bugs({ jobs, common, regional, seeds = SEEDS_A_BUG_MAX }: Options
         .replace(/^[\d.]+ ms: /, '')
         .split('\n', 1)[0]
         ?.slice(0, 110);
-      print(`${String(took ?? 'none').padStart(5)}  ${name.padEnd(22)} ${what}`);
-      if (took !== null) print(`${' '.repeat(30)}${shown}`);
+      print(`${String(took ?? 'none').padStart(5)}  ${name.padEnd(BUG_WIDTH)} ${what}`);
+      if (took !== null) print(`${' '.repeat(BUG_WIDTH + 8)}${shown}`);
     },
   });
   const missed = all.filter((found) => found.seeds === null);
@@ -193,8 +206,7 @@ async function many(options: Options): Promise<number> {
   let toldMs = begunMs;
   const failed: number[] = [];
   await fleet(host, {
-    from,
-    seeds: options.seeds ?? (isEndless(options) ? Number.POSITIVE_INFINITY : SEEDS),
+    seeds: seedsFrom(from, options.seeds ?? (isEndless(options) ? Number.POSITIVE_INFINITY : SEEDS)),
     minutes: options.minutes ?? Number.POSITIVE_INFINITY,
     jobs,
     untilFailure: options.untilFailure === true,

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { FaultKind } from '../plan.ts';
 import { regionalBugs } from './regional.ts';
 
 export interface Planted {
@@ -18,6 +19,8 @@ export interface Planted {
   readonly isRare?: true;
   /** It is searched for in regions that take over from each other. */
   readonly isRegional?: true;
+  /** The faults that show it: seeds whose plan lacks one of them are passed over. */
+  readonly shownBy?: readonly FaultKind[];
 }
 
 interface Change {

@@ -18,6 +18,7 @@ export const regionalBugs: readonly Planted[] = [
     name: 'fence-skipped',
     what: 'a copy takes entries of a home that was replaced',
     isRare: true,
+    shownBy: ['stranded'],
     changes: [
       {
         file: 'platform/src/events/copies.ts',
@@ -58,6 +59,7 @@ export const regionalBugs: readonly Planted[] = [
     name: 'answer-before-second-region',
     what: 'an answer does not wait until a second region has it',
     isRare: true,
+    shownBy: ['lost'],
     changes: [
       {
         file: 'platform/src/cqrs/across.ts',
@@ -75,6 +77,24 @@ export const regionalBugs: readonly Planted[] = [
         file: 'platform/src/regions/region-lease.ts',
         find: 'const isHeld = (): boolean => clock.monotonicMs() < untilMs;',
         put: 'const isHeld = (): boolean => untilMs > 0;',
+      },
+    ],
+  },
+  {
+    name: 'wall-clock-believed',
+    what: 'a region counts its lease by the wall clock, which may go back',
+    isRare: true,
+    shownBy: ['stranded', 'clock'],
+    changes: [
+      {
+        file: 'platform/src/regions/region-lease.ts',
+        find: 'const isHeld = (): boolean => clock.monotonicMs() < untilMs;',
+        put: 'let wallUntilMs = 0; const isHeld = (): boolean => clock.nowMs() < wallUntilMs;',
+      },
+      {
+        file: 'platform/src/regions/region-lease.ts',
+        find: 'untilMs = sentMs + held.lease.ttlMs * USED_SHARE;',
+        put: 'untilMs = sentMs + held.lease.ttlMs * USED_SHARE; wallUntilMs = clock.nowMs() + untilMs - clock.monotonicMs();',
       },
     ],
   },
@@ -149,23 +169,6 @@ export const regionalBugs: readonly Planted[] = [
         file: 'platform/src/regions/keeper.ts',
         find: '      ground.check(); //',
         put: '      //',
-      },
-    ],
-  },
-  {
-    name: 'dropped-copy-begun-anew',
-    what: 'a process that was replaced, and does not know yet, begins copies that its successor has dropped',
-    isRare: true,
-    changes: [
-      {
-        file: 'platform/src/regions/taken-up.ts',
-        find: '  check(); // what',
-        put: '  // what',
-      },
-      {
-        file: 'platform/src/events/writer-thread.ts',
-        find: " || body.kind === 'begin') mayCommit();",
-        put: ') mayCommit();',
       },
     ],
   },

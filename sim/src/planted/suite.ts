@@ -1,11 +1,12 @@
 /** Does the simulation find what it should? Each planted bug is searched for, seed after seed, up to a bound. */
 import type { Host } from 'cardume/host';
-import { fleet } from '../fleet.ts';
+import { fleet, seedsFrom } from '../fleet.ts';
+import { planOf } from '../plan.ts';
 import type { Planted } from './planted.ts';
 
 export interface Found {
   readonly bug: Planted;
-  /** How many seeds it took; null when none of them showed it. */
+  /** How many seeds it took, of those in which it may show; null when none of them showed it. */
   readonly seeds: number | null;
   readonly violation: string;
 }
@@ -23,10 +24,10 @@ export async function plantedSuite(
 ): Promise<readonly Found[]> {
   const all: Found[] = [];
   for (const bug of bugs) {
+    const seeds = [...seedsFrom(1, seedsMax, (seed) => mayShow(bug, seed))];
     let first = { seed: Number.POSITIVE_INFINITY, violation: '' };
     await fleet(host, {
-      from: 1,
-      seeds: seedsMax,
+      seeds,
       minutes: Number.POSITIVE_INFINITY,
       jobs,
       untilFailure: true,
@@ -38,11 +39,18 @@ export async function plantedSuite(
         if (violation !== undefined && seed < first.seed) first = { seed, violation };
       },
     });
-    const found = { bug, seeds: Number.isFinite(first.seed) ? first.seed : null, violation: first.violation };
+    const at = seeds.indexOf(first.seed);
+    const found = { bug, seeds: at < 0 ? null : at + 1, violation: first.violation };
     all.push(found);
     onFound(found);
   }
   return all;
+}
+
+function mayShow({ shownBy, isRegional }: Planted, seed: number): boolean {
+  if (shownBy === undefined) return true;
+  const kinds = new Set(planOf(seed, { isRegional }).faults.map(({ kind }) => kind));
+  return shownBy.every((kind) => kinds.has(kind));
 }
 
 /** Of the seeds that each took; those that were not found count as more than all others. */
