@@ -212,7 +212,12 @@ async function live(
   faults.heal();
   note('the world is healed');
   const untilMs = simulation.elapsedMs() + CONVERGE_MS_MAX;
-  const left = (): number => untilMs - simulation.elapsedMs();
+  const left = (): number => {
+    const ms = untilMs - simulation.elapsedMs();
+    if (ms <= 0)
+      throw new Error(`the world was healed ${CONVERGE_MS_MAX} virtual ms ago, and not all is well again`);
+    return ms;
+  };
   await simulation.run(allRun, left());
   await simulation.run(living, left());
   note('all clients have their answers');
