@@ -89,7 +89,7 @@ async function failAfter(operations: number): Promise<boolean> {
     await host.run(host.disk.makeFolder(host.folder));
     const shard = await host.run(open(host, [P, Q]));
     let cutAt = 0;
-    await host.run(
+    const seen = await host.run(
       (async () => {
         const ids = Array.from({ length: ACCOUNTS }, () =>
           newId('acc', places[0] as (typeof places)[0], host.clock.nowMs(), host.random.bytes(10)),
@@ -99,11 +99,11 @@ async function failAfter(operations: number): Promise<boolean> {
         for (const id of ids) await send(id, { type: 'Deposit', amount: 5 });
         cutAt = shard.log.heads().find(({ partition }) => partition === P)?.position ?? 0;
         for (const id of ids) await send(id, { type: 'Deposit', amount: 7 });
-        await shard.moving.release(P);
+        return (await shard.moving.release(P)).head;
       })(),
     );
     host.failPowerAfter(operations);
-    const isWhole = await host.run(shard.moving.cut(P, cutAt)).then(
+    const isWhole = await host.run(shard.moving.cut(seen, cutAt)).then(
       () => true,
       () => false,
     );
@@ -113,7 +113,7 @@ async function failAfter(operations: number): Promise<boolean> {
       (async () => {
         // Half of them are asked for again.
         if (operations % (2 * EVERY_OPERATIONS) === 0) {
-          await again.moving.cut(P, cutAt);
+          await again.moving.cut(await again.moving.follow(P), cutAt);
           deepStrictEqual((await again.log.quarantine.list(null, 100)).length, ACCOUNTS);
           deepStrictEqual((await again.moving.follow(P)).position, cutAt);
         }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { serialize } from 'node:v8';
 import { type ErrorCode, isCardumeError } from '../base/errors.ts';
-import type { NewEntry } from '../events/log.ts';
+import type { Head, NewEntry } from '../events/log.ts';
 import { homes } from '../testing/shard-homes.ts';
 import { partitionKey } from '../topology/partition.ts';
 import { accountId, host, type OpenBank, openBank, places } from './bank-shard.fixture.ts';
@@ -67,15 +67,19 @@ for (const { name, skip, newHome } of engines.all) {
       bank = await openBank(home, never); // its processes are saved
       assert.equal((await bank.state(ana)).balance, EVENTS + 570);
       assert.deepEqual(await balanceIn(bank, P, ana), [EVENTS + 570, EVENTS + 101]);
-      await assert.rejects(bank.shard.moving.cut(P, cutAt), (error) => isCardumeError(error, 'conflict'));
+      const atHome = bank.shard.log.head(P) as Head;
+      await assert.rejects(bank.shard.moving.cut(atHome, cutAt), (error) =>
+        isCardumeError(error, 'conflict'),
+      );
 
-      await bank.shard.moving.release(P);
-      const cutting = bank.shard.moving.cut(P, cutAt);
+      const { head: seen } = await bank.shard.moving.release(P);
+      const cutting = bank.shard.moving.cut(seen, cutAt);
       const page = { partition: P, homeEpoch: null, entries: [] };
       const [copied] = await bank.shard.moving.copy([page]);
       assert.ok(copied !== undefined && 'refused' in copied, 'nothing is copied meanwhile');
-      assert.equal(await cutting, 102);
-      const { epoch } = await bank.shard.moving.follow(P);
+      await cutting;
+      const { epoch, position } = await bank.shard.moving.follow(P);
+      assert.deepEqual([seen.position - position, position], [102, cutAt]);
       await bank.shard.moving.adopt(P, epoch);
       await assert.rejects(balanceIn(bank, P, ana), (error) => isCardumeError(error, 'read-model-building'));
       assert.deepEqual(await balanceIn(bank, Q, bob), [0, 0]);
@@ -109,17 +113,19 @@ for (const { name, skip, newHome } of engines.all) {
       await bank.close();
       bank = await openBank(home);
       for (const id of ids) assert.deepEqual(await balanceIn(bank, P, id), [7, 1]);
-      await bank.shard.moving.release(P);
+      const { head: whole } = await bank.shard.moving.release(P);
       await bank.shard.log.moving.tend(P, { ...discard, rowsMax: 100 });
-      assert.equal(await bank.shard.moving.cut(P, cutAt), 3);
-      assert.equal(await bank.shard.moving.cut(P, cutAt), 0);
-      await bank.shard.moving.adopt(P, (await bank.shard.moving.follow(P)).epoch);
+      await bank.shard.moving.cut(whole, cutAt);
+      const left = await bank.shard.moving.follow(P);
+      assert.deepEqual([whole.position - left.position, left.position], [3, cutAt]);
+      await bank.shard.moving.cut(left, cutAt);
+      await bank.shard.moving.adopt(P, left.epoch);
       for (const id of ids)
         assert.deepEqual((await insist(() => balanceIn(bank, P, id), 'read-model-building')).came, [0, 0]);
       // Where nothing was folded beyond, nothing is folded again.
-      const head = await bank.shard.moving.release(P);
-      assert.equal(await bank.shard.moving.cut(P, cutAt), 0);
-      await bank.shard.moving.adopt(P, head.head.epoch);
+      const { head } = await bank.shard.moving.release(P);
+      await bank.shard.moving.cut(head, cutAt);
+      await bank.shard.moving.adopt(P, head.epoch);
       for (const id of ids) assert.deepEqual(await balanceIn(bank, P, id), [0, 0]);
       await bank.close();
     });

@@ -16,8 +16,8 @@ const keyed = (text: string) => ({ key: { text, fingerprint: `of ${text}` } });
 /** All that stands behind the position is cut, and the rest goes on as the home. @returns what was cut */
 async function cutBehind(bank: OpenBank, position: number): Promise<Entry[]> {
   const before = new Set((await quarantined(bank)).map(({ position: at, epoch }) => `${epoch}/${at}`));
-  await bank.shard.moving.release(P);
-  await bank.shard.moving.cut(P, position);
+  const { head } = await bank.shard.moving.release(P);
+  await bank.shard.moving.cut(head, position);
   const { epoch } = await bank.shard.moving.follow(P);
   await bank.shard.moving.adopt(P, epoch);
   return (await quarantined(bank)).filter(({ position: at, epoch: of }) => !before.has(`${of}/${at}`));

@@ -50,10 +50,11 @@ export interface ShardMoving {
    * Cuts a copy's log behind the position: see `Moving.cut`. What was derived from what is cut is discarded before, and read
    * models are folded again from the log, a page at a time; until then reads of the partition are told that they are being
    * built. Keys of subjects stay. Asked for again, it goes on where it was cut off. Pages of the copy are refused meanwhile.
-   * @returns how many entries
-   * @throws CardumeError `conflict` when the partition is at home here, or the position is not beyond the archive's segments
+   * @param seen where the copy ended
+   * @throws CardumeError `conflict` when the partition is at home here, or its copy ends elsewhere by now, or the position is
+   *   not beyond the archive's segments
    */
-  cut(partition: number, afterPosition: number): Promise<number>;
+  cut(seen: Head, afterPosition: number): Promise<void>;
   /** Deletes a part of a copy. @returns how many rows: fewer than `rowsMax` means that nothing is left */
   drop(partition: number, rowsMax: number): Promise<number>;
 }
@@ -128,17 +129,18 @@ export function shardMoving(ground: ShardMovingGround): {
     }
   }
 
-  async function cut(partition: number, afterPosition: number): Promise<number> {
+  async function cut(seen: Head, afterPosition: number): Promise<void> {
+    const { partition } = seen;
     if (cutting.has(partition))
       throw new CardumeError('conflict', `the log of partition ${partition} is being cut already`);
     cutting.add(partition);
     const expected = health.expectRefolding(partition);
     try {
       await discard(partition, afterPosition);
-      for (let entries = 0; ; await clock.sleep(REST_MS)) {
-        const some = await log.moving.cut(partition, afterPosition, CUT_ENTRIES);
-        entries += some;
-        if (some < CUT_ENTRIES) return entries;
+      let head = await log.moving.cut(seen, afterPosition, CUT_ENTRIES);
+      while (head.position > afterPosition) {
+        await clock.sleep(REST_MS);
+        head = await log.moving.cut(head, afterPosition, CUT_ENTRIES);
       }
     } finally {
       expected();

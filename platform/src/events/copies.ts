@@ -64,10 +64,11 @@ export interface Copies {
    * The last entries of a copy move into the quarantine, the newest first: its partition went on elsewhere without them. What
    * is left is a valid log after each call. Answers that they were are forgotten, and older ones of the same keys count again.
    * The copy's epoch stays: it has heard of the homes that it has heard of.
-   * @returns how many: fewer than `entriesMax` means that none is left behind the position
-   * @throws CardumeError `conflict` when it is a home, or the position is not beyond the archive's segments
+   * @param head where the copy was seen to end: whoever stood still cuts nothing that others have followed since
+   * @returns where it ends now; more than `afterPosition` means that there is more to cut
+   * @throws CardumeError `conflict` when it is a home, or ends elsewhere, or the position is not beyond the archive's segments
    */
-  cut(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<number>;
+  cut(head: Head, afterPosition: number, entriesMax: number): Promise<Head>;
   /**
    * Deletes a copy, a part at a time. What was cut off it before stays in the quarantine.
    * @returns entries that were deleted: fewer than `entriesMax` means that nothing of it is left
@@ -226,6 +227,13 @@ export function refusedCut(
 ): CardumeError {
   const detail = `partition ${partition} cannot be cut behind position ${afterPosition}: up to ${archivedUpTo} it stands in an archive's segments`;
   return new CardumeError('conflict', detail);
+}
+
+/** @throws CardumeError `conflict` */
+export function checkEndsAt(seen: Head, { position, checksum }: Head): void {
+  if (position === seen.position && sameChecksum(checksum, seen.checksum)) return;
+  const detail = `the copy of partition ${seen.partition} does not end at position ${seen.position} any more, but at ${position}`;
+  throw new CardumeError('conflict', detail);
 }
 
 export function refusedCopy(partition: PartitionKey): CardumeError {

@@ -205,7 +205,7 @@ export interface Moving {
    */
   adopt(partition: PartitionKey, epoch: number, floor?: number): Promise<Head>;
   /** Moves the last entries of a copy into the quarantine: see `Copies.cut`. What was folded from them is the caller's. */
-  cut(partition: PartitionKey, afterPosition: number, entriesMax: number): Promise<number>;
+  cut(head: Head, afterPosition: number, entriesMax: number): Promise<Head>;
   /** Deletes a part of a copy's entries. @returns how many: fewer than `entriesMax` means that none is left */
   drop(partition: PartitionKey, entriesMax: number): Promise<number>;
 }

@@ -72,8 +72,8 @@ export function openMoving(copies: Set<PartitionKey>, ground: MovingGround): Ope
         left(partition);
         return head;
       },
-      cut: async (partition, afterPosition, entriesMax) =>
-        (await request({ kind: 'cut', partition, afterPosition, entriesMax })) as number,
+      cut: async (head, afterPosition, entriesMax) =>
+        (await request({ kind: 'cut', head, afterPosition, entriesMax })) as Head,
       async drop(partition, entriesMax) {
         copies.delete(partition);
         return (await request({ kind: 'drop', partition, entriesMax })) as number;

@@ -43,7 +43,7 @@ export type CopyRequest =
   | { readonly kind: 'unseat'; readonly partition: PartitionKey }
   | {
       readonly kind: 'cut';
-      readonly partition: PartitionKey;
+      readonly head: Head;
       readonly afterPosition: number;
       readonly entriesMax: number;
     }

@@ -166,7 +166,7 @@ async function onCopy(copies: Copies, tail: Tail | null, request: CopyRequest): 
     case 'unseat':
       return copies.unseat(request.partition);
     case 'cut':
-      return copies.cut(request.partition, request.afterPosition, request.entriesMax);
+      return copies.cut(request.head, request.afterPosition, request.entriesMax);
     case 'drop':
       return copies.drop(request.partition, request.entriesMax);
   }

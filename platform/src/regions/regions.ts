@@ -243,16 +243,16 @@ export function openRegions(options: RegionsOptions): Regions {
   async function cutBack(home: RegionName, service: ServiceName, partition: number): Promise<void> {
     const shard = shards.holder(service, partition);
     if (shard === undefined || homes.homeOf(partitionOf(service, partition)) !== home) return;
-    const { position } = await shard.moving.follow(partition);
+    const seen = await shard.moving.follow(partition);
     const ours: ChecksumsAt = (positions) => checksumsIn(shard, partition, positions);
     const theirs: ChecksumsAt = async (positions) =>
       (await options.ask(home, { ask: 'checksums', service, partition, positions })) as (string | null)[];
-    const common = await commonPosition(ours, theirs, position);
-    await shard.moving.cut(partition, common);
+    const common = await commonPosition(ours, theirs, seen.position);
+    await shard.moving.cut(seen, common);
     report('entries that were never replicated are quarantined', {
       service,
       partition,
-      entries: position - common,
+      entries: seen.position - common,
       home,
     });
     quarantines.count(service);

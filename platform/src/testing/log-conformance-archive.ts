@@ -6,6 +6,7 @@ import {
   all,
   answer,
   beside,
+  cut,
   event,
   events,
   fails,
@@ -313,10 +314,10 @@ export const archives: LogCases = {
   'what stands in segments is not cut off a copy': async (under) => {
     const { log, entries } = await archived(under);
     await log.moving.release(P);
-    for (const after of [0, 3, 11]) await fails(log.moving.cut(P, after, 99), 'conflict');
-    assert.deepEqual([await log.quarantine.list(null, 99), await log.moving.cut(P, 26, 9)], [[], 0]);
+    for (const after of [0, 3, 11]) await fails(cut(log, P, after, 99), 'conflict');
+    assert.deepEqual([await log.quarantine.list(null, 99), await cut(log, P, 26, 9)], [[], 0]);
     await readsAs(log, entries);
-    assert.equal(await log.moving.cut(P, 24, 9), 2);
+    assert.equal(await cut(log, P, 24, 9), 2);
     same(await all(log, P), entries.slice(0, 24));
     await log.close();
     assert.deepEqual(await under.faults(), []);

@@ -89,6 +89,12 @@ export async function all(log: Log, partition: PartitionKey): Promise<Entry[]> {
 }
 
 /** `stream@version`, in order. */
+/** @returns how many entries of the copy were cut */
+export async function cut(log: Log, partition: PartitionKey, after: number, max: number): Promise<number> {
+  const seen = await log.moving.follow(partition);
+  return seen.position - (await log.moving.cut(seen, after, max)).position;
+}
+
 export function names(entries: readonly Pick<NewEntry, 'stream' | 'version'>[]): string[] {
   return entries.map(({ stream, version }) => `${stream}@${version ?? '-'}`);
 }

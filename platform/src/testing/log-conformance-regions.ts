@@ -4,7 +4,7 @@ import { CardumeError } from '../base/errors.ts';
 import { checksumOf } from '../events/checksum.ts';
 import { EPOCHS_A_TERM, firstEpochOf, TERM_MAX, termOf } from '../events/epoch.ts';
 import { openWriterPool } from '../events/events.ts';
-import type { Copied, CopyPage, Entry, Log } from '../events/log.ts';
+import type { Copied, CopyPage, Entry, Head, Log } from '../events/log.ts';
 import type { Decision } from '../events/quarantine.ts';
 import { decodeToken, encodeToken } from '../events/token.ts';
 import type { Host } from '../host/host.ts';
@@ -12,6 +12,7 @@ import {
   all,
   answer,
   beside,
+  cut,
   event,
   events,
   fails,
@@ -97,12 +98,17 @@ export const regions: LogCases = {
     await log.append(P, [answer('s', 'four', { data: '"ç"' })]);
     await log.append(Q, events('t', 2));
     const p = await all(log, P);
-    await fails(log.moving.cut(P, 2, 9), 'conflict');
+    await fails(log.moving.cut(log.head(P) as Head, 2, 9), 'conflict');
     await log.moving.release(P);
-    assert.deepEqual([await log.moving.cut(P, 4, 9), await log.moving.cut(P, 2, 1)], [0, 1]);
+    const seen = await log.moving.follow(P);
+    assert.deepEqual([await cut(log, P, 4, 9), await cut(log, P, 2, 1)], [0, 1]);
+    // Who has not seen that cuts nothing, nor who saw another entry there.
+    await fails(log.moving.cut(seen, 2, 9), 'conflict');
+    const { checksum } = seen;
+    await fails(log.moving.cut({ ...(await log.moving.follow(P)), checksum }, 2, 9), 'conflict');
     assert.deepEqual((await all(log, P)).map(plain), p.slice(0, 3).map(plain));
     assert.deepEqual(await under.faults(), []);
-    assert.deepEqual([await log.moving.cut(P, 2, 9), await log.moving.cut(P, 2, 9)], [1, 0]);
+    assert.deepEqual([await cut(log, P, 2, 9), await cut(log, P, 2, 9)], [1, 0]);
     const head = await log.moving.follow(P);
     assert.deepEqual([head.epoch, head.lastEpoch, head.position], [2, 1, 2]);
     assert.deepEqual(Buffer.from(head.checksum), Buffer.from(p[1]?.checksum as Uint8Array));
@@ -166,9 +172,9 @@ export const regions: LogCases = {
       (await log.findAnswer(P, key))?.position;
     await log.moving.release(P);
     // Where it was the home, the days of all but the last were over.
-    assert.equal(await log.moving.cut(P, 6, 9), 1);
+    assert.equal(await cut(log, P, 6, 9), 1);
     assert.deepEqual([await found('k'), await found('other-3')], [undefined, undefined]);
-    assert.equal(await log.moving.cut(P, 4, 9), 2);
+    assert.equal(await cut(log, P, 4, 9), 2);
     await log.moving.adopt(P, (await log.moving.follow(P)).epoch);
     // What comes in the place of what was cut is forgotten in its time.
     await log.append(P, [answer('s', 'late')]);
@@ -181,21 +187,21 @@ export const regions: LogCases = {
     await log.moving.copy([page(P, 1, entries.slice(0, 2))]);
     await log.moving.copy([page(P, 1, entries.slice(2))]);
     assert.deepEqual([await found('k'), await found('other-2')], [7, 4]);
-    assert.equal(await log.moving.cut(P, 5, 9), 2);
+    assert.equal(await cut(log, P, 5, 9), 2);
     assert.deepEqual([await found('k'), await found('other-3'), await found('other-2')], [5, undefined, 4]);
     await log.moving.copy([page(P, 1, entries)]);
     assert.equal(await found('k'), 7);
     await log.moving.adopt(P, (await log.moving.follow(P)).epoch);
     await log.forgetAnswers(1_800_000_000_000, 100);
     await log.moving.release(P);
-    assert.equal(await log.moving.cut(P, 6, 9), 1);
+    assert.equal(await cut(log, P, 6, 9), 1);
     assert.equal(await found('k'), undefined);
     while ((await log.moving.drop(P, 2)) === 2);
     await log.moving.begin(P);
     await log.moving.copy([page(P, 1, entries)]);
-    assert.equal(await log.moving.cut(P, 2, 3), 3);
+    assert.equal(await cut(log, P, 2, 3), 3);
     assert.deepEqual([await found('k'), await found('other-2')], [3, 4]);
-    assert.equal(await log.moving.cut(P, 2, 3), 2);
+    assert.equal(await cut(log, P, 2, 3), 2);
     assert.deepEqual([await found('k'), await found('other-1'), await found('other-2')], [1, 2, undefined]);
     assert.equal((await log.quarantine.list(null, 99)).length, 5);
     const { epoch } = await log.moving.follow(P);

@@ -53,6 +53,17 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
     breaks: [CUT, FORGOTTEN_ANSWERS],
     sql: [[/^INSERT INTO quarantine[^$]*/, 'SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?']],
   },
+  'a cut does not look where the copy ends': {
+    breaks: [CUT],
+    log: (log) => ({
+      ...log,
+      moving: {
+        ...log.moving,
+        cut: async ({ partition }, after, max) =>
+          log.moving.cut(await log.moving.follow(partition), after, max),
+      },
+    }),
+  },
   'what is cut off stays an answer': {
     breaks: [CUT, FORGOTTEN_ANSWERS],
     log: (log) => {
@@ -61,10 +72,10 @@ export const regionMutants: Readonly<Record<string, LogMutant>> = {
         ...log,
         moving: {
           ...log.moving,
-          async cut(partition, after, max) {
-            for (const entry of await log.readPartition(partition, after, 1_000))
+          async cut(head, after, max) {
+            for (const entry of await log.readPartition(head.partition, after, 1_000))
               if (entry.key !== null) answers.set(entry.key, entry);
-            return log.moving.cut(partition, after, max);
+            return log.moving.cut(head, after, max);
           },
         },
         findAnswer: async (partition, key) =>

@@ -5,7 +5,16 @@ import type { Host } from '../../host/host.ts';
 import type { SqlDatabase, SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import type { Commits } from '../commit.ts';
-import { COPY, type Copies, type CopyStep, copyPages, refusalOf, refusedCopy, stepOf } from '../copies.ts';
+import {
+  COPY,
+  type Copies,
+  type CopyStep,
+  checkEndsAt,
+  copyPages,
+  refusalOf,
+  refusedCopy,
+  stepOf,
+} from '../copies.ts';
 import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
@@ -200,16 +209,18 @@ export function copiesOn(
       heads.set(partition, head);
       return head;
     },
-    async cut(partition, afterPosition, entriesMax) {
+    async cut(seen, afterPosition, entriesMax) {
+      const { partition } = seen;
       heads.delete(partition);
-      const count = await inTransaction(async (session) => {
-        const { isCopy } = await locked(session, partition);
+      const { isCopy: _, ...left } = await inTransaction(async (session) => {
+        const { isCopy, ...head } = await locked(session, partition);
         if (!isCopy) throw refusedCopy(partition);
-        return cutIn(clock, session, partition, afterPosition, entriesMax);
+        checkEndsAt(seen, head);
+        await cutIn(clock, session, seen, afterPosition, entriesMax);
+        return locked(session, partition);
       });
       // Until it is cut whole nobody folds what is about to go.
-      if (count < entriesMax) await follow(partition, 0);
-      return count;
+      return left.position > afterPosition ? left : follow(partition, 0);
     },
     async drop(partition, entriesMax) {
       heads.delete(partition);

@@ -6,30 +6,29 @@ import type { SqlSession } from '../../host/sql.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import { refusedCut } from '../copies.ts';
 import { checkReadBound } from '../engine.ts';
-import type { Entry, PartitionKey } from '../log.ts';
+import type { Entry, Head, PartitionKey } from '../log.ts';
 import { deleteRows } from './delete.ts';
 import { quarantine } from './quarantine.ts';
 import { bytesOf, COLUMNS, entryOf, textOf } from './reader.ts';
 import { rowsAmong } from './replaced-answers.ts';
 
-/** In the caller's transaction, which has locked the head. @returns how many were cut */
+/** In the caller's transaction, which has locked the head, and seen that the copy ends there. */
 export async function cutIn(
   clock: Clock,
   session: SqlSession,
-  partition: PartitionKey,
+  { partition, position: end }: Head,
   afterPosition: number,
   entriesMax: number,
-): Promise<number> {
+): Promise<void> {
   checkReadBound(entriesMax);
+  if (end <= afterPosition) return;
+  await checkArchive(session, partition, afterPosition);
   const rows = await session.rows(
     `SELECT ${COLUMNS} FROM log_entries WHERE partition_key = ? AND position > ? ORDER BY position DESC LIMIT ?`,
     [partition, afterPosition, BigInt(entriesMax)],
   );
   const entries = rows.map(entryOf);
-  const [oldest] = entries.slice(-1);
-  if (oldest === undefined) return 0;
-  await checkArchive(session, partition, afterPosition);
-  const position = oldest.position - 1;
+  const position = end - entries.length;
   await quarantine(clock, session, entries);
   await forgetAnswers(session, partition, entries, position);
   const positions = entries.map((entry) => entry.position);
@@ -38,7 +37,6 @@ export async function cutIn(
     'UPDATE log_heads SET position = ?, checksum = ?, forgotten = LEAST(forgotten, ?) WHERE partition_key = ?',
     [position, (await checksumAt(session, partition, position)) ?? EMPTY_CHECKSUM, position, partition],
   );
-  return entries.length;
 }
 
 async function checksumAt(

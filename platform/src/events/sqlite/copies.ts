@@ -5,7 +5,16 @@ import type { Database } from '../../host/disk.ts';
 import type { Host } from '../../host/host.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import type { Commits } from '../commit.ts';
-import { COPY, type Copies, type CopyStep, copyPages, refusalOf, refusedCopy, stepOf } from '../copies.ts';
+import {
+  COPY,
+  type Copies,
+  type CopyStep,
+  checkEndsAt,
+  copyPages,
+  refusalOf,
+  refusedCopy,
+  stepOf,
+} from '../copies.ts';
 import type { Reader } from '../engine.ts';
 import { fencedError } from '../group-commit.ts';
 import type { Copied, CopyPage, Entry, Head, PartitionKey } from '../log.ts';
@@ -180,15 +189,17 @@ export function copiesIn(
       homes.leave(partition);
       return follow(partition);
     },
-    async cut(partition, afterPosition, entriesMax) {
+    async cut(seen, afterPosition, entriesMax) {
+      const { partition } = seen;
       heads.delete(partition);
-      const count = transaction(database, () => {
+      transaction(database, () => {
         if (!isCopy(partition)) throw refusedCopy(partition);
-        return cut(partition, afterPosition, entriesMax);
+        checkEndsAt(seen, headOf(partition));
+        cut(seen, afterPosition, entriesMax);
       });
       // Until it is cut whole nobody folds what is about to go.
-      if (count < entriesMax) follow(partition);
-      return count;
+      const left = headOf(partition);
+      return left.position > afterPosition ? left : follow(partition);
     },
     async drop(partition, entriesMax) {
       heads.delete(partition);

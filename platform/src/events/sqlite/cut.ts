@@ -4,13 +4,13 @@ import type { Clock } from '../../host/host.ts';
 import { EMPTY_CHECKSUM } from '../checksum.ts';
 import { refusedCut } from '../copies.ts';
 import { checkReadBound } from '../engine.ts';
-import type { Entry, PartitionKey } from '../log.ts';
+import type { Entry, Head } from '../log.ts';
 import { quarantining } from './quarantine.ts';
 import { COLUMNS, entryOf } from './reader.ts';
 import { endOf, spotOf } from './spot.ts';
 
-/** In the caller's transaction. @returns how many were cut */
-export type Cut = (partition: PartitionKey, afterPosition: number, entriesMax: number) => number;
+/** In the caller's transaction, which has seen that the copy ends there. */
+export type Cut = (end: Head, afterPosition: number, entriesMax: number) => void;
 
 export function prepareCut(clock: Clock, database: Database): Cut {
   const archived = database.prepare('SELECT max(last) AS last FROM segments WHERE partition = ?');
@@ -44,23 +44,21 @@ export function prepareCut(clock: Clock, database: Database): Cut {
     recall.run(partition, older, spotOf(partition, older), key);
   }
 
-  return (partition, afterPosition, entriesMax) => {
+  return ({ partition, position: end }, afterPosition, entriesMax) => {
     checkReadBound(entriesMax);
-    const rows = last.all(spotOf(partition, afterPosition), endOf(partition), entriesMax).map(entryOf);
-    const [oldest] = rows.slice(-1);
-    if (oldest === undefined) return 0;
+    if (end <= afterPosition) return;
     const archivedUpTo = (archived.get(partition)?.['last'] as number | null) ?? 0;
     const stands = afterPosition === 0 || at.get(spotOf(partition, afterPosition)) !== undefined;
     if (archivedUpTo > afterPosition || !stands) throw refusedCut(partition, afterPosition, archivedUpTo);
+    const rows = last.all(spotOf(partition, afterPosition), endOf(partition), entriesMax).map(entryOf);
     const forgottenUpTo = forgotten.get(partition)?.['up_to'] as number;
     for (const entry of rows) {
       quarantine(entry);
       forgetAnswer(entry, forgottenUpTo);
       remove.run(spotOf(partition, entry.position));
     }
-    const position = oldest.position - 1;
+    const position = end - rows.length;
     const checksum = (at.get(spotOf(partition, position))?.['checksum'] as Uint8Array) ?? EMPTY_CHECKSUM;
     shorten.run(position, checksum, partition);
-    return rows.length;
   };
 }

@@ -96,8 +96,8 @@ const deposit = (stream: string, version: number): NewEntry => {
 };
 
 async function cut(bank: OpenBank, partition: number, position: number): Promise<void> {
-  await bank.shard.moving.release(partition);
-  await bank.shard.moving.cut(partition, position);
+  const { head } = await bank.shard.moving.release(partition);
+  await bank.shard.moving.cut(head, position);
   const { epoch } = await bank.shard.moving.follow(partition);
   await bank.shard.moving.adopt(partition, epoch);
 }
