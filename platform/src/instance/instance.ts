@@ -287,8 +287,9 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     if (holdsSome) await open(shard, shardMap);
   }
   const heldMap =
-    regions === null ? shardMap : await guestsAsAllowed({ topology, here: region, hosted, report }, shardMap);
-  if (heldMap !== shardMap) store.save(heldMap);
+    regions === null
+      ? shardMap
+      : await guestsAsAllowed({ topology, here: region, hosted, save: store.save, report }, shardMap);
 
   const resharding = openResharding({
     host,

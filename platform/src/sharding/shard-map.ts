@@ -19,9 +19,12 @@ export interface ShardMap {
    */
   readonly guests?: Readonly<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Of guests that may not be held whole here: what is held of them, by service and partition key. */
-  readonly held?: Readonly<Record<ServiceName, Readonly<Record<string, 'sealed' | 'nothing'>>>>;
+  readonly held?: Readonly<Record<ServiceName, Readonly<Record<string, HeldGuest>>>>;
   readonly reshard: Reshard | null;
 }
+
+/** `dropping`: a part of what was held may be missing; it is deleted to the end before anything else stands in its place. */
+export type HeldGuest = 'sealed' | 'nothing' | 'dropping';
 
 export interface ShardOfMap {
   readonly service: ServiceName;
