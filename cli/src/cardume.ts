@@ -6,6 +6,7 @@ import type { DrillOptions } from './commands/drill.ts';
 import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
 import type { DecideOptions } from './commands/quarantine.ts';
 import type { ReshardOptions } from './commands/reshard.ts';
+import type { WriteOffOptions } from './commands/stock.ts';
 import type { SwitchoverOptions } from './commands/switchover.ts';
 import { FAILED, Failure, WRONG_USE } from './failure.ts';
 import type { StopSignal } from './shell.ts';
@@ -260,6 +261,36 @@ Examples:
   npx cardume regions quarantine discard us-east/orders/rs-mh34-1c
   npx cardume regions quarantine discard --all --region us-east --service orders --partition 1/7`,
 );
+
+const stock = program
+  .command('stock')
+  .description('Show stock that is frozen since its region was lost, or write it off.');
+
+operatorOptions(stock.command('frozen'), 'as JSON')
+  .description('Show what is frozen, product by product, of all that are for sale.')
+  .addOption(new Option('--region <name>', 'only of this one'))
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npx cardume stock frozen\n  npx cardume stock frozen --region us-east --json',
+  )
+  .action(run(async () => (await import('./commands/stock.ts')).frozenStock));
+
+operatorOptions(stock.command('write-off'), 'what was written off, as JSON')
+  .description('Write off what is frozen of a region that will not come back: nobody sells it any more.')
+  .argument('<region>', 'that was lost')
+  .addOption(new Option('--reason <text>', 'stands in the log, with who it was').makeOptionMandatory())
+  .addHelpText(
+    'after',
+    `
+Cut off half way, it goes on when it is asked for again.
+
+Examples:
+  npx cardume stock write-off us-east --reason 'flooded, 2026-11-27'`,
+  )
+  .action(async (region: string, options: Omit<WriteOffOptions, 'region'>) => {
+    const { writeOffStock } = await import('./commands/stock.ts');
+    exitCode = await writeOffStock(shell, { ...options, region });
+  });
 
 program
   .command('switchover')
