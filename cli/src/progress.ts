@@ -22,6 +22,17 @@ export interface Progress {
 
 export const silentProgress: Progress = { begin() {}, advance() {}, note() {}, end() {} };
 
+/** A command's surroundings, with where a bar can be drawn, if anywhere. */
+export interface Screened {
+  readonly host: { readonly clock: Clock };
+  readonly screen?: Output;
+}
+
+/** @param json the command's output is for a program */
+export function progressOf({ host, screen }: Screened, json: boolean | undefined): Progress {
+  return json === true || screen === undefined ? silentProgress : openProgress(screen, host.clock);
+}
+
 const drawEveryMs = 100;
 const lineEveryMs = 5_000;
 

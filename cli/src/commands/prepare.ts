@@ -3,7 +3,7 @@ import { isCardumeError } from 'cardume/base';
 import type { Prepared } from 'cardume/instance/prepare';
 import { type Overrides, openConfiguration } from '../configuration.ts';
 import { Failure } from '../failure.ts';
-import { type Output, openProgress, silentProgress } from '../progress.ts';
+import { type Output, progressOf } from '../progress.ts';
 import type { Shell } from '../shell.ts';
 
 export interface PrepareOptions extends Overrides {
@@ -26,10 +26,7 @@ export async function prepare(shell: PrepareShell, options: PrepareOptions): Pro
     import('cardume/instance/prepare'),
     import('@cardume/shop/shop'),
   ]);
-  const progress =
-    options.json === true || shell.screen === undefined
-      ? silentProgress
-      : openProgress(shell.screen, host.clock);
+  const progress = progressOf(shell, options.json);
   const all: Prepared[] = [];
   let started = 0;
   for (const region of regions) {

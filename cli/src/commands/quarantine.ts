@@ -1,7 +1,7 @@
 /** `cardume regions quarantine`: what was cut off copies, and what is to become of it. */
 import { FAILED, Failure, WRONG_USE } from '../failure.ts';
 import { type OperatorOptions, type Operators, openOperators, parsePartition } from '../operators.ts';
-import { type Output, openProgress, silentProgress } from '../progress.ts';
+import { type Output, progressOf } from '../progress.ts';
 import type { Shell } from '../shell.ts';
 
 interface Scope extends OperatorOptions {
@@ -131,10 +131,7 @@ export async function decideQuarantine(shell: QuarantineShell, options: DecideOp
     );
   const body = scopeOf(options);
   const operators = await openOperators(shell, options);
-  const progress =
-    json === true || shell.screen === undefined
-      ? silentProgress
-      : openProgress(shell.screen, shell.host.clock);
+  const progress = progressOf(shell, json);
   const done = { entries: 0, left: [] as Left[] };
   const add = ({ entries, left }: Decided): void => {
     done.entries += entries;

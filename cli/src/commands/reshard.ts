@@ -8,7 +8,7 @@ import {
   type RegionShards,
   type ReshardLine,
 } from '../operators.ts';
-import { type Output, openProgress, type Progress, silentProgress } from '../progress.ts';
+import { type Output, type Progress, progressOf } from '../progress.ts';
 import type { Shell } from '../shell.ts';
 
 export interface ReshardOptions extends OperatorOptions {
@@ -46,10 +46,7 @@ export async function reshard(shell: ReshardShell, options: ReshardOptions): Pro
       shell.complain('\nIt goes on without this command: --status shows how far it is.');
       shell.exit(0);
     });
-    const progress =
-      options.json === true || shell.screen === undefined
-        ? silentProgress
-        : openProgress(shell.screen, shell.host.clock);
+    const progress = progressOf(shell, options.json);
     return report(shell, options, await ended(shell, look, progress), begun.reshard);
   } finally {
     operators.close();

@@ -1,7 +1,7 @@
 /** `cardume stock`: what is frozen since its region was lost, and is written off when that one will not come back. */
 import { Failure, WRONG_USE } from '../failure.ts';
 import { type OperatorOptions, type Operators, openOperators } from '../operators.ts';
-import { type Output, openProgress, type Progress, silentProgress } from '../progress.ts';
+import { type Output, type Progress, progressOf } from '../progress.ts';
 import type { Shell } from '../shell.ts';
 
 export interface FrozenOptions extends OperatorOptions {
@@ -100,8 +100,7 @@ async function withOperators(
   work: (operators: Operators, progress: Progress) => Promise<void>,
 ): Promise<number> {
   const operators = await openOperators(shell, options);
-  const isQuiet = options.json === true || shell.screen === undefined;
-  const progress = isQuiet ? silentProgress : openProgress(shell.screen as Output, shell.host.clock);
+  const progress = progressOf(shell, options.json);
   try {
     await work(operators, progress);
     return 0;
