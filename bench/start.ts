@@ -12,8 +12,8 @@ import { type Figure, median, type Say } from './figure.ts';
 import { call, startPlatform } from './platform.ts';
 
 const ROUNDS = 3;
-/** After it, what the start has left behind is collected. */
-const IDLE_MS = 3_000;
+/** Longer than it takes until what the start left behind is collected, and V8 has given the pages back. */
+const IDLE_MS = 45_000;
 const MEGABYTE = 1_000_000;
 
 export async function run(say: Say = () => {}): Promise<Figure[]> {

@@ -1,6 +1,7 @@
 /** The command line: arguments, streams, signals and exit codes of its own process. One file a command. */
 
 import { realHost } from 'cardume/host/real';
+import { collectAfterStart } from 'cardume/host/real-garbage';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DrillOptions } from './commands/drill.ts';
 import type { ImportRetailOptions, ImportShell } from './commands/import-retail.ts';
@@ -34,6 +35,9 @@ for (const stream of [process.stdout, process.stderr]) {
     if (error.code !== 'EPIPE') throw error;
   });
 }
+
+// Of commands that go on for longer than that.
+collectAfterStart();
 
 let exitCode = 0;
 

@@ -2,11 +2,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import { realHost } from './real.ts';
+import { collectAfterStart } from './real-garbage.ts';
 import type { ThreadMain } from './threads.ts';
 
 assert(parentPort !== null, 'this module runs in a worker thread');
 const port = parentPort;
 const { module, init } = workerData as { module: string; init: never };
+collectAfterStart();
 const { serve } = (await import(module)) as { serve: ThreadMain };
 await serve(
   realHost(),

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hostConformance } from '../testing/host-conformance.ts';
 import { realHost } from './real.ts';
+import { collectAfterStart } from './real-garbage.ts';
 
 hostConformance('real host', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cardume-host-'));
@@ -50,4 +52,17 @@ test('the environment is that of the process', () => {
   assert.equal(env.get('PATH'), process.env['PATH']);
   assert.equal(env.processId, process.pid);
   assert.match(env.runtime, /^node 26\.\d+\.\d+, sqlite 3\./);
+});
+
+test('what a start leaves behind is collected, once', async () => {
+  const kept = { text: 'kept' };
+  const seen = [new WeakRef({ text: 'garbage' }), new WeakRef(kept)];
+  await sleep(20); // a reference holds what it names until the turn in which it was made is over
+  assert.ok(seen.every((one) => one.deref() !== undefined));
+  collectAfterStart(20);
+  await sleep(200);
+  assert.deepEqual(
+    seen.map((one) => one.deref()?.text),
+    [undefined, kept.text],
+  );
 });
