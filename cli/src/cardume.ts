@@ -36,7 +36,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// Of commands that go on for longer than that.
+// Commands that end before it are not held up.
 collectAfterStart();
 
 let exitCode = 0;
